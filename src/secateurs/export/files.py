@@ -1,0 +1,135 @@
+"""Files and folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from secateurs.errors import InputError
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A path to write to; the file takes its place at `path` when the block ends well.
+
+    Where the block raises, whatever it wrote is removed and a file that was at `path` stays.
+
+    Args:
+        path: The file to make or to replace. Its folder must exist.
+
+    Yields:
+        A path in the same folder, so that the last step is one rename.
+
+    Raises:
+        InputError: The folder is missing or cannot be written to, or `path` is a folder.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with new_file(folder / "a.txt") as temporary:
+        ...     _ = temporary.write_text("whole")
+        >>> [file.name for file in folder.iterdir()]
+        ['a.txt']
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: its folder {path.parent} does not exist; make it first")
+    folder = _sibling(path.parent, path.name)
+    try:
+        yield folder / path.name
+        os.replace(folder / path.name, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to write into, which takes its place at `path` when the block ends well.
+
+    Where the block raises or is interrupted nothing is left, neither at `path` nor beside it; folders
+    above `path` are made where they are missing.
+
+    Args:
+        path: The folder to make: it may exist only if it is empty.
+
+    Yields:
+        A folder beside `path`, so that the last step is one rename.
+
+    Raises:
+        InputError: See `check_free`.
+
+    Example:
+        >>> import tempfile
+        >>> out = Path(tempfile.mkdtemp()) / "runs" / "a"
+        >>> with new_folder(out) as temporary:
+        ...     _ = (temporary / "result.json").write_text("{}")
+        >>> [file.name for file in out.iterdir()]
+        ['result.json']
+    """
+    check_free(path)
+    missing = [folder for folder in path.parents if not folder.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = _sibling(path.parent, path.name)
+    try:
+        yield folder
+        check_free(path)
+        with suppress(FileNotFoundError):
+            path.rmdir()
+        os.rename(folder, path)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            for parent in missing:
+                parent.rmdir()
+        raise
+
+
+def check_free(path: Path) -> None:
+    """Make sure that a folder can be written at `path`, before anything long is begun.
+
+    Args:
+        path: Where the folder is to be.
+
+    Raises:
+        InputError: Something is there already, or the folder above cannot be written to.
+
+    Example:
+        >>> check_free(Path("a-folder-that-is-not-there"))
+    """
+    if path.is_dir():
+        try:
+            taken = any(path.iterdir())
+        except OSError as problem:
+            raise InputError(
+                f"{path}: cannot be read ({problem.strerror}); choose another output folder"
+            ) from problem
+        if taken:
+            raise InputError(
+                f"{path}: the output folder exists and is not empty; choose another or remove it"
+            )
+    elif path.exists() or path.is_symlink():
+        raise InputError(f"{path}: the output has to be a folder, and a file is there; choose another")
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise InputError(f"{path}: {above} is a file, so no folder can be made in it; choose another")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: no permission to write in {above}; choose another output folder")
+
+
+def _sibling(parent: Path, name: str) -> Path:
+    """A fresh hidden folder, on the same disk as its final place, with the permissions of an ordinary one."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=parent))
+    except OSError as problem:
+        raise InputError(
+            f"{parent}: cannot be written to ({problem.strerror}); choose another place"
+        ) from problem
+    mask = os.umask(0)
+    os.umask(mask)
+    folder.chmod(0o777 & ~mask)
+    return folder
