@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+ArrayT = TypeVar("ArrayT", FloatArray, Tensor)  # numpy in, numpy out; a tensor in, a tensor on its device out
 
 Role = Literal["producer", "carrier", "consumer"]
 
@@ -85,7 +87,7 @@ class Ranking:
 class Worth(Protocol):
     """A measure of single filters: (n, d) filters to (n,) worth; higher stays."""
 
-    def __call__(self, filters: FloatArray, /) -> FloatArray:
+    def __call__(self, filters: ArrayT, /) -> ArrayT:
         """Worth of each row."""
         ...
 
@@ -93,7 +95,7 @@ class Worth(Protocol):
 class Likeness(Protocol):
     """A measure of pairs: (n, d) filters to (n, n) likeness; higher is more alike."""
 
-    def __call__(self, filters: FloatArray, /) -> FloatArray:
+    def __call__(self, filters: ArrayT, /) -> ArrayT:
         """Likeness of each pair of rows."""
         ...
 
@@ -101,7 +103,7 @@ class Likeness(Protocol):
 class Represent(Protocol):
     """A group's filters as one matrix: (n, c, t) weights (t taps) to (n, d)."""
 
-    def __call__(self, weights: FloatArray, /) -> FloatArray:
+    def __call__(self, weights: ArrayT, /) -> ArrayT:
         """One row a filter."""
         ...
 
@@ -109,7 +111,7 @@ class Represent(Protocol):
 class Select(Protocol):
     """From worth (n,) or likeness (n, n) to the order in which units leave."""
 
-    def __call__(self, score: FloatArray, /) -> Order:
+    def __call__(self, score: FloatArray | Tensor, /) -> Order:
         """All n units, the first to leave first; ties go by index."""
         ...
 

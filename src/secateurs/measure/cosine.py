@@ -1,0 +1,100 @@
+"""Filters that point the same way do the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from secateurs.arrays import alike, checked, unit_rows
+from secateurs.contracts import ArrayT, Traits
+from secateurs.errors import InputError
+
+
+def cosine(filters: ArrayT, *, decimals: int | None = None) -> ArrayT:
+    r"""Signed cosine of each pair of filters: $s_{ij} = p_i^T p_j$ with $p_i = f_i / \lVert f_i \rVert$.
+
+    Signed: opposite filters have -1. A filter of zeros has 0 with every filter, itself included.
+
+    Args:
+        filters: One filter a row, shape (n, d).
+        decimals: Round the distance $1 - s_{ij}$ to so many decimals, as the published code does
+            with 5; None leaves it.
+
+    Returns:
+        Shape (n, n), in [-1, 1], exactly symmetric.
+
+    Raises:
+        InputError: Not two axes, empty, not finite, or `decimals` outside 0 to 15.
+
+    Cost:
+        O(n^2 d), as one matrix product.
+
+    Example:
+        >>> import numpy as np
+        >>> cosine(np.array([[1.0, 0.0], [0.0, 2.0], [-3.0, 0.0]])) + 0.0
+        array([[ 1.,  0., -1.],
+               [ 0.,  1.,  0.],
+               [-1.,  0.,  1.]])
+
+    References:
+        [singh2022passive] A passive similarity based CNN filter pruning, Interspeech 2022.
+    """
+    check_decimals(decimals)
+    directions = unit_rows(checked(filters, "filters"))
+    product = directions @ directions.T
+    return alike(rounded((product + product.T) / 2, decimals), filters)
+
+
+def rounded(similarity: Tensor, decimals: int | None) -> Tensor:
+    """Cosines in [-1, 1] whose distances 1 - s have so many decimals.
+
+    Args:
+        similarity: Cosines, up to rounding.
+        decimals: Digits kept of the distance; None keeps all.
+
+    Returns:
+        The same shape.
+
+    Cost:
+        O(size).
+
+    Example:
+        >>> rounded(torch.tensor([0.9999996], dtype=torch.float64), 5)
+        tensor([1.], dtype=torch.float64)
+    """
+    similarity = similarity.clamp(-1.0, 1.0)
+    return similarity if decimals is None else 1.0 - torch.round(1.0 - similarity, decimals=decimals)
+
+
+def check_decimals(decimals: int | None) -> None:
+    """Raise an InputError unless 0 <= decimals <= 15 or None.
+
+    Args:
+        decimals: A number of digits.
+
+    Raises:
+        InputError: Out of range.
+
+    Example:
+        >>> check_decimals(5)
+    """
+    if decimals is not None and not 0 <= decimals <= 15:
+        raise InputError(f"decimals: got {decimals}; give 0 to 15, or None to keep all digits")
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Likeness = signed cosine, rounded as the papers do with `decimals=5`. See `cosine`."""
+
+    decimals: int | None = None
+    traits: ClassVar[Traits] = Traits(scale=True, rotation=True)
+
+    def __post_init__(self) -> None:
+        check_decimals(self.decimals)
+
+    def __call__(self, filters: ArrayT) -> ArrayT:
+        """(n, d) to (n, n)."""
+        return cosine(filters, decimals=self.decimals)

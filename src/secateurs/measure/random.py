@@ -1,0 +1,50 @@
+"""The control that every method has to beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from secateurs.arrays import alike, checked
+from secateurs.contracts import ArrayT, Traits
+
+
+def random_worth(filters: ArrayT, *, seed: int = 0) -> ArrayT:
+    """Numbers drawn evenly from [0, 1), the same for the same seed on every device.
+
+    Args:
+        filters: Shape (n, d); only n matters.
+        seed: Where the generator starts.
+
+    Returns:
+        Shape (n,), without unit.
+
+    Raises:
+        InputError: Not two axes, empty, or not finite.
+
+    Cost:
+        O(n).
+
+    Example:
+        >>> import numpy as np
+        >>> random_worth(np.zeros((2, 3)), seed=1).round(3)
+        array([0.512, 0.95 ])
+    """
+    tensor = checked(filters, "filters")
+    drawn = np.random.default_rng(seed).random(tensor.shape[0])
+    return alike(torch.from_numpy(drawn).to(tensor.device), filters)
+
+
+@dataclass(frozen=True)
+class Random:
+    """Worth = chance. See `random_worth`."""
+
+    seed: int = 0
+    traits: ClassVar[Traits] = Traits(scale=True, sign=True, shift=True, rotation=True)
+
+    def __call__(self, filters: ArrayT) -> ArrayT:
+        """(n, d) to (n,)."""
+        return random_worth(filters, seed=self.seed)
