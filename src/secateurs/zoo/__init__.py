@@ -1,0 +1,8 @@
+"""The networks of the papers, key-compatible with their public checkpoints."""
+
+from secateurs.zoo.entry import ZooEntry
+from secateurs.zoo.registry import ENTRIES, build, entry, names
+from secateurs.zoo.resolve import resolve_model
+from secateurs.zoo.weights import load_weights, read_weights
+
+__all__ = ["ENTRIES", "ZooEntry", "build", "entry", "load_weights", "names", "read_weights", "resolve_model"]

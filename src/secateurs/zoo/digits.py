@@ -1,0 +1,57 @@
+"""A small network for scikit-learn's 8x8 digits: trains in seconds, has batch norm and a shortcut."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from secateurs.data.normalisation import DIGITS
+from secateurs.zoo.entry import ZooEntry
+
+
+class DigitsCNN(nn.Module):
+    """Four 3x3 convolutions with batch norm, one shortcut around the middle two, one linear layer."""
+
+    def __init__(self, width: int = 32, num_classes: int = 10) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, width, 3, padding=1, bias=False)
+        self.stem_bn = nn.BatchNorm2d(width)
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, 2 * width, 3, stride=2, padding=1, bias=False)
+        self.bn3 = nn.BatchNorm2d(2 * width)
+        self.linear = nn.Linear(2 * width, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, 1, 8, 8) to logits (b, num_classes)."""
+        x = F.relu(self.stem_bn(self.stem(x)))
+        y = F.relu(self.bn1(self.conv1(x)))
+        x = F.relu(x + self.bn2(self.conv2(y)))
+        x = F.relu(self.bn3(self.conv3(x)))
+        logits: Tensor = self.linear(torch.flatten(F.adaptive_avg_pool2d(x, 1), 1))
+        return logits
+
+
+def digits_cnn(num_classes: int = 10, width: int = 32) -> DigitsCNN:
+    """The network of the demo.
+
+    Example:
+        >>> digits_cnn()(torch.zeros(2, 1, 8, 8)).shape
+        torch.Size([2, 10])
+    """
+    return DigitsCNN(width, num_classes)
+
+
+ENTRIES = (
+    ZooEntry(
+        name="digits_cnn",
+        build=digits_cnn,
+        input_shape=(1, 8, 8),
+        num_classes=10,
+        normalisation=DIGITS,
+        description="Small CNN with one shortcut for scikit-learn's 8x8 digits",
+    ),
+)

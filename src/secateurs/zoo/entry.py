@@ -1,0 +1,26 @@
+"""What the zoo knows about a network besides its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from secateurs.data.normalisation import Normalisation
+
+
+@dataclass(frozen=True)
+class ZooEntry:
+    """A network of the zoo: how to build it and what it expects.
+
+    `input_shape` is that of one sample, without the batch axis. `build(num_classes=...)` makes the network
+    with fresh random weights.
+    """
+
+    name: str
+    build: Callable[..., nn.Module]
+    input_shape: tuple[int, ...]
+    num_classes: int
+    normalisation: Normalisation
+    description: str
