@@ -1,0 +1,196 @@
+"""One run as one HTML page: no scripts, no fonts, no pictures from anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from importlib.resources import files
+
+from secateurs.report.record import GroupLine, Measures, Record, milliseconds, percent, share
+
+_NAMES = {"macs": "MACs", "params": "parameters", "latency": "latency", "keep": "channels of every group"}
+
+
+def page(record: Record) -> str:
+    """The page of a run: what stayed, what it costs, what was proved, and every group with its reason.
+
+    Args:
+        record: The content of result.json; nothing else is read.
+
+    Returns:
+        A whole HTML document that loads nothing.
+    """
+    title = f"{record.model}: {share(record.after.macs, record.before.macs)} of the MACs"
+    style = files("secateurs.report").joinpath("page.css").read_text(encoding="utf-8")
+    body = "\n".join(
+        [
+            f"<h1>{escape(title)}</h1>",
+            f'<p class="soft">{escape(_made(record))}</p>',
+            _cards(record),
+            _proof(record),
+            "<h2>Groups of coupled channels</h2>",
+            f'<p class="soft">{escape(groups_sentence(record.groups))}</p>',
+            _groups(record.groups),
+            "<h2>How it was measured</h2>",
+            _facts(_measured(record)),
+            "<h2>The run</h2>",
+            _facts(_run(record)),
+        ]
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n"
+        "</body>\n</html>\n"
+    )
+
+
+def target_sentence(target: Mapping[str, float]) -> str:
+    """What was asked to stay, in words.
+
+    Example:
+        >>> target_sentence({"macs": 0.5})
+        '50 % of the MACs stay'
+    """
+    if not target:
+        return "no target: the method's own rule decides"
+    return " and ".join(
+        f"{100 * value:.4g} % of the {_NAMES.get(key, key)} stay" for key, value in target.items()
+    )
+
+
+def groups_sentence(groups: tuple[GroupLine, ...]) -> str:
+    """How many groups were cut, left whole and locked, and what the locked ones cost.
+
+    Example:
+        >>> groups_sentence((GroupLine("conv1", 8, 4, "pruned", None, 216, 9000),))
+        '1 pruned, 0 left whole, 0 locked.'
+    """
+    count = {
+        status: sum(group.status == status for group in groups) for status in ("pruned", "kept", "locked")
+    }
+    locked = sum(group.macs for group in groups if group.status == "locked")
+    cost = f" ({locked:,} MACs in locked groups)" if count["locked"] else ""
+    return f"{count['pruned']} pruned, {count['kept']} left whole, {count['locked']} locked{cost}."
+
+
+def points(change: float) -> str:
+    """A change in per cent points, with a real minus.
+
+    Example:
+        >>> points(-1.234)
+        '−1.23 points'
+    """
+    return f"{change:+.2f} points".replace("-", "−")
+
+
+def _made(record: Record) -> str:
+    repair = "no repair" if record.compensate == "none" else f"repair: {record.compensate}"
+    recalibrated = ", batch-norm statistics measured anew" if record.recalibrated else ""
+    return (
+        f"Pruned with {record.method}, allocation {record.allocate}, {repair}{recalibrated}; "
+        f"no training afterwards. Asked: {target_sentence(record.target)}."
+    )
+
+
+def _cards(record: Record) -> str:
+    before, after = record.before, record.after
+    cards = [
+        ("MACs that stay", share(after.macs, before.macs), f"{before.macs:,} → {after.macs:,}"),
+        ("parameters that stay", share(after.params, before.params), f"{before.params:,} → {after.params:,}"),
+    ]
+    if after.accuracy is not None and before.accuracy is not None:
+        change = points(100 * (after.accuracy - before.accuracy))
+        cards.append(
+            (
+                "accuracy",
+                percent(after.accuracy, None),
+                f"± {100 * (after.accuracy_error or 0):.2f}; {change} from {percent(before.accuracy, None)}",
+            )
+        )
+    if after.latency_ms is not None and before.latency_ms is not None:
+        cards.append(
+            (
+                "latency, batch 1",
+                f"{after.latency_ms:.2f} ms",
+                f"{share(after.latency_ms, before.latency_ms)} of {before.latency_ms:.2f} ms",
+            )
+        )
+    return (
+        '<div class="cards">'
+        + "".join(
+            f'<div class="card"><span class="name">{escape(name)}</span><b>{escape(value)}</b>'
+            f'<span class="from">{escape(source)}</span></div>'
+            for name, value, source in cards
+        )
+        + "</div>"
+    )
+
+
+def _proof(record: Record) -> str:
+    proof = record.verification
+    verdict, kind = ("Proved", "proof") if proof.passed else ("NOT proved", "proof failed")
+    return (
+        f'<p class="{kind}"><strong>{verdict}.</strong> The smaller network was compared, in float64, with '
+        "the original whose removed channels were silenced: the largest difference on "
+        f"{proof.inputs} inputs is {proof.max_rel_diff:.1e} of the largest output (limit "
+        f"{proof.tolerance:.0e}). Repair and recalibration come after this comparison.</p>"
+    )
+
+
+def _groups(groups: tuple[GroupLine, ...]) -> str:
+    rows = "".join(_row(group) for group in groups)
+    return (
+        '<div class="wide"><table><thead><tr><th>group</th><th></th><th class="n">kept</th><th>status</th>'
+        '<th class="n">parameters before</th><th class="n">MACs before</th><th>reason</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _row(group: GroupLine) -> str:
+    width = 100 * group.kept / max(group.size, 1)
+    return (
+        f'<tr class="{escape(group.status)}"><td><code>{escape(group.name)}</code></td>'
+        f'<td class="bar"><span><i style="width:{width:.1f}%"></i></span></td>'
+        f'<td class="n">{group.kept} of {group.size}</td><td>{escape(group.status)}</td>'
+        f'<td class="n">{group.params:,}</td><td class="n">{group.macs:,}</td>'
+        f"<td>{escape(group.reason or '')}</td></tr>"
+    )
+
+
+def _facts(facts: dict[str, str]) -> str:
+    return "<dl>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts.items()) + "</dl>"
+
+
+def _measured(record: Record) -> dict[str, str]:
+    facts = {"MACs": f"for one input of shape {record.input_shape[1:]}; one multiply-add counts once"}
+    uncounted = record.after.uncounted
+    facts["not counted"] = (
+        ", ".join(f"{name} ({calls})" for name, calls in uncounted.items()) if uncounted else "nothing"
+    )
+    facts["accuracy"] = _accuracy(record.before, record.data)
+    if record.latency is not None:
+        facts["latency"] = (
+            f"{milliseconds(record.before.latency_ms, record.before.latency_spread_ms)} before, "
+            f"{milliseconds(record.after.latency_ms, record.after.latency_spread_ms)} after: {record.latency}"
+        )
+    return facts
+
+
+def _accuracy(before: Measures, data: str | None) -> str:
+    if before.accuracy is None:
+        return "not measured: no data was given"
+    return f"on the {before.samples or 0:,} test samples of {data}, with its standard error"
+
+
+def _run(record: Record) -> dict[str, str]:
+    facts = {"seed": str(record.seed)}
+    if record.original != record.before:
+        facts["pruned before"] = (
+            f"this run began with a pruned network; of the first original, "
+            f"{share(record.after.macs, record.original.macs)} of the MACs and "
+            f"{share(record.after.params, record.original.params)} of the parameters stay"
+        )
+    facts["seconds"] = ", ".join(f"{stage} {value:.1f}" for stage, value in record.seconds.items())
+    facts["versions"] = ", ".join(f"{name} {version}" for name, version in record.versions.items())
+    return facts

@@ -1,0 +1,195 @@
+"""What a run was asked, what it did and what came of it: the content of result.json."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from secateurs.errors import InputError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Measures:
+    """One network in numbers.
+
+    `macs` are multiply-adds for one sample. `accuracy` is a share of 1 on `samples` test samples, with its
+    standard error; None where there was no data. `latency_ms` is the median over runs at batch 1 and
+    `latency_spread_ms` the range of the middle half of them. `uncounted` lists the operations that no counter
+    has a formula for, with the number of calls.
+    """
+
+    params: int
+    macs: int
+    accuracy: float | None = None
+    accuracy_error: float | None = None
+    samples: int | None = None
+    latency_ms: float | None = None
+    latency_spread_ms: float | None = None
+    uncounted: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How latency was measured."""
+
+    batch: int
+    warmup: int
+    runs: int
+    device: str
+    threads: int
+
+    def __str__(self) -> str:
+        """How to read a latency, for below a table."""
+        threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
+        return (
+            f"median of {self.runs} runs and range of their middle half, batch {self.batch}, after "
+            f"{self.warmup} runs of warm-up, {threads} on {self.device}"
+        )
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The comparison of the smaller network with the silenced original."""
+
+    passed: bool
+    max_rel_diff: float
+    tolerance: float
+    inputs: int
+
+
+@dataclass(frozen=True)
+class GroupLine:
+    """One group of coupled channels: how many there were, how many stay, and why if all of them do."""
+
+    name: str
+    size: int
+    kept: int
+    status: str
+    reason: str | None
+    params: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run of `secateurs prune`, as result.json holds it.
+
+    `model` is the network as the user named it, `input_shape` includes the batch axis, `normalisation` is
+    what images of `data` were normalised with. `original` holds the costs of the unpruned network where this
+    run started from one that had been pruned before; shares in `target` are of `before`.
+    """
+
+    model: str
+    input_shape: tuple[int, ...]
+    data: str | None
+    normalisation: Mapping[str, Any] | None
+    method: str
+    allocate: str
+    compensate: str
+    recalibrated: bool
+    target: Mapping[str, float]
+    before: Measures
+    after: Measures
+    original: Measures
+    latency: Timing | None
+    verification: Proof
+    groups: tuple[GroupLine, ...]
+    seconds: Mapping[str, float]
+    seed: int
+    versions: Mapping[str, str]
+    schema: int = SCHEMA
+
+    def to_json(self) -> str:
+        """The text of result.json."""
+        return json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> Record:
+        """Read what `to_json` wrote.
+
+        Args:
+            text: The JSON.
+            where: The file it came from, for the message.
+
+        Raises:
+            InputError: It is no JSON, of a later version, or lacks something.
+        """
+        try:
+            raw = json.loads(text)
+            if not isinstance(raw, dict):
+                raise TypeError("it holds no object")
+            if raw.get("schema") != SCHEMA:
+                raise InputError(
+                    f"{where}: has version {raw.get('schema')}, this secateurs reads version {SCHEMA}; "
+                    "use the release that wrote it"
+                )
+            return cls(
+                **{
+                    **raw,
+                    "input_shape": tuple(raw["input_shape"]),
+                    **{key: Measures(**raw[key]) for key in ("before", "after", "original")},
+                    "latency": None if raw["latency"] is None else Timing(**raw["latency"]),
+                    "verification": Proof(**raw["verification"]),
+                    "groups": tuple(GroupLine(**group) for group in raw["groups"]),
+                }
+            )
+        except (ValueError, TypeError, KeyError) as problem:
+            raise InputError(
+                f"{where}: is not a result of secateurs ({problem}); name a folder that "
+                "`secateurs prune` wrote"
+            ) from problem
+
+    @classmethod
+    def read(cls, folder: Path) -> Record:
+        """The record in an output folder.
+
+        Raises:
+            InputError: The file is missing or is not a record.
+        """
+        path = folder / "result.json"
+        try:
+            return cls.from_json(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as problem:
+            raise InputError(
+                f"{path}: cannot be read ({problem}); name a folder that `secateurs prune` wrote"
+            ) from problem
+
+
+def share(part: float, whole: float) -> str:
+    """What stays, in per cent.
+
+    Example:
+        >>> share(1, 3)
+        '33.3 %'
+    """
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def percent(accuracy: float | None, error: float | None) -> str:
+    """An accuracy with its standard error, both in per cent.
+
+    Example:
+        >>> percent(0.9339, 0.00248), percent(None, None)
+        ('93.39 ± 0.25 %', '-')
+    """
+    if accuracy is None:
+        return "-"
+    return f"{100 * accuracy:.2f} ± {100 * error:.2f} %" if error is not None else f"{100 * accuracy:.2f} %"
+
+
+def milliseconds(median: float | None, spread: float | None) -> str:
+    """A median latency with its spread.
+
+    Example:
+        >>> milliseconds(12.345, 0.21), milliseconds(None, None)
+        ('12.35 ± 0.21 ms', '-')
+    """
+    if median is None:
+        return "-"
+    return f"{median:.2f} ± {spread:.2f} ms" if spread is not None else f"{median:.2f} ms"
