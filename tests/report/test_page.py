@@ -31,7 +31,7 @@ RECORD = Record(
     after=AFTER,
     original=BEFORE,
     latency=Timing(1, 10, 50, "cpu", 2),
-    verification=Proof(True, 1e-15, 1e-9, 2),
+    verification=Proof(True, 1e-15, 1e-9, "float64", ("example", "random")),
     groups=GROUPS,
     seconds={"trace": 0.5},
     seed=0,
@@ -115,7 +115,7 @@ def test_the_page_is_honest_without_data_and_without_proof():
         before=Measures(1000, 8000),
         after=Measures(600, 4000),
         latency=None,
-        verification=Proof(False, 0.5, 1e-9, 2),
+        verification=Proof(False, 0.5, 1e-9, "float64", ("example",)),
         target={},
     )
     text = read(bare).text

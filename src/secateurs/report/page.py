@@ -131,9 +131,9 @@ def _proof(record: Record) -> str:
     proof = record.verification
     verdict, kind = ("Proved", "proof") if proof.passed else ("NOT proved", "proof failed")
     return (
-        f'<p class="{kind}"><strong>{verdict}.</strong> The smaller network was compared, in float64, with '
-        "the original whose removed channels were silenced: the largest difference on "
-        f"{proof.inputs} inputs is {proof.max_rel_diff:.1e} of the largest output (limit "
+        f'<p class="{kind}"><strong>{verdict}.</strong> The smaller network was compared, in '
+        f"{proof.precision}, with the original whose removed channels were silenced: the largest "
+        f"difference on {' and '.join(proof.inputs)} input is {proof.max_rel_diff:.1e} of the largest output (limit "
         f"{proof.tolerance:.0e}). Repair and recalibration come after this comparison.</p>"
     )
 

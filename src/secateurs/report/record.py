@@ -60,7 +60,8 @@ class Proof:
     passed: bool
     max_rel_diff: float
     tolerance: float
-    inputs: int
+    precision: str
+    inputs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Record:
                     "input_shape": tuple(raw["input_shape"]),
                     **{key: Measures(**raw[key]) for key in ("before", "after", "original")},
                     "latency": None if raw["latency"] is None else Timing(**raw["latency"]),
-                    "verification": Proof(**raw["verification"]),
+                    "verification": _proof(raw["verification"]),
                     "groups": tuple(GroupLine(**group) for group in raw["groups"]),
                 }
             )
@@ -159,6 +160,10 @@ class Record:
             raise InputError(
                 f"{path}: cannot be read ({problem}); name a folder that `secateurs prune` wrote"
             ) from problem
+
+
+def _proof(raw: Mapping[str, Any]) -> Proof:
+    return Proof(**{**raw, "inputs": tuple(raw["inputs"])})
 
 
 def share(part: float, whole: float) -> str:
