@@ -133,8 +133,8 @@ def _proof(record: Record) -> str:
     return (
         f'<p class="{kind}"><strong>{verdict}.</strong> The smaller network was compared, in '
         f"{proof.precision}, with the original whose removed channels were silenced: the largest "
-        f"difference on {' and '.join(proof.inputs)} input is {proof.max_rel_diff:.1e} of the largest output (limit "
-        f"{proof.tolerance:.0e}). Repair and recalibration come after this comparison.</p>"
+        f"difference on {' and '.join(proof.inputs)} input is {proof.max_rel_diff:.1e} of the largest output "
+        f"(limit {proof.tolerance:.0e}). Repair and recalibration come after this comparison.</p>"
     )
 
 
