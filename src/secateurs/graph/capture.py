@@ -1,0 +1,204 @@
+"""From a model and an example input to a `Program`: torch.export first, running it where that fails."""
+
+from __future__ import annotations
+
+import logging
+import operator
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from secateurs.errors import CaptureError
+from secateurs.graph.program import Op, Program, Value
+from secateurs.graph.recorder import record
+from secateurs.surgery.calling import as_arguments
+
+_INLINED = ("wrap_with_set_grad_enabled", "wrap_with_autocast")
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+
+
+def capture(model: nn.Module, example: Any) -> Program:
+    """Capture one forward pass of `model` in the mode (train or eval) it is in.
+
+    Raises:
+        CaptureError: the model does not run on the example, or cannot be followed.
+    """
+    args, kwargs = as_arguments(example)
+    try:
+        with _quiet():
+            exported = torch.export.export(model, args, kwargs, strict=False)
+        return _Reader(exported.graph_signature, model).read(exported.graph)
+    except Exception as export_error:
+        try:
+            return record(model, args, kwargs)
+        except Exception as error:
+            raise CaptureError(_sentence(error, export_error)) from error
+
+
+def _sentence(error: Exception, export_error: Exception) -> str:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    where = location_of(error)
+    return (
+        f"model: it could not be run on the example input{f' ({where})' if where else ''}: {first} "
+        f"(torch.export said: {type(export_error).__name__}). Check the input's shape and type, and that the "
+        "model's forward runs by itself."
+    )
+
+
+def location_of(error: BaseException) -> str:
+    """File and line, in the user's own code where possible, at which an exception was raised."""
+    frames, trace = [], error.__traceback__
+    while trace is not None:
+        frames.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
+        trace = trace.tb_next
+    return _user_line(frames)
+
+
+def _user_line(frames: list[tuple[str, int]]) -> str:
+    own = [
+        f for f in frames if not re.search(r"[/\\]torch[/\\]|[/\\]secateurs[/\\](graph|surgery)[/\\]|<", f[0])
+    ]
+    for filename, line in reversed(own or frames):
+        short = re.split(r"[/\\]", filename)[-1]
+        return f"{short}:{line}"
+    return ""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("torch.export", "torch._dynamo", "torch.fx")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@dataclass
+class _Reader:
+    """Turns the nodes of an exported graph into operations."""
+
+    signature: Any
+    model: nn.Module
+
+    def read(self, graph: torch.fx.Graph) -> Program:
+        self.ops: list[Op] = []
+        self.values: dict[torch.fx.Node, Any] = {}
+        self.state: dict[Value, str] = {}
+        self.constants: set[Value] = set()
+        names = {**self.signature.inputs_to_parameters, **self.signature.inputs_to_buffers}
+        lifted = dict(getattr(self.signature, "inputs_to_lifted_tensor_constants", {}))
+        for node in graph.nodes:
+            if node.op == "placeholder":
+                self.values[node] = self._placeholder(node, names, lifted)
+            elif node.op == "call_function":
+                self._call(node)
+            elif node.op == "get_attr":
+                self.values[node] = getattr(graph.owning_module, node.target, None)
+            else:
+                outputs = tuple(self._resolve(a) for a in node.args)
+        flat = [v for v in pytree.tree_leaves(outputs) if isinstance(v, Value)]
+        return Program(tuple(self.ops), self.state, tuple(flat), constants=frozenset(self.constants))
+
+    def _placeholder(self, node: torch.fx.Node, names: dict[str, str], lifted: dict[str, str]) -> Any:
+        meta = node.meta.get("val")
+        if not isinstance(meta, Tensor):
+            return meta
+        value = Value(tuple(int(s) for s in meta.shape))
+        if node.name in names:
+            self.state[value] = names[node.name]
+        elif node.name in lifted:
+            self.constants.add(value)
+        return value
+
+    def _resolve(self, item: Any) -> Any:
+        if isinstance(item, torch.fx.Node):
+            return self.values.get(item)
+        if isinstance(item, (list, tuple)):
+            return [self._resolve(part) for part in item]
+        if isinstance(item, dict):
+            return {k: self._resolve(part) for k, part in item.items()}
+        if isinstance(item, slice):
+            return slice(self._resolve(item.start), self._resolve(item.stop), self._resolve(item.step))
+        return item
+
+    def _call(self, node: torch.fx.Node) -> None:
+        target: Any = node.target
+        if target is operator.getitem:
+            source, index = self._resolve(node.args[0]), node.args[1]
+            self.values[node] = source[index] if isinstance(source, (list, tuple)) else source
+            return
+        if getattr(target, "__name__", "") in _INLINED:
+            self._inline(node)
+            return
+        meta = node.meta.get("val")
+        made = pytree.tree_map(
+            lambda m: Value(tuple(int(s) for s in m.shape)) if isinstance(m, Tensor) else m, meta
+        )
+        self.values[node] = list(made) if isinstance(made, (list, tuple)) else made
+        outs = tuple(v if isinstance(v, Value) else None for v in pytree.tree_leaves(made))
+        args = tuple(self._resolve(a) for a in node.args)
+        kwargs = {k: self._resolve(v) for k, v in node.kwargs.items()}
+        self.ops.append(make_op(target, args, kwargs, outs, _place(node), _module_of(node)))
+
+    def _inline(self, node: torch.fx.Node) -> None:
+        found = [i for i, a in enumerate(node.args) if isinstance(self._resolve(a), torch.fx.GraphModule)]
+        inner: Any = self._resolve(node.args[found[0]])
+        given = [self._resolve(a) for a in node.args[found[0] + 1 :]]
+        placeholders = [n for n in inner.graph.nodes if n.op == "placeholder"]
+        self.values.update(zip(placeholders, given, strict=True))
+        for part in inner.graph.nodes:
+            if part.op == "call_function":
+                self._call(part)
+            elif part.op == "get_attr":
+                self.values[part] = getattr(inner, part.target, None)
+            elif part.op == "output":
+                result = self._resolve(part.args[0])
+                self.values[node] = list(result) if isinstance(result, (list, tuple)) else result
+
+
+def make_op(
+    target: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    outs: tuple[Value | None, ...],
+    where: str,
+    module: str,
+) -> Op:
+    """An `Op` from an ATen overload and its arguments."""
+    schema = getattr(target, "_schema", None)
+    name = schema.name.split("::")[-1] if schema is not None else getattr(target, "__name__", str(target))
+    names = tuple(a.name for a in schema.arguments) if schema is not None else ()
+    pointwise = torch.Tag.pointwise in getattr(target, "tags", ())
+    plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
+    for position in range(
+        len(args), len(names)
+    ):  # what was left out takes its place, so that rules can index
+        if names[position] in kwargs:
+            args = (*args, kwargs[names[position]])
+        else:
+            break
+    return Op(plain, args, kwargs, outs, pointwise, where, module, names)
+
+
+def _place(node: torch.fx.Node) -> str:
+    trace = node.meta.get("stack_trace") or ""
+    return _user_line([(name, int(line)) for name, line in _FRAME.findall(trace)]) if trace else ""
+
+
+def _module_of(node: torch.fx.Node) -> str:
+    stack = node.meta.get("nn_module_stack") or {}
+    path = list(stack.values())[-1][0] if stack else ""
+    return str(path)

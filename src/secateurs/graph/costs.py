@@ -1,0 +1,131 @@
+"""What a network costs as a function of how many units every group keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from secateurs.contracts import FloatArray, IntArray
+from secateurs.graph.groups import Units
+from secateurs.graph.labels import Labels
+
+
+@dataclass(frozen=True)
+class CostModel:
+    """Multiply-adds and parameters as sums of products of axis lengths.
+
+    An axis of the network has `fixed + per_unit @ keep` positions, where `keep` counts the kept units of
+    every group; a term is `each` times the lengths of its axes. Exact: lengths are integers.
+    """
+
+    names: tuple[str, ...]
+    sizes: IntArray
+    fixed: FloatArray
+    per_unit: FloatArray
+    macs_each: FloatArray
+    macs_axes: IntArray
+    params_each: FloatArray
+    params_axes: IntArray
+    layers: tuple[str, ...]
+
+    def macs(self, keep: IntArray | None = None) -> int:
+        """Multiply-adds of one example when group g keeps keep[g] units (all of them by default)."""
+        return round(float(self._terms(keep, self.macs_each, self.macs_axes).sum()))
+
+    def params(self, keep: IntArray | None = None) -> int:
+        """Number of parameters, shared ones once."""
+        return round(float(self._terms(keep, self.params_each, self.params_axes).sum()))
+
+    def macs_by_layer(self, keep: IntArray | None = None) -> dict[str, int]:
+        """Multiply-adds by the module that spends them."""
+        result: dict[str, float] = {}
+        for layer, macs in zip(self.layers, self._terms(keep, self.macs_each, self.macs_axes), strict=True):
+            result[layer] = result.get(layer, 0.0) + float(macs)
+        return {layer: round(macs) for layer, macs in result.items()}
+
+    def macs_per_unit(self, keep: IntArray | None = None) -> FloatArray:
+        """Multiply-adds that the next unit of every group to leave takes along, shape (groups,)."""
+        return self._saved(keep, self.macs_each, self.macs_axes)
+
+    def params_per_unit(self, keep: IntArray | None = None) -> FloatArray:
+        """Parameters that the next unit of every group to leave takes along, shape (groups,)."""
+        return self._saved(keep, self.params_each, self.params_axes)
+
+    def _lengths(self, keep: IntArray | None) -> FloatArray:
+        counts = self.sizes if keep is None else np.asarray(keep)
+        return np.append(self.fixed + self.per_unit @ counts.astype(np.float64), 1.0)
+
+    def _terms(self, keep: IntArray | None, each: FloatArray, axes: IntArray) -> FloatArray:
+        result: FloatArray = each * self._lengths(keep)[axes].prod(axis=1)
+        return result
+
+    def _saved(self, keep: IntArray | None, each: FloatArray, axes: IntArray) -> FloatArray:
+        lengths = self._lengths(keep)
+        total = np.zeros(len(self.names))
+        step = np.vstack([self.per_unit, np.zeros((1, len(self.names)))])
+        for column in range(axes.shape[1]):  # first order: the products of two shrinking axes overlap little
+            others = np.delete(axes, column, axis=1)
+            weight = each * lengths[others].prod(axis=1)
+            total += weight @ step[axes[:, column]]
+        return total
+
+
+def make_costs(labels: Labels, units: Units, parameters: Mapping[str, tuple[int, ...]]) -> CostModel:
+    """Cost model of a labelled network; `parameters` gives the shape of every parameter, shared ones once."""
+    table = _Axes(units)
+    first = [i for i, t in enumerate(labels.terms) if t.op.outs]
+    macs = [(labels.terms[i].each, [table.index(a) for a in labels.terms[i].arrays]) for i in first]
+    layers = tuple(labels.terms[i].op.module or labels.terms[i].op.where for i in first)
+    params = []
+    for name, shape in parameters.items():
+        each, axes = 1.0, []
+        for axis, size in enumerate(shape):
+            start = labels.names.get((name, axis))
+            if start is None:
+                each *= size
+            else:
+                axes.append(table.index(np.arange(start, start + size)))
+        params.append((each, axes))
+    fixed, per_unit = table.arrays()
+    names = tuple(g.name for g in units.groups)
+    sizes = np.array([g.size for g in units.groups], dtype=np.int64)
+    return CostModel(names, sizes, fixed, per_unit, *_padded(macs, len(fixed)), *_padded(params, len(fixed)), layers)
+
+
+class _Axes:
+    """Axes met so far, each once."""
+
+    def __init__(self, units: Units) -> None:
+        self.units = units
+        self.known: dict[bytes, int] = {}
+        self.rows: list[tuple[float, IntArray]] = []
+        self.sizes = np.array([g.size for g in units.groups], dtype=np.int64)
+
+    def index(self, atoms: IntArray) -> int:
+        real = atoms[atoms >= 0]
+        groups = self.units.group[self.units.of[real]]
+        counts = np.bincount(groups[groups >= 0], minlength=len(self.sizes))
+        per_unit = counts / np.maximum(self.sizes, 1)
+        fixed = len(atoms) - int(counts.sum())
+        key = np.append(per_unit, fixed).tobytes()
+        if key not in self.known:
+            self.known[key] = len(self.rows)
+            self.rows.append((float(fixed), per_unit))
+        return self.known[key]
+
+    def arrays(self) -> tuple[FloatArray, FloatArray]:
+        if not self.rows:
+            return np.zeros(0), np.zeros((0, len(self.sizes)))
+        return np.array([f for f, _ in self.rows]), np.stack([p for _, p in self.rows])
+
+
+def _padded(terms: Iterable[tuple[float, list[int]]], dummy: int) -> tuple[FloatArray, IntArray]:
+    listed = list(terms)
+    width = max([len(axes) for _, axes in listed] + [1])
+    each = np.array([e for e, _ in listed], dtype=np.float64)
+    axes = np.full((len(listed), width), dummy, dtype=np.int64)
+    for i, (_, a) in enumerate(listed):
+        axes[i, : len(a)] = a
+    return each, axes

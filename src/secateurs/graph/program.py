@@ -1,0 +1,65 @@
+"""A captured network as a flat list of operations on values: what the label rules read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """One tensor of the program; compared by identity."""
+
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """One operation: `name` is the ATen name without overload or trailing underscore."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    outs: tuple[Value | None, ...]
+    pointwise: bool = False
+    where: str = ""
+    module: str = ""
+    argument_names: tuple[str, ...] = ()
+
+    def arg(self, position: int, name: str, default: Any = None) -> Any:
+        """The argument at a position, by position or by name."""
+        if position < len(self.args):
+            return self.args[position]
+        return self.kwargs.get(name, default)
+
+    def values(self) -> Iterator[Value]:
+        """All tensors the operation reads, in order."""
+        yield from _values(self.args)
+        yield from _values(tuple(self.kwargs.values()))
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.where}" if self.where else self.name
+
+
+def _values(item: Any) -> Iterator[Value]:
+    if isinstance(item, Value):
+        yield item
+    elif isinstance(item, (list, tuple)):
+        for part in item:
+            yield from _values(part)
+
+
+@dataclass(frozen=True)
+class Program:
+    """The whole capture.
+
+    `state` maps the values of parameters and buffers to their names in the model. Values that are
+    neither state nor made by an operation are inputs or constants: their sizes are fixed.
+    """
+
+    ops: tuple[Op, ...]
+    state: Mapping[Value, str]
+    outputs: tuple[Value, ...]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    constants: frozenset[Value] = frozenset()

@@ -1,0 +1,55 @@
+"""Run programs on labels: one rule per operation, unknown operations lock what they touch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from secateurs.graph.labels import LabelError, Labels, labelled
+from secateurs.graph.program import Op, Program, Value
+from secateurs.graph.rules import RULES, pointwise
+
+_HARMLESS = {"sym_size", "_assert_scalar", "_assert_async", "sym_constrain_range_for_size", "item", "_local_scalar_dense"}
+_SHAPE_ERRORS = (LabelError, ValueError, IndexError, TypeError, AttributeError, KeyError)
+FixedPositions = Mapping[tuple[str, int], Sequence[tuple[np.ndarray, str]]]
+
+
+def propagate(programs: Iterable[Program], choices: Mapping[int, int], fixed: FixedPositions) -> Labels:
+    """Labels of one or several captures of the same model (evaluation, training) together.
+
+    `choices` says which reading of ambiguous operations to take; `fixed` locks positions of stored
+    tensors that an earlier trial found to be immovable.
+    """
+    labels = Labels(choices)
+    for number, program in enumerate(programs):
+        counted = len(labels.terms)
+        for value, name in program.state.items():
+            labels.add_state(value, name)
+        for op in program.ops:
+            labels.step += 1
+            _apply(labels, op)
+        labels.lock_values(program.outputs, "is an output of the model")
+        if number:  # costs are those of evaluation
+            del labels.terms[counted:]
+    for key, entries in fixed.items():
+        for positions, reason in entries:
+            if key in labels.names:
+                labels.lock(labels.names[key] + positions, reason)
+    return labels
+
+
+def _apply(labels: Labels, op: Op) -> None:
+    rule = RULES.get(op.name) or (pointwise if op.pointwise else None)
+    touched = list(op.values())
+    if rule is not None:
+        try:
+            rule(labels, op)
+            return
+        except _SHAPE_ERRORS:
+            pass
+    if op.name not in _HARMLESS and any(labelled(labels.of(v)) for v in touched):
+        labels.lock_values(touched, f"no rule follows channels through {op}")
+    for out in op.outs:
+        if isinstance(out, Value):
+            labels.axes.pop(out, None)

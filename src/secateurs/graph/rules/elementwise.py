@@ -1,0 +1,315 @@
+"""Operations on corresponding elements, normalisations and everything that leaves channels where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from secateurs.graph.labels import FREE, Axis, Follow, Free, Labels
+from secateurs.graph.program import Op, Value
+
+Rule = Callable[[Labels, Op], None]
+
+# zero in, zero out, element by element: a weight may pass through these and can still be silenced
+_ZERO_KEEPING = {
+    "mul",
+    "neg",
+    "clone",
+    "to",
+    "_to_copy",
+    "relu",
+    "abs",
+    "detach",
+    "alias",
+    "contiguous",
+    "tanh",
+}
+
+
+def pointwise(labels: Labels, op: Op) -> None:
+    """Broadcast all tensor operands together; channels at the same place are the same channels."""
+    values = [v for v in op.values()]
+    out = op.outs[0] if op.outs else None
+    if out is None or not values:
+        return
+    found: list[list[Axis]] = [[] for _ in out.shape]
+    for value in values:
+        shift = len(out.shape) - len(value.shape)
+        for i, (axis, size) in enumerate(zip(labels.of(value), value.shape, strict=True)):
+            if size == 1 and out.shape[i + shift] != 1:
+                labels.lock(axis, f"is one channel spread over many in {op}")
+            else:
+                found[i + shift].append(axis)
+    result = [_united(labels, axes, op) for axes in found]
+    if all(v in labels.static for v in values) and op.name in _ZERO_KEEPING:
+        labels.static.add(out)
+    if op.name == "div" and values[0] in labels.static and all(v in labels.static for v in values):
+        labels.static.add(out)
+    for extra in op.outs:
+        labels.set(extra, result)
+
+
+def _united(labels: Labels, axes: list[Axis], op: Op) -> Axis:
+    result: Axis = axes[0] if axes else FREE
+    for axis in axes[1:]:
+        result = labels.unite(result, axis, op)
+    return result
+
+
+def same(labels: Labels, op: Op) -> None:
+    """The first tensor passes with its channels where they are (dropout, casts, copies)."""
+    first = next(op.values())
+    for out in op.outs:
+        if out is not None and out.shape == first.shape:
+            labels.set(out, labels.of(first))
+            if first in labels.static:
+                labels.static.add(out)
+
+
+def _like(labels: Labels, op: Op) -> None:
+    labels.set(op.outs[0], labels.of(op.args[0]))
+
+
+def _fill(labels: Labels, op: Op) -> None:
+    out = op.outs[0]
+    if out is not None:
+        labels.set(out, [FREE] * len(out.shape))
+
+
+def _spatial(depth: int) -> Rule:
+    """Pooling and resampling: the last `depth` axes are space, the others pass."""
+
+    def rule(labels: Labels, op: Op) -> None:
+        axes = labels.of(op.args[0])
+        cut = len(axes) - depth
+        labels.lock(axes[cut:], f"is treated as space in {op}")
+        for out in op.outs:
+            if out is not None:
+                labels.set(out, [*axes[:cut], *[None] * (len(out.shape) - cut)])
+
+    return rule
+
+
+def _batch_norm(labels: Labels, op: Op) -> None:
+    axes = list(labels.of(op.args[0]))
+    for position in range(1, 5):
+        value = op.args[position] if position < len(op.args) else None
+        if isinstance(value, Value) and value.shape and value.shape[0] != 1:
+            axes[1] = labels.unite(axes[1], labels.of(value)[0], op)
+    if isinstance(axes[1], np.ndarray):
+        labels.follows.append(Follow(op.module, "num_features", axes[1], 1))
+    for out in op.outs:
+        if out is not None and out.shape == op.args[0].shape:
+            labels.set(out, axes)
+        elif out is not None and len(out.shape) == 1 and out.shape[0] == op.args[0].shape[1]:
+            labels.set(out, [axes[1]])
+
+
+def _group_norm(labels: Labels, op: Op) -> None:
+    """Whole norm groups leave: the statistics of the others do not change, so removal stays exact."""
+    x = op.args[0]
+    if op.name == "group_norm":
+        groups, affine = int(op.args[1]), (op.arg(2, "weight"), op.arg(3, "bias"))
+    else:
+        groups, affine = int(op.args[6]), (op.args[1], op.args[2])
+    axes = list(labels.of(x))
+    for value in affine:
+        if isinstance(value, Value):
+            axes[1] = labels.unite(axes[1], labels.of(value)[0], op)
+    array = axes[1]
+    labels.lock(axes[2:], f"is normalised over in {op}")
+    if isinstance(array, np.ndarray):
+        per = len(array) // groups
+        if groups == 1:
+            labels.lock(array, f"all channels are normalised together in {op}")
+        labels.tie(array.reshape(groups, per), op)
+        labels.follows.append(Follow(op.module, "num_groups", array, per))
+        labels.follows.append(Follow(op.module, "num_channels", array, 1))
+    labels.set(op.outs[0], axes)
+
+
+def _layer_norm(labels: Labels, op: Op) -> None:
+    axes = list(labels.of(op.args[0]))
+    over = len(op.args[1])
+    reason = f"all channels are normalised together in {op}"
+    labels.lock(axes[len(axes) - over :], reason)
+    labels.lock_values([v for v in op.values() if v is not op.args[0]], reason)
+    for out in op.outs:
+        if out is not None and out.shape == op.args[0].shape:
+            labels.set(out, [*axes[: len(axes) - over], *[None] * over])
+
+
+def _over_dim(position: int) -> Rule:
+    """Softmax and the like: the whole of one axis decides each value; the other axes pass."""
+
+    def rule(labels: Labels, op: Op) -> None:
+        axes = list(labels.of(op.args[0]))
+        dim = int(op.args[position]) % max(1, len(axes))
+        labels.lock(axes[dim], f"all channels are taken together in {op}")
+        axes[dim] = None
+        for out in op.outs:
+            labels.set(out, axes)
+
+    return rule
+
+
+def _reduce(labels: Labels, op: Op) -> None:
+    """Mean, sum, maximum, norm over some axes: those must keep their length, the others pass."""
+    if len(op.args) > 1 and isinstance(op.args[1], Value):  # torch.max(a, b)
+        return pointwise(labels, op)
+    axes = list(labels.of(op.args[0]))
+    names = op.argument_names
+    place = names.index("dim") if "dim" in names else -1
+    dims = op.arg(place, "dim") if place >= 0 else None
+    keep = bool(op.arg(names.index("keepdim"), "keepdim", False)) if "keepdim" in names else False
+    chosen = range(len(axes)) if dims is None or dims == [] else [dims] if isinstance(dims, int) else dims
+    gone = {int(d) % max(1, len(axes)) for d in chosen}
+    labels.lock([axes[d] for d in sorted(gone)], f"all channels are taken together in {op}")
+    left: list[Axis] = [FREE if i in gone else a for i, a in enumerate(axes) if keep or i not in gone]
+    for out in op.outs:
+        if out is not None and len(out.shape) == len(left):
+            labels.set(out, left)
+
+
+def _prelu(labels: Labels, op: Op) -> None:
+    axes, weight = list(labels.of(op.args[0])), op.args[1]
+    if weight.shape and weight.shape[0] != 1 and len(axes) > 1:
+        flat = labels.of(weight)[1 if len(weight.shape) > 1 and weight.shape[0] == 1 else 0]
+        axes[1] = labels.unite(axes[1], flat, op)
+    labels.set(op.outs[0], axes)
+
+
+def _weight_norm(labels: Labels, op: Op) -> None:
+    v, g = op.args[0], op.args[1]
+    axes = list(labels.of(v))
+    for i, (axis, size) in enumerate(zip(labels.of(g), g.shape, strict=True)):
+        if size != 1:
+            axes[i] = labels.unite(axes[i], axis, op)
+    labels.set(op.outs[0], axes)
+    if op.outs[0] is not None and v in labels.static:
+        labels.static.add(op.outs[0])
+
+
+_SPATIAL = {
+    **{
+        f"{kind}_pool{d}d": d
+        for kind in ("max", "avg", "adaptive_avg", "adaptive_max", "lp")
+        for d in (1, 2, 3)
+    },
+    **{f"_adaptive_avg_pool{d}d": d for d in (2, 3)},
+    **{f"max_pool{d}d_with_indices": d for d in (1, 2, 3)},
+    "fractional_max_pool2d": 2,
+    **{f"upsample_{kind}": 2 for kind in ("nearest2d", "bilinear2d", "bicubic2d", "_nearest_exact2d")},
+    **{f"_upsample_{kind}": 2 for kind in ("nearest_exact2d", "bilinear2d_aa", "bicubic2d_aa")},
+    **{f"upsample_{kind}": 1 for kind in ("nearest1d", "linear1d")},
+    **{f"upsample_{kind}": 3 for kind in ("nearest3d", "trilinear3d")},
+    **{f"{kind}_pad{d}d": d for kind in ("reflection", "replication") for d in (1, 2, 3)},
+}
+
+RULES: dict[str, Rule] = {
+    **{name: _spatial(depth) for name, depth in _SPATIAL.items()},
+    **dict.fromkeys(
+        (
+            "dropout",
+            "feature_dropout",
+            "alpha_dropout",
+            "feature_alpha_dropout",
+            "native_dropout",
+            "clone",
+            "contiguous",
+        )
+        + (
+            "detach",
+            "alias",
+            "to",
+            "_to_copy",
+            "type_as",
+            "lift_fresh",
+            "lift_fresh_copy",
+            "requires_grad_",
+            "rrelu",
+        )
+        + (
+            "_assert_tensor_metadata",
+            "copy_to",
+            "cpu",
+            "cuda",
+            "float",
+            "half",
+            "double",
+            "relu6",
+            "hardtanh",
+        )
+        + ("triu", "tril", "detach_copy", "view_as_real_copy"),
+        same,
+    ),
+    **dict.fromkeys(
+        ("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "bernoulli"), _like
+    ),
+    **dict.fromkeys(
+        (
+            "zeros",
+            "ones",
+            "full",
+            "empty",
+            "new_zeros",
+            "new_ones",
+            "new_full",
+            "new_empty",
+            "scalar_tensor",
+            "rand",
+        )
+        + ("randn", "empty_permuted"),
+        _fill,
+    ),
+    **dict.fromkeys(
+        (
+            "batch_norm",
+            "native_batch_norm",
+            "_native_batch_norm_legit",
+            "_native_batch_norm_legit_no_training",
+        )
+        + (
+            "_native_batch_norm_legit_functional",
+            "cudnn_batch_norm",
+            "instance_norm",
+            "_batch_norm_impl_index",
+        )
+        + ("_batch_norm_with_update", "batch_norm_with_update", "_batch_norm_no_update", "miopen_batch_norm"),
+        _batch_norm,
+    ),
+    "group_norm": _group_norm,
+    "native_group_norm": _group_norm,
+    "layer_norm": _layer_norm,
+    "native_layer_norm": _layer_norm,
+    "rms_norm": _layer_norm,
+    "_fused_rms_norm": _layer_norm,
+    **dict.fromkeys(
+        ("softmax", "log_softmax", "_softmax", "_log_softmax", "softmin", "cumsum", "cumprod"), _over_dim(1)
+    ),
+    **dict.fromkeys(
+        (
+            "mean",
+            "sum",
+            "amax",
+            "amin",
+            "max",
+            "min",
+            "var",
+            "std",
+            "var_mean",
+            "std_mean",
+            "norm",
+            "prod",
+            "any",
+            "all",
+        )
+        + ("linalg_vector_norm", "logsumexp", "argmax", "argmin", "median", "nansum", "aminmax", "nanmean"),
+        _reduce,
+    ),
+    "prelu": _prelu,
+    "_prelu_kernel": _prelu,
+    "_weight_norm": _weight_norm,
+    "_weight_norm_interface": _weight_norm,
+}

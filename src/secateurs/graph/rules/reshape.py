@@ -1,0 +1,111 @@
+"""view, reshape, flatten, unflatten: axes merge and split, and the labels with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from secateurs.graph.labels import FREE, Axis, Free, Labels, labelled
+from secateurs.graph.program import Op, Value
+
+Rule = Callable[[Labels, Op], None]
+
+
+def _reshape(labels: Labels, op: Op) -> None:
+    out = op.outs[0]
+    if out is not None:
+        reshape(labels, op, op.args[0], out)
+
+
+def reshape(labels: Labels, op: Op, value: Value, out: Value) -> None:
+    """Match both shapes block by block; inside a block, merge all axes and split them again."""
+    axes = labels.of(value)
+    result: list[Axis] = [FREE] * len(out.shape)
+    if math.prod(value.shape) == 0:
+        labels.lock(axes, f"is empty in {op}")
+        return
+    for ins, outs in _blocks(value.shape, out.shape):
+        sizes = [out.shape[i] for i in outs]
+        kept = [axes[i] for i in ins]
+        shape = [value.shape[i] for i in ins]
+        if not labelled(kept):
+            fixed = any(a is None for a in kept)
+            for i in outs:
+                result[i] = None if fixed else FREE
+        elif len(ins) == len(outs) == 1:
+            result[outs[0]] = kept[0]
+        else:
+            merged = _merged(labels, op, kept, shape)
+            for i, axis in zip(outs, _split(labels, op, merged, sizes), strict=True):
+                result[i] = axis
+    labels.set(out, result)
+    if value in labels.static:
+        labels.static.add(out)
+
+
+def _blocks(a: tuple[int, ...], b: tuple[int, ...]) -> Iterator[tuple[list[int], list[int]]]:
+    """Smallest runs of axes with equal products; axes of size 1 are left out."""
+    left = [i for i, s in enumerate(a) if s != 1]
+    right = [i for i, s in enumerate(b) if s != 1]
+    while left or right:
+        ins, outs = [left.pop(0)], [right.pop(0)]
+        p, q = a[ins[0]], b[outs[0]]
+        while p != q:
+            if p < q:
+                ins.append(left.pop(0))
+                p *= a[ins[-1]]
+            else:
+                outs.append(right.pop(0))
+                q *= b[outs[-1]]
+        yield ins, outs
+
+
+def _merged(labels: Labels, op: Op, axes: list[Axis], shape: list[int]) -> Axis:
+    where = labelled(axes)
+    if len(where) > 1:
+        labels.lock(axes, f"several channel axes are merged in {op}")
+        return None
+    array = axes[where[0]]
+    inner = math.prod(shape[where[0] + 1 :])
+    outer = math.prod(shape[: where[0]])
+    return np.tile(np.repeat(array, inner), outer) if isinstance(array, np.ndarray) else None
+
+
+def _split(labels: Labels, op: Op, array: Axis, sizes: list[int]) -> list[Axis]:
+    """Split one labelled axis: exactly where one new axis already tells the channels apart, else by choice."""
+    if not isinstance(array, np.ndarray):
+        return [None if not isinstance(array, Free) else FREE] * len(sizes)
+    if len(sizes) == 1:
+        return [array]
+    grid = array.reshape(sizes)
+    for axis in range(len(sizes)):
+        lines = np.moveaxis(grid, axis, 0).reshape(sizes[axis], -1)
+        if (lines == lines[:, :1]).all():
+            return [lines[:, 0] if i == axis else None for i in range(len(sizes))]
+    order = sorted(range(len(sizes)), key=lambda i: (-sizes[i], -i))
+    choice = labels.choose(len(order) + 1, [array])
+    if choice == len(order):
+        labels.lock(array, f"is split into parts of fixed size in {op}")
+        return [None] * len(sizes)
+    axis = order[choice]
+    lines = np.moveaxis(grid, axis, 0).reshape(sizes[axis], -1)
+    labels.tie(lines, op)
+    return [lines[:, 0] if i == axis else None for i in range(len(sizes))]
+
+
+RULES: dict[str, Rule] = dict.fromkeys(
+    (
+        "view",
+        "reshape",
+        "_unsafe_view",
+        "flatten",
+        "unflatten",
+        "_reshape_alias",
+        "view_as",
+        "reshape_as",
+        "ravel",
+    ),
+    _reshape,
+)

@@ -1,0 +1,109 @@
+"""Find out by trying whether the model's Python code follows smaller channel counts.
+
+A captured graph holds numbers where the code may have held expressions. So a copy of the model is made
+on the meta device (shapes only, no arithmetic, no memory) with a part of every group gone, and run.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from secateurs.contracts import Group, IntArray
+from secateurs.graph.capture import location_of
+from secateurs.graph.slices import Keep, Shapes, kept_positions
+from secateurs.surgery.calling import as_arguments
+from secateurs.surgery.cut import Attributes, cut
+
+Attribute = Callable[[Keep], Attributes]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong in a trial, and where in the code."""
+
+    message: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        return f"the code at {self.where} needs the full size: {self.message}" if self.where else self.message
+
+
+@dataclass
+class Trial:
+    """Runs copies of a model with units removed, in evaluation and (where `modes` says so) in training."""
+
+    model: nn.Module
+    example: Any
+    shapes: Shapes
+    modes: Sequence[bool] = (False,)
+    expected: dict[bool, list[tuple[int, ...]]] = field(default_factory=dict)
+    meta: bool = True
+
+    def __post_init__(self) -> None:
+        try:
+            self.expected = {mode: self._run(mode, {}, {}) for mode in self.modes}
+        except Exception:  # code that looks at numbers cannot run on shapes alone
+            self.meta = False
+            self.expected = {mode: self._run(mode, {}, {}) for mode in self.modes}
+
+    def run(self, groups: Sequence[Group], attributes: Attribute) -> Failure | None:
+        """Remove about three eighths of every given group; None if the model still runs and keeps its shapes."""
+        keep = {g.name: kept_in_trial(g.size) for g in groups}
+        slices = kept_positions(groups, keep, self.shapes)
+        for mode in self.modes:
+            try:
+                shapes = self._run(mode, slices, attributes(keep))
+            except Exception as error:
+                first = (str(error).strip() or type(error).__name__).splitlines()[0]
+                return Failure(first[:160], location_of(error))
+            if shapes != self.expected[mode]:
+                return Failure("the output changes its shape")
+        return None
+
+    def _run(self, training: bool, slices: Any, attributes: Attributes) -> list[tuple[int, ...]]:
+        small = cut(self.model, slices, attributes, _to_meta if self.meta else None)
+        small.train(training)
+        args, kwargs = as_arguments(self.example)
+        if self.meta:
+            args, kwargs = pytree.tree_map(_to_meta, (args, kwargs))
+        if training:
+            args, kwargs = pytree.tree_map(_twice, (args, kwargs))
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            out = small(*args, **kwargs)
+        return [tuple(leaf.shape) for leaf in pytree.tree_leaves(out) if isinstance(leaf, Tensor)]
+
+
+def _to_meta(item: Any) -> Any:
+    return item.to("meta") if isinstance(item, Tensor) else item
+
+
+def _twice(item: Any) -> Any:
+    """Two examples: batch norm does not train on one."""
+    return torch.cat([item, item]) if isinstance(item, Tensor) and item.dim() > 0 else item
+
+
+def kept_in_trial(size: int) -> IntArray:
+    """An odd share of the units, scattered, so that literal sizes do not fit by chance."""
+    gone = min(size - 1, max(1, round(size * 0.37)))
+    return np.sort(np.random.default_rng(size).permutation(size)[gone:])
+
+
+def culprits(groups: Sequence[Group], test: Callable[[Sequence[Group]], Failure | None]) -> list[tuple[Group, Failure]]:
+    """The groups that fail by themselves, by halving; all of them where they only fail together."""
+    failure = test(groups)
+    if failure is None:
+        return []
+    if len(groups) == 1:
+        return [(groups[0], failure)]
+    middle = len(groups) // 2
+    found = culprits(groups[:middle], test) + culprits(groups[middle:], test)
+    return found or [(group, failure) for group in groups]

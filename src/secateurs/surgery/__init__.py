@@ -1,0 +1,7 @@
+"""Plan and model to a smaller model, and the proof."""
+
+from secateurs.surgery.plan import Plan
+from secateurs.surgery.remove import remove
+from secateurs.surgery.verify import Verification, verify
+
+__all__ = ["Plan", "Verification", "remove", "verify"]
