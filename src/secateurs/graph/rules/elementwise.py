@@ -308,6 +308,8 @@ RULES: dict[str, Rule] = {
         + ("linalg_vector_norm", "logsumexp", "argmax", "argmin", "median", "nansum", "aminmax", "nanmean"),
         _reduce,
     ),
+    # element by element, though PyTorch does not tag them so
+    **dict.fromkeys(("hardswish", "log_sigmoid", "floor_divide", "copy", "fix", "special_expit"), pointwise),
     "prelu": _prelu,
     "_prelu_kernel": _prelu,
     "_weight_norm": _weight_norm,
