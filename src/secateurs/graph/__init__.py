@@ -2,5 +2,6 @@
 
 from secateurs.graph.costs import CostModel
 from secateurs.graph.trace import Graph, Tracer, evaluating, trace
+from secateurs.graph.values import retrace_by_values
 
-__all__ = ["CostModel", "Graph", "Tracer", "evaluating", "trace"]
+__all__ = ["CostModel", "Graph", "Tracer", "evaluating", "retrace_by_values", "trace"]

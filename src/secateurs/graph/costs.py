@@ -91,7 +91,9 @@ def make_costs(labels: Labels, units: Units, parameters: Mapping[str, tuple[int,
     fixed, per_unit = table.arrays()
     names = tuple(g.name for g in units.groups)
     sizes = np.array([g.size for g in units.groups], dtype=np.int64)
-    return CostModel(names, sizes, fixed, per_unit, *_padded(macs, len(fixed)), *_padded(params, len(fixed)), layers)
+    return CostModel(
+        names, sizes, fixed, per_unit, *_padded(macs, len(fixed)), *_padded(params, len(fixed)), layers
+    )
 
 
 class _Axes:

@@ -78,7 +78,9 @@ def _components(labels: Labels) -> IntArray:
     a = np.concatenate([u[0] for u in labels.unions])
     b = np.concatenate([u[1] for u in labels.unions])
     both = (a >= 0) & (b >= 0)
-    edges = coo_matrix((np.ones(int(both.sum()), dtype=np.int8), (a[both], b[both])), shape=(labels.count,) * 2)
+    edges = coo_matrix(
+        (np.ones(int(both.sum()), dtype=np.int8), (a[both], b[both])), shape=(labels.count,) * 2
+    )
     return connected_components(edges, directed=False)[1].astype(np.int64)
 
 

@@ -10,7 +10,14 @@ from secateurs.graph.labels import LabelError, Labels, labelled
 from secateurs.graph.program import Op, Program, Value
 from secateurs.graph.rules import RULES, pointwise
 
-_HARMLESS = {"sym_size", "_assert_scalar", "_assert_async", "sym_constrain_range_for_size", "item", "_local_scalar_dense"}
+_HARMLESS = {
+    "sym_size",
+    "_assert_scalar",
+    "_assert_async",
+    "sym_constrain_range_for_size",
+    "item",
+    "_local_scalar_dense",
+}
 _SHAPE_ERRORS = (LabelError, ValueError, IndexError, TypeError, AttributeError, KeyError)
 FixedPositions = Mapping[tuple[str, int], Sequence[tuple[np.ndarray, str]]]
 

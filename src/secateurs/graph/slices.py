@@ -12,7 +12,9 @@ Keep = Mapping[str, IntArray]
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def removed_positions(groups: Iterable[Group], keep: Keep, role: str | None = None) -> dict[str, dict[int, IntArray]]:
+def removed_positions(
+    groups: Iterable[Group], keep: Keep, role: str | None = None
+) -> dict[str, dict[int, IntArray]]:
     """Positions that leave, by tensor and axis; only the slots of one role if asked."""
     gone: dict[str, dict[int, list[IntArray]]] = {}
     for group in groups:
@@ -23,7 +25,9 @@ def removed_positions(groups: Iterable[Group], keep: Keep, role: str | None = No
         mask[np.asarray(kept)] = False
         for slot in group.slots:
             if role is None or slot.role == role:
-                gone.setdefault(slot.tensor, {}).setdefault(slot.axis, []).append(slot.positions[mask].ravel())
+                gone.setdefault(slot.tensor, {}).setdefault(slot.axis, []).append(
+                    slot.positions[mask].ravel()
+                )
     return {t: {a: np.unique(np.concatenate(p)) for a, p in axes.items()} for t, axes in gone.items()}
 
 

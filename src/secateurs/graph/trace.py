@@ -69,7 +69,9 @@ class Graph:
 
     def counts(self, keep: Keep) -> IntArray:
         """How many units every group keeps, in the order of `groups`."""
-        return np.array([len(keep[g.name]) if g.name in keep else g.size for g in self.groups], dtype=np.int64)
+        return np.array(
+            [len(keep[g.name]) if g.name in keep else g.size for g in self.groups], dtype=np.int64
+        )
 
     def slices(self, keep: Keep) -> dict[str, dict[int, IntArray]]:
         """Positions that stay, by tensor and axis."""
@@ -130,24 +132,31 @@ class Tracer:
             self.trial = Trial(model, example, self.shapes, modes)
         self.choices: dict[int, int] = {}
         self.fixed: dict[tuple[str, int], list[tuple[np.ndarray, str]]] = {}
+        self.last: Graph | None = None
 
     def graph(self) -> Graph:
         """Propagate, try, lock or read differently what fails, until everything left free works."""
         for _ in range(_ROUNDS):
             labels = propagate(self.programs, self.choices, self.fixed)
             units = make_groups(labels)
-            graph = _graph(labels, units, self.model, self.shapes)
+            self._labels, self._units = labels, units
+            self.last = graph = _graph(labels, units, self.model, self.shapes)
             free = graph.free
             with evaluating(self.model):
-                failed = culprits(free, lambda some, g=graph: self.trial.run(some, g.attributes)) if free else []
+                failed = (
+                    culprits(free, lambda some, g=graph: self.trial.run(some, g.attributes)) if free else []
+                )
             if not failed:
                 return graph
             for group, failure in failed:
-                self.blame(group, str(failure), labels, units)
-        raise CaptureError("model: no set of groups could be removed together; this is a bug of the structure engine.")
+                self.blame(group, str(failure))
+        raise CaptureError(
+            "model: no set of groups could be removed together; this is a bug of the structure engine."
+        )
 
-    def blame(self, group: Group, reason: str, labels: Labels, units: Units) -> None:
+    def blame(self, group: Group, reason: str) -> None:
         """Take the next reading of the ambiguous operations on a group's way, or lock it when there is none."""
+        labels, units = self._labels, self._units
         index = next(i for i, g in enumerate(units.groups) if g.name == group.name)
         ways = [
             step
@@ -185,7 +194,9 @@ def _captures(model: nn.Module, example: Any) -> tuple[list[Program], Sequence[b
     idle = [name for name, p in model.named_parameters() if name not in used and p.dim() > 1]
     if not idle:
         return programs, (False,)
-    twice = pytree.tree_map(lambda x: torch.cat([x, x]) if isinstance(x, torch.Tensor) and x.dim() else x, example)
+    twice = pytree.tree_map(
+        lambda x: torch.cat([x, x]) if isinstance(x, torch.Tensor) and x.dim() else x, example
+    )
     try:
         training = copy.deepcopy(model).train()
         program = _canonical(capture(training, twice), model)
@@ -214,11 +225,15 @@ def _graph(labels: Labels, units: Units, model: nn.Module, shapes: Shapes) -> Gr
         real = f.array[f.array >= 0]
         group, place = units.group[units.of[real]], units.place[units.of[real]]
         fixed = len(f.array) - int((group >= 0).sum())
-        followers.append(FollowedBy(f.module, f.attribute, f.divisor, fixed, group[group >= 0], place[group >= 0]))
+        followers.append(
+            FollowedBy(f.module, f.attribute, f.divisor, fixed, group[group >= 0], place[group >= 0])
+        )
     covered = {s.tensor for g in units.groups for s in g.slots}
     called = {layer for term in labels.terms for layer in [term.op.module]}
     untouched = {
-        name: "has a single output channel" if name.rpartition(".")[0] in called else "is not called on this input"
+        name: "has a single output channel"
+        if name.rpartition(".")[0] in called
+        else "is not called on this input"
         for name, p in model.named_parameters()
         if p.dim() > 1 and name not in covered
     }

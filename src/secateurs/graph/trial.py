@@ -97,7 +97,9 @@ def kept_in_trial(size: int) -> IntArray:
     return np.sort(np.random.default_rng(size).permutation(size)[gone:])
 
 
-def culprits(groups: Sequence[Group], test: Callable[[Sequence[Group]], Failure | None]) -> list[tuple[Group, Failure]]:
+def culprits(
+    groups: Sequence[Group], test: Callable[[Sequence[Group]], Failure | None]
+) -> list[tuple[Group, Failure]]:
     """The groups that fail by themselves, by halving; all of them where they only fail together."""
     failure = test(groups)
     if failure is None:

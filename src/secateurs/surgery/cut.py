@@ -120,7 +120,9 @@ def keep_norms(model: nn.Module, small: nn.Module, slices: Slices) -> None:
         if not any(name in slices for name in names):
             continue
         if len(names) == 2:
-            _keep_weight_norm(old[names[0]], old[names[1]], new[names[0]], new[names[1]], slices.get(names[1], {}))
+            _keep_weight_norm(
+                old[names[0]], old[names[1]], new[names[0]], new[names[1]], slices.get(names[1], {})
+            )
         else:
             _keep_spectral_norm(*(old[n] for n in names), *(new[n] for n in names))
 
@@ -149,15 +151,17 @@ def _keep_weight_norm(g0: Tensor, v0: Tensor, g1: Tensor, v1: Tensor, kept: Mapp
     before = take(torch.linalg.vector_norm(v0.double(), dim=over, keepdim=g0.dim() == v0.dim()), rows)
     after = torch.linalg.vector_norm(v1.double(), dim=over, keepdim=g0.dim() == v0.dim())
     empty = after == 0
-    g1.copy_(torch.where(empty, torch.zeros_like(after), g1.double() * after / before.clamp_min(1e-300)).to(g1.dtype))
+    g1.copy_(
+        torch.where(empty, torch.zeros_like(after), g1.double() * after / before.clamp_min(1e-300)).to(
+            g1.dtype
+        )
+    )
     if bool(empty.any()):  # 0 / 0 would be NaN: any direction will do where the scale is 0
         v1.copy_(torch.where(empty, torch.ones_like(v1), v1))
 
 
 @torch.no_grad()
-def _keep_spectral_norm(
-    w0: Tensor, u0: Tensor, v0: Tensor, w1: Tensor, u1: Tensor, v1: Tensor
-) -> None:
+def _keep_spectral_norm(w0: Tensor, u0: Tensor, v0: Tensor, w1: Tensor, u1: Tensor, v1: Tensor) -> None:
     sigma0, sigma1 = _sigma(w0, u0, v0), _sigma(w1, u1, v1)
     if float(sigma1) != 0.0:
         v1.mul_((sigma0 / sigma1).to(v1.dtype))

@@ -41,7 +41,12 @@ class Verification:
 
 @torch.no_grad()
 def verify(
-    model: nn.Module, small: nn.Module, silenced: Mapping[str, Mapping[int, IntArray]], example: Any, *, seed: int = 0
+    model: nn.Module,
+    small: nn.Module,
+    silenced: Mapping[str, Mapping[int, IntArray]],
+    example: Any,
+    *,
+    seed: int = 0,
 ) -> Verification:
     """Compare `small` with `model` silenced at the given consumer positions, in float64.
 
