@@ -10,10 +10,10 @@ from secateurs.errors import InputError
 
 @dataclass(frozen=True)
 class Normalisation:
-    """`(x / scale - mean) / std`, channel by channel.
+    """`(x - mean) / std`, channel by channel, for pixels x in [0, 1].
 
-    `scale` is the largest stored value (255 for 8-bit images, 16 for scikit-learn's digits), so that
-    `mean` and `std` are in the unit of pixels in [0, 1], as papers and model cards give them.
+    Data sets bring their stored pixels to [0, 1] themselves (8-bit images over 255, scikit-learn's digits
+    over 16), so `mean` and `std` are the numbers that papers and model cards give.
 
     Example:
         >>> Normalisation((0.5,), (0.25,)).mean
@@ -25,7 +25,6 @@ class Normalisation:
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    scale: float = 255.0
 
     def __post_init__(self) -> None:
         if not self.mean or len(self.mean) != len(self.std):
@@ -33,14 +32,13 @@ class Normalisation:
                 f"A normalisation needs one mean and one deviation a channel, got {len(self.mean)} means "
                 f"and {len(self.std)} deviations."
             )
-        values = (*self.mean, *self.std, self.scale)
-        if not all(math.isfinite(v) for v in values) or min(*self.std, self.scale) <= 0:
+        if not all(math.isfinite(v) for v in (*self.mean, *self.std)) or min(self.std) <= 0:
             raise InputError(
-                "A normalisation needs finite means and positive deviations and scale, got mean "
-                f"{self.mean}, std {self.std}, scale {self.scale}."
+                "A normalisation needs finite means and positive deviations, got "
+                f"mean {self.mean}, std {self.std}."
             )
 
 
 IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-# Mean and deviation of the pixels of the training part, over 16.
-DIGITS = Normalisation((0.305,), (0.376,), scale=16.0)
+# Mean and deviation of the pixels of the training part.
+DIGITS = Normalisation((0.305,), (0.376,))

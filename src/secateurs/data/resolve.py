@@ -1,0 +1,50 @@
+"""From what a user types to data: `digits`, `cifar10:PATH`, `imagefolder:PATH`, or the user's own code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from secateurs.data.cifar10 import cifar10
+from secateurs.data.digits import digits
+from secateurs.data.imagefolder import imagefolder
+from secateurs.data.normalisation import Normalisation
+from secateurs.data.own import own_data
+from secateurs.data.source import DataSource
+from secateurs.errors import InputError
+
+FOLDERS: Mapping[str, Callable[..., DataSource]] = {"cifar10": cifar10, "imagefolder": imagefolder}
+
+
+def resolve_data(
+    spec: str, *, normalisation: Normalisation | None = None, input_shape: tuple[int, ...] | None = None
+) -> DataSource:
+    """The data that a name stands for.
+
+    Args:
+        spec: `digits`, `cifar10:PATH`, `imagefolder:PATH`, or `package.module:callable`, which returns
+            (train, test) loaders or datasets and normalises by itself.
+        normalisation: The model's; where None, that which is usual for the data.
+        input_shape: Shape of one input (without the batch axis) that the model takes, where it is known.
+
+    Raises:
+        InputError: unknown name, a folder or file that is missing or damaged, data that do not fit the model.
+
+    Example:
+        >>> resolve_data("digits").classes[:3]
+        ('0', '1', '2')
+    """
+    kind, colon, rest = spec.partition(":")
+    if kind == "digits":
+        if colon:
+            raise InputError(
+                f"The data '{spec}': digits come with scikit-learn and take no path; write digits."
+            )
+        return digits(normalisation, input_shape)
+    if kind in FOLDERS:
+        if not rest:
+            raise InputError(f"The data '{spec}' lack the folder: write {kind}:PATH.")
+        return FOLDERS[kind](rest, normalisation, input_shape)
+    if not colon or not rest:
+        known = ", ".join(["digits", *(f"{name}:PATH" for name in FOLDERS)])
+        raise InputError(f"The data '{spec}' are not known: write {known}, or package.module:callable.")
+    return own_data(spec)

@@ -1,0 +1,93 @@
+"""A data set with its two parts, and the parts of it that calibration may see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset, Subset
+
+from secateurs.contracts import IntArray
+from secateurs.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class DataSource:
+    """A training and a test part, each a map-style Dataset of (input, label).
+
+    `classes` are the names of the classes in the order of the labels, empty where they are not known. One
+    fifth of the training part is set aside for `holdout`; `calibration` draws from the rest. The two never
+    meet, whatever their sizes and seeds, and neither ever sees the test part.
+    """
+
+    name: str
+    train: Dataset[Any]
+    test: Dataset[Any]
+    classes: tuple[str, ...] = ()
+
+    def calibration(self, n: int, seed: int = 0) -> Subset[Any]:
+        """At most `n` samples of the training part, drawn without replacement; same seed, same samples.
+
+        Raises:
+            InputError: `n` is less than 1.
+        """
+        _, rest = self._parts()
+        return self._draw(rest, n, seed)
+
+    def holdout(self, n: int, seed: int = 0) -> Subset[Any]:
+        """At most `n` samples of the training part that `calibration` never gives.
+
+        Raises:
+            InputError: `n` is less than 1.
+        """
+        aside, _ = self._parts()
+        return self._draw(aside, n, seed)
+
+    def _parts(self) -> tuple[IntArray, IntArray]:
+        size = len(self.train)  # type: ignore[arg-type]
+        if size < 2:
+            raise InputError(f"The training part of '{self.name}' has {size} samples; at least 2 are needed.")
+        order = permutation(size, seed=0)
+        cut = max(1, size // 5)
+        return order[:cut], order[cut:]
+
+    def _draw(self, pool: IntArray, n: int, seed: int) -> Subset[Any]:
+        if n < 1:
+            raise InputError(f"The number of samples must be at least 1, got {n}.")
+        return Subset(self.train, [int(pool[i]) for i in permutation(len(pool), seed)[:n]])
+
+
+def permutation(n: int, seed: int) -> IntArray:
+    """A random order of 0..n-1, the same on every machine and with every numpy.
+
+    Example:
+        >>> sorted(permutation(4, seed=1).tolist())
+        [0, 1, 2, 3]
+    """
+    # The stream of RandomState is frozen, that of default_rng may change between releases of numpy.
+    return np.random.RandomState(seed).permutation(n).astype(np.int64)
+
+
+def split(labels: IntArray, seed: int = 0) -> tuple[IntArray, IntArray]:
+    """Four fifths for training and one fifth for testing, of every class alike.
+
+    The samples of each class are shuffled, the classes put one after the other, and every fifth sample of
+    that row is for testing: classes of fewer than five samples are served in turn.
+
+    Args:
+        labels: Class of each sample, shape (n,).
+        seed: Seed of the shuffle.
+
+    Returns:
+        Indices for training and for testing, each sorted.
+
+    Example:
+        >>> train, test = split(np.repeat([0, 1], 10))
+        >>> len(train), len(test), int((test < 10).sum())
+        (16, 4, 2)
+    """
+    shuffled = permutation(len(labels), seed)
+    row = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    testing = np.arange(len(row)) % 5 == 2
+    return np.sort(row[~testing]), np.sort(row[testing])
