@@ -1,0 +1,7 @@
+"""Orders, costs and a target to keep counts."""
+
+from secateurs.allocate.overall import Global
+from secateurs.allocate.sequence import Allocation
+from secateurs.allocate.uniform import Uniform
+
+__all__ = ["Allocation", "Global", "Uniform"]

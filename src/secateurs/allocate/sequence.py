@@ -1,0 +1,97 @@
+"""An allocation is a sequence: which group loses its next unit, again and again.
+
+A target is met by the shortest prefix of the sequence, so keep-sets nest as the target shrinks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import numpy as np
+
+from secateurs.contracts import FloatArray, IntArray, Order, Ranking
+
+
+class Allocation(Protocol):
+    """Sees all groups and what they cost, and says in which order groups lose units."""
+
+    def __call__(self, ranking: Ranking, /) -> IntArray:
+        """Indices into `ranking.graph.groups`, one for every unit that may leave, in order."""
+        ...
+
+
+def merge_by_time(times: Mapping[int, FloatArray]) -> IntArray:
+    """Merge per-group removal times into one sequence; ties go to the group that comes first.
+
+    Args:
+        times: For every group index, the times of its removals, made non-decreasing.
+
+    Returns:
+        The group of every removal, earliest first.
+
+    Cost:
+        O(N log N) for N units.
+
+    Example:
+        >>> merge_by_time({0: np.array([0.5, 1.0]), 1: np.array([0.7])}).tolist()
+        [0, 1, 0]
+    """
+    groups = np.concatenate([np.full(len(t), g) for g, t in times.items()] or [np.zeros(0, dtype=np.int64)])
+    when = np.concatenate([np.maximum.accumulate(t) for t in times.values()] or [np.zeros(0)])
+    return groups[np.lexsort((groups, when))].astype(np.int64)
+
+
+def counts_after(sequence: IntArray, steps: int, sizes: IntArray) -> IntArray:
+    """Units every group keeps after the first `steps` removals."""
+    result: IntArray = sizes - np.bincount(sequence[:steps], minlength=len(sizes))
+    return result
+
+
+def shortest_prefix(sequence: IntArray, sizes: IntArray, cost: Callable[[IntArray], float], limit: float) -> int:
+    """The fewest removals after which `cost(counts)` is at most `limit`; -1 if all of them are too few.
+
+    Cost:
+        O(log N) evaluations, as a cost only falls.
+
+    Example:
+        >>> shortest_prefix(np.array([0, 1, 0]), np.array([3, 2]), lambda counts: float(counts.sum()), 3)
+        2
+    """
+    if cost(counts_after(sequence, len(sequence), sizes)) > limit:
+        return -1
+    low, high = 0, len(sequence)
+    while low < high:
+        middle = (low + high) // 2
+        if cost(counts_after(sequence, middle, sizes)) <= limit:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def in_blocks(sequence: IntArray, sizes: IntArray, multiple: int) -> IntArray:
+    """Let units of a group leave together, so that it always keeps a multiple of `multiple` (or all).
+
+    Groups that are smaller than `multiple` stay whole. The last removal of each block takes the whole block.
+
+    Example:
+        >>> in_blocks(np.array([0, 1, 0, 1, 0]), np.array([4, 3]), 2).tolist()
+        [0, 0, 1]
+    """
+    left = sizes.copy()
+    waiting = np.zeros_like(sizes)
+    result: list[int] = []
+    for group in sequence.tolist():
+        waiting[group] += 1
+        kept = left[group] - waiting[group]
+        if kept % multiple == 0 and kept > 0:
+            result.extend([group] * int(waiting[group]))
+            left[group] -= waiting[group]
+            waiting[group] = 0
+    return np.array(result, dtype=np.int64)
+
+
+def removable(order: Order) -> int:
+    """How many units of a group may leave: all but one."""
+    return len(order.units) - 1

@@ -1,0 +1,182 @@
+"""rank() and plan(): from a graph to orders of removal, and from orders and a target to a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from secateurs.allocate.sequence import Allocation, counts_after, in_blocks, shortest_prefix
+from secateurs.allocate.uniform import Uniform
+from secateurs.contracts import IntArray, Order, Ranking
+from secateurs.errors import InputError, TargetError
+from secateurs.graph import Graph
+from secateurs.methods import Method
+from secateurs.surgery.plan import Plan, make_step
+from secateurs.surgery.reading import GroupView
+
+TARGETS = ("macs", "params", "keep", "latency")
+
+
+def rank(graph: Graph, method: Method, model: nn.Module, *, seed: int = 0) -> Ranking:
+    """Order of removal for every free group; no budget yet.
+
+    Args:
+        graph: From `trace(model, example)`.
+        method: What to rank by.
+        model: The network, whose weights are read.
+        seed: For methods that draw.
+
+    Returns:
+        One order a group, each of all its units.
+
+    Cost:
+        That of the method's measure, once per layer that makes channels.
+    """
+    orders = {group.name: method.order(GroupView(model, group), seed + i) for i, group in enumerate(graph.free)}
+    return Ranking(graph, orders, method.name)
+
+
+def check_target(targets: Mapping[str, float | None]) -> tuple[str, float] | None:
+    """The one target given, or None.
+
+    Raises:
+        InputError: several targets, or a share outside (0, 1].
+    """
+    given = [(name, value) for name, value in targets.items() if value is not None]
+    if len(given) > 1:
+        raise InputError(
+            f"target: {' and '.join(name for name, _ in given)} are both given; give one of {', '.join(TARGETS)}."
+        )
+    for name, value in given:
+        if not 0 < value <= 1:
+            raise InputError(f"{name} is {value:g}; a target is the share that stays: give a number in (0, 1].")
+    return given[0] if given else None
+
+
+def plan(
+    ranking: Ranking,
+    *,
+    macs: float | None = None,
+    params: float | None = None,
+    keep: float | None = None,
+    allocate: Allocation | None = None,
+    round_to: int = 1,
+) -> Plan:
+    """Keep-sets that meet a target from below, by the shortest prefix of the allocation's sequence.
+
+    Args:
+        ranking: From `rank`.
+        macs: Share of the multiply-adds that stays, in (0, 1].
+        params: Share of the parameters that stays.
+        keep: Share of the units of the free groups that stays.
+        allocate: Which group gives the next unit; `Uniform()` by default.
+        round_to: Groups keep a multiple of this many units.
+
+    Returns:
+        A plan; the model is not touched. Without a target, the method's own ratio.
+
+    Raises:
+        InputError: No target and no own ratio, several targets, or one outside (0, 1].
+        TargetError: The target cannot be reached; says which can.
+
+    Cost:
+        O(N log N) for N units.
+    """
+    target = check_target({"macs": macs, "params": params, "keep": keep})
+    graph: Graph = ranking.graph
+    if target is None:
+        return _own_plan(ranking)
+    name, value = target
+    sequence = removals(ranking, allocate, round_to)
+    steps = steps_to(graph, sequence, name, value)
+    return plan_from_counts(ranking, counts_after(sequence, steps, graph.costs.sizes), {name: value})
+
+
+def removals(ranking: Ranking, allocate: Allocation | None, round_to: int = 1) -> IntArray:
+    """The sequence of an allocation, in blocks where counts are to be multiples."""
+    if round_to < 1:
+        raise InputError(f"round_to is {round_to}; give a whole number from 1.")
+    sequence = (allocate or Uniform())(ranking)
+    return sequence if round_to == 1 else in_blocks(sequence, ranking.graph.costs.sizes, round_to)
+
+
+def steps_to(graph: Graph, sequence: IntArray, name: str, value: float) -> int:
+    """How many removals bring a cost down to a share of what it was.
+
+    Raises:
+        TargetError: not even all of them do.
+    """
+    cost = _cost(graph, name)
+    whole = cost(graph.costs.sizes)
+    steps = shortest_prefix(sequence, graph.costs.sizes, cost, value * whole)
+    if steps < 0:
+        least = cost(counts_after(sequence, len(sequence), graph.costs.sizes)) / whole if whole else 1.0
+        raise TargetError(
+            f"{name} {value:g} cannot be reached: the smallest share this network can keep is {_up(least)} "
+            f"({len(graph.locked)} of {len(graph.groups)} groups are locked; `secateurs inspect` says why). "
+            "Give a larger target."
+        )
+    return steps
+
+
+def _up(share: float) -> str:
+    """Rounded up, so that what is printed can be reached."""
+    return f"{np.ceil(share * 1000) / 1000:.3f}"
+
+
+def _cost(graph: Graph, name: str) -> Callable[[IntArray], float]:
+    if name == "macs":
+        return graph.costs.macs
+    if name == "params":
+        return graph.costs.params
+    free = np.array([group.locked is None for group in graph.groups])
+    return lambda counts: float(counts[free].sum())
+
+
+def _own_plan(ranking: Ranking) -> Plan:
+    orders = ranking.orders
+    if not orders or any(order.own is None for order in orders.values()):
+        raise InputError(
+            f"target: '{ranking.method}' has no ratio of its own; say what share stays: macs, params, keep or latency."
+        )
+    own = {name: order.own or 0 for name, order in orders.items()}
+    counts = np.array([g.size - own.get(g.name, 0) for g in ranking.graph.groups])
+    return plan_from_counts(ranking, counts, {})
+
+
+def plan_from_counts(ranking: Ranking, counts: IntArray, target: Mapping[str, float]) -> Plan:
+    """The plan in which group g keeps the last `counts[g]` units of its order."""
+    graph: Graph = ranking.graph
+    kept: dict[str, IntArray] = {}
+    for group, count in zip(graph.groups, counts.tolist(), strict=True):
+        if group.name in ranking.orders and count < group.size:
+            kept[group.name] = np.sort(np.array(ranking.orders[group.name].units[group.size - count :], dtype=np.int64))
+    return plan_from_keep(graph, kept, ranking.method, target)
+
+
+def plan_from_keep(graph: Graph, kept: Mapping[str, IntArray], method: str, target: Mapping[str, float]) -> Plan:
+    """The plan of given keep-sets."""
+    counts = graph.counts(kept)
+    step = make_step(graph.slices(kept), graph.shapes, attributes=graph.attributes(kept))
+    return Plan(
+        kept={name: tuple(units.tolist()) for name, units in kept.items()},
+        sizes={group.name: group.size for group in graph.groups},
+        steps=(step,),
+        method=method,
+        target=dict(target),
+        predicted={"macs": graph.costs.macs(counts), "params": graph.costs.params(counts)},
+    )
+
+
+def keep_of(plan_: Plan) -> dict[str, Any]:
+    """Keep-sets as arrays, as `Graph` takes them."""
+    return {name: np.array(units, dtype=np.int64) for name, units in plan_.kept.items()}
+
+
+def order_of(units: IntArray, size: int) -> Order:
+    """An order that removes everything but `units` first (for keep-sets found in other ways)."""
+    rest = np.setdiff1d(np.arange(size), units)
+    return Order((*rest.tolist(), *np.asarray(units).tolist()), own=len(rest))
