@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-import torch
 from torch import Tensor
 
 from secateurs import measure, represent, select
@@ -65,9 +64,7 @@ class Drawn:
 
     def __call__(self, sight: Sight, seed: int) -> Order:
         """Cost O(n)."""
-        bank = sight.banks[0]
-        salt = int(torch.as_tensor(bank.shape).sum())
-        return select.by_worth(measure.Random(seed * 1_000_003 + salt)(represent.Flat()(bank)))
+        return select.by_worth(measure.Random(seed)(represent.Flat()(sight.banks[0])))
 
 
 @dataclass(frozen=True)

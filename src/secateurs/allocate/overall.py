@@ -46,5 +46,7 @@ class Global:
         mean = damage.mean()
         relative = damage[:steps] / mean if mean > 0 else np.zeros(steps)
         late = np.arange(1, steps + 1) > n - max(1, int(np.ceil(self.least * n)))
-        queue = np.maximum.accumulate(relative) / (1 + np.maximum.accumulate(relative))  # in [0, 1), order kept
+        queue = np.maximum.accumulate(relative) / (
+            1 + np.maximum.accumulate(relative)
+        )  # in [0, 1), order kept
         return np.asarray(np.where(late, 1.0 + shares, queue), dtype=np.float64)

@@ -48,7 +48,9 @@ def counts_after(sequence: IntArray, steps: int, sizes: IntArray) -> IntArray:
     return result
 
 
-def shortest_prefix(sequence: IntArray, sizes: IntArray, cost: Callable[[IntArray], float], limit: float) -> int:
+def shortest_prefix(
+    sequence: IntArray, sizes: IntArray, cost: Callable[[IntArray], float], limit: float
+) -> int:
     """The fewest removals after which `cost(counts)` is at most `limit`; -1 if all of them are too few.
 
     Cost:

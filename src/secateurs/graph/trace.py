@@ -49,7 +49,7 @@ class Graph:
     shapes: Shapes
     followers: tuple[FollowedBy, ...]
     untouched: Mapping[str, str]
-    unsupported: tuple[str, ...] = ()
+    model: nn.Module
 
     @property
     def free(self) -> tuple[Group, ...]:
@@ -238,4 +238,4 @@ def _graph(labels: Labels, units: Units, model: nn.Module, shapes: Shapes) -> Gr
         if p.dim() > 1 and name not in covered
     }
     costs = make_costs(labels, units, parameters)
-    return Graph(units.groups, costs, shapes, tuple(followers), untouched)
+    return Graph(units.groups, costs, shapes, tuple(followers), untouched, model)

@@ -21,7 +21,9 @@ from secateurs.surgery.remove import remove
 _PLAN = "secateurs.plan"
 
 
-def save_model(model: nn.Module, plan: Plan, path: str | Path, extra: Mapping[str, str] | None = None) -> None:
+def save_model(
+    model: nn.Module, plan: Plan, path: str | Path, extra: Mapping[str, str] | None = None
+) -> None:
     """Write the weights of a pruned network, with its plan in the metadata.
 
     The file appears whole or not at all. Tensors that share memory are written once and their names kept.
@@ -34,7 +36,12 @@ def save_model(model: nn.Module, plan: Plan, path: str | Path, extra: Mapping[st
     """
     target = Path(path)
     state, shared = _unshared(model)
-    metadata = {**(extra or {}), _PLAN: plan.to_json(), "secateurs.shared": json.dumps(shared), "format": "pt"}
+    metadata = {
+        **(extra or {}),
+        _PLAN: plan.to_json(),
+        "secateurs.shared": json.dumps(shared),
+        "format": "pt",
+    }
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     os.close(handle)
     try:
@@ -75,7 +82,9 @@ def load(path: str | Path, into: nn.Module) -> nn.Module:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except MismatchError as error:
         raise MismatchError(f"{path}: {error}") from error
-    state.update({twin: state[first] for twin, first in json.loads(metadata.get("secateurs.shared", "{}")).items()})
+    state.update(
+        {twin: state[first] for twin, first in json.loads(metadata.get("secateurs.shared", "{}")).items()}
+    )
     _fill(small, state, path)
     return small
 
@@ -84,7 +93,9 @@ def _fill(small: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:
     wanted = dict(small.state_dict())
     for name, tensor in wanted.items():
         if name not in state:
-            raise MismatchError(f"{path}: it holds no '{name}', which this network has; build the network it is of.")
+            raise MismatchError(
+                f"{path}: it holds no '{name}', which this network has; build the network it is of."
+            )
         if state[name].shape != tensor.shape:
             raise MismatchError(
                 f"{path}: '{name}' has shape {list(state[name].shape)} in the file and {list(tensor.shape)} in this "
@@ -92,7 +103,9 @@ def _fill(small: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:
             )
     strange = sorted(set(state) - set(wanted))
     if strange:
-        raise MismatchError(f"{path}: it holds '{strange[0]}', which this network has not; build the network it is of.")
+        raise MismatchError(
+            f"{path}: it holds '{strange[0]}', which this network has not; build the network it is of."
+        )
     with torch.no_grad():
         small.load_state_dict(state)
 

@@ -68,14 +68,18 @@ class Plan:
         try:
             data = json.loads(text)
             if not isinstance(data, dict) or data.get("format") != "secateurs.plan":
-                raise InputError("plan: this is not a secateurs plan (no format 'secateurs.plan'); give a plan.json.")
+                raise InputError(
+                    "plan: this is not a secateurs plan (no format 'secateurs.plan'); give a plan.json."
+                )
             if data["version"] > VERSION:
                 raise InputError(
                     f"plan: version {data['version']} is newer than {VERSION}, the newest known here; update secateurs."
                 )
             return _decode(data)
         except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"plan: it cannot be read ({error}); give a plan.json written by secateurs.") from error
+            raise InputError(
+                f"plan: it cannot be read ({error}); give a plan.json written by secateurs."
+            ) from error
 
     def __str__(self) -> str:
         lines = [f"{'group':40} {'kept':>6} {'of':>6}"]
@@ -120,7 +124,9 @@ def _decode(data: dict[str, Any]) -> Plan:
     return Plan(kept, data["sizes"], steps, data["method"], data["target"], data["predicted"])
 
 
-def make_step(slices: Mapping[str, Mapping[int, IntArray]], shapes: Mapping[str, tuple[int, ...]], **more: Any) -> Step:
+def make_step(
+    slices: Mapping[str, Mapping[int, IntArray]], shapes: Mapping[str, tuple[int, ...]], **more: Any
+) -> Step:
     """A step from arrays of positions."""
     plain = {t: {a: tuple(np.asarray(p).tolist()) for a, p in axes.items()} for t, axes in slices.items()}
     return Step(plain, {t: tuple(shapes[t]) for t in plain}, **more)

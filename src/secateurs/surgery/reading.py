@@ -79,7 +79,12 @@ class GroupView:
 
 
 def _entries(
-    module: nn.Module, slot: Slot, gamma: Tensor | None, beta: Tensor | None, mean: Tensor | None, var: Tensor | None
+    module: nn.Module,
+    slot: Slot,
+    gamma: Tensor | None,
+    beta: Tensor | None,
+    mean: Tensor | None,
+    var: Tensor | None,
 ) -> NormEntries:
     first = slot.positions[:, 0]
 

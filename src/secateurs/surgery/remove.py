@@ -58,7 +58,9 @@ def add_biases(model: nn.Module, added: Mapping[str, int]) -> None:
 
 
 def silence(
-    model: nn.Module, silenced: Mapping[str, Mapping[int, IntArray]], make: Callable[[Tensor], Tensor] | None = None
+    model: nn.Module,
+    silenced: Mapping[str, Mapping[int, IntArray]],
+    make: Callable[[Tensor], Tensor] | None = None,
 ) -> nn.Module:
     """A copy of the whole model in which the given positions of the consumers' weights are zero.
 

@@ -6,36 +6,46 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from secateurs.allocate.sequence import Allocation, counts_after, in_blocks, shortest_prefix
 from secateurs.allocate.uniform import Uniform
 from secateurs.contracts import IntArray, Order, Ranking
 from secateurs.errors import InputError, TargetError
 from secateurs.graph import Graph
-from secateurs.methods import Method
+from secateurs.methods import METHODS, Method
 from secateurs.surgery.plan import Plan, make_step
 from secateurs.surgery.reading import GroupView
 
 TARGETS = ("macs", "params", "keep", "latency")
 
 
-def rank(graph: Graph, method: Method, model: nn.Module, *, seed: int = 0) -> Ranking:
+def rank(graph: Graph, method: Method, stats: Any = None, *, seed: int = 0) -> Ranking:
     """Order of removal for every free group; no budget yet.
 
     Args:
         graph: From `trace(model, example)`.
         method: What to rank by.
-        model: The network, whose weights are read.
+        stats: From `observe`, for methods that look at data.
         seed: For methods that draw.
 
     Returns:
         One order a group, each of all its units.
 
+    Raises:
+        InputError: The method needs data and there are none.
+
     Cost:
         That of the method's measure, once per layer that makes channels.
     """
-    orders = {group.name: method.order(GroupView(model, group), seed + i) for i, group in enumerate(graph.free)}
+    if method.needs == "data" and stats is None:
+        free = ", ".join(m.name for m in METHODS if m.needs == "nothing")
+        raise InputError(
+            f"data: '{method.name}' looks at feature maps and got no data; give some, or use {free}."
+        )
+    orders = {
+        group.name: method.order(GroupView(graph.model, group), seed * 1_000_003 + i)
+        for i, group in enumerate(graph.free)
+    }
     return Ranking(graph, orders, method.name)
 
 
@@ -52,7 +62,9 @@ def check_target(targets: Mapping[str, float | None]) -> tuple[str, float] | Non
         )
     for name, value in given:
         if not 0 < value <= 1:
-            raise InputError(f"{name} is {value:g}; a target is the share that stays: give a number in (0, 1].")
+            raise InputError(
+                f"{name} is {value:g}; a target is the share that stays: give a number in (0, 1]."
+            )
     return given[0] if given else None
 
 
@@ -153,11 +165,15 @@ def plan_from_counts(ranking: Ranking, counts: IntArray, target: Mapping[str, fl
     kept: dict[str, IntArray] = {}
     for group, count in zip(graph.groups, counts.tolist(), strict=True):
         if group.name in ranking.orders and count < group.size:
-            kept[group.name] = np.sort(np.array(ranking.orders[group.name].units[group.size - count :], dtype=np.int64))
+            kept[group.name] = np.sort(
+                np.array(ranking.orders[group.name].units[group.size - count :], dtype=np.int64)
+            )
     return plan_from_keep(graph, kept, ranking.method, target)
 
 
-def plan_from_keep(graph: Graph, kept: Mapping[str, IntArray], method: str, target: Mapping[str, float]) -> Plan:
+def plan_from_keep(
+    graph: Graph, kept: Mapping[str, IntArray], method: str, target: Mapping[str, float]
+) -> Plan:
     """The plan of given keep-sets."""
     counts = graph.counts(kept)
     step = make_step(graph.slices(kept), graph.shapes, attributes=graph.attributes(kept))
