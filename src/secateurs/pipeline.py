@@ -19,7 +19,9 @@ from secateurs.allocate.sequence import Allocation
 from secateurs.contracts import Loader, Progress, Ranking
 from secateurs.errors import InputError, VerificationError
 from secateurs.graph import Graph, Tracer
+from secateurs.latency import plan_for_latency
 from secateurs.planning import check_target, keep_of, plan, rank
+from secateurs.recover.recalibrate import recalibrate_
 from secateurs.report.costs import Costs, count_costs
 from secateurs.surgery import Plan, Verification, remove, verify
 from secateurs.surgery.cut import named_tensors
@@ -125,7 +127,7 @@ def prune(
         (4, True)
     """
     chosen = methods.get(method) if isinstance(method, str) else method
-    target = check_target({"macs": macs, "params": params, "keep": keep, "latency": latency})
+    check_target({"macs": macs, "params": params, "keep": keep, "latency": latency})
     allocation = allocations.get(allocate) if isinstance(allocate, str) else allocate
     check_finite(model)
     if recalibrate and data is None:
@@ -140,7 +142,6 @@ def prune(
         before = count_costs(model, example)
     with clock("rank"):
         ranking = rank(graph, chosen, seed=seed)
-    del target
     with clock("plan"):
         made = _plan(ranking, macs, params, keep, latency, allocation, round_to, example)
     with clock("remove"):
@@ -173,15 +174,11 @@ def _plan(
     example: Any,
 ) -> Plan:
     if latency is not None:
-        from secateurs.latency import plan_for_latency
-
         return plan_for_latency(ranking, latency, example, allocate=allocation, round_to=round_to)
     return plan(ranking, macs=macs, params=params, keep=keep, allocate=allocation, round_to=round_to)
 
 
 def _recalibrate(small: nn.Module, data: Loader, calibrate: int, progress: Progress | None) -> None:
-    from secateurs.recover import recalibrate_
-
     recalibrate_(small, data, limit=calibrate, progress=progress)
 
 

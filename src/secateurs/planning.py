@@ -14,7 +14,7 @@ from secateurs.errors import InputError, TargetError
 from secateurs.graph import Graph
 from secateurs.methods import METHODS, Method
 from secateurs.surgery.plan import Plan, make_step
-from secateurs.surgery.reading import GroupView
+from secateurs.surgery.view import GroupView
 
 TARGETS = ("macs", "params", "keep", "latency")
 

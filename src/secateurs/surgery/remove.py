@@ -78,6 +78,5 @@ def silence(
         quiet = make(quiet) if make is not None else quiet
         memo[id(tensor)] = as_kind_of(tensor, quiet)
     copied = copy_with(model, memo)
-    copies = {name: {} for name in silenced}
-    keep_norms(model, copied, copies)
+    keep_norms(model, copied, {name: {} for name in silenced})
     return copied

@@ -1,0 +1,114 @@
+"""What a group looks like in a model: its filters and batch-norm entries as matrices and vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from secateurs.contracts import Group, Slot
+from secateurs.surgery.cut import named_tensors
+
+
+@dataclass(frozen=True)
+class NormEntries:
+    """Batch-norm entries of the units of a group, each of shape (n,); variance and mean are the running ones."""
+
+    gamma: Tensor
+    beta: Tensor
+    mean: Tensor
+    var: Tensor
+    eps: float
+
+
+@dataclass(frozen=True, eq=False)
+class GroupView:
+    """One group of one model, as the formulas see it. Everything is float64 and a copy."""
+
+    model: nn.Module
+    group: Group
+
+    @cached_property
+    def banks(self) -> list[Tensor]:
+        """Filters of every layer that makes the channels of the group: (n, c, taps) each."""
+        return [self._rows(slot) for slot in self.group.slots_as("producer") if self._tensor(slot).dim() > 1]
+
+    @cached_property
+    def carriers(self) -> list[Tensor]:
+        """Depthwise filters and the like that go along with the channels: (n, c, taps) each."""
+        return [self._rows(slot) for slot in self.group.slots_as("carrier") if self._tensor(slot).dim() > 2]
+
+    @cached_property
+    def readers(self) -> list[Tensor]:
+        """The weights that read the channels: (n, outputs, taps) each."""
+        return [self._rows(slot) for slot in self.group.slots_as("consumer") if self._tensor(slot).dim() > 1]
+
+    @cached_property
+    def norms(self) -> list[NormEntries]:
+        """Entries of the batch norms on the way, in the order of the forward pass."""
+        return [entries for _, entries in self._norms()]
+
+    def norm_of(self, position: int) -> NormEntries | None:
+        """The batch norm that follows the `position`-th bank directly in the model, if any."""
+        norms = self._norms()
+        return norms[position][1] if position < len(norms) else None
+
+    def _norms(self) -> list[tuple[str, NormEntries]]:
+        modules = dict(self.model.named_modules(remove_duplicate=False))
+        found = []
+        for slot in self.group.slots_as("carrier"):
+            owner, _, leaf = slot.tensor.rpartition(".")
+            module = modules.get(owner)
+            if leaf == "running_var" and isinstance(module, nn.modules.batchnorm._BatchNorm):
+                entries = (module.weight, module.bias, module.running_mean, module.running_var)
+                found.append((owner, _entries(module, slot, *entries)))
+        return found
+
+    def _tensor(self, slot: Slot) -> Tensor:
+        return effective(self.model, slot.tensor)
+
+    def _rows(self, slot: Slot) -> Tensor:
+        """Units in front, then what one unit holds: (n, channels, taps)."""
+        tensor = self._tensor(slot).detach().to(torch.float64).movedim(slot.axis, 0)
+        index = torch.as_tensor(slot.positions, device=tensor.device)
+        rows = tensor[index]
+        rows = rows.reshape(*rows.shape[:2], tensor.shape[1], -1)
+        return rows.reshape(rows.shape[0], rows.shape[1] * rows.shape[2], rows.shape[3])
+
+
+def _entries(
+    module: nn.Module,
+    slot: Slot,
+    gamma: Tensor | None,
+    beta: Tensor | None,
+    mean: Tensor | None,
+    var: Tensor | None,
+) -> NormEntries:
+    first = slot.positions[:, 0]
+
+    def pick(tensor: Tensor | None, default: float) -> Tensor:
+        if tensor is None:
+            return torch.full((len(first),), default, dtype=torch.float64)
+        return tensor.detach().to(torch.float64)[torch.as_tensor(first, device=tensor.device)]
+
+    return NormEntries(pick(gamma, 1.0), pick(beta, 0.0), pick(mean, 0.0), pick(var, 1.0), float(module.eps))  # type: ignore[arg-type]
+
+
+def effective(model: nn.Module, name: str) -> Tensor:
+    """The tensor of that name, or the weight a reparametrisation makes of it."""
+    owner, _, leaf = name.rpartition(".")
+    if ".parametrizations." in f".{name}":
+        path, _, rest = f".{name}".partition(".parametrizations.")
+        weight = getattr(model.get_submodule(path[1:]), rest.split(".")[0])
+    elif leaf.endswith("_v") and any(n == f"{owner}.{leaf[:-2]}_g" for n, _ in named_tensors(model)):
+        weight = getattr(model.get_submodule(owner), leaf[:-2])
+    else:
+        module = model.get_submodule(owner)
+        weight = module._parameters.get(leaf)
+        if weight is None:
+            weight = module._buffers[leaf]
+    if not isinstance(weight, Tensor):
+        raise TypeError(f"{name} is no tensor")
+    return weight
