@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 from secateurs.errors import InputError
-from secateurs.report.modes import evaluation, first_sample, input_tuple
+from secateurs.modes import evaluation, first_sample, input_tuple
 
 # Operations that only move, copy or make data; views are recognised by their schema.
 _MOVES_TEXT = """
