@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from secateurs.report.record import GroupLine, Measures, Record, milliseconds, percent, share
 
-_NAMES = {"macs": "MACs", "params": "parameters", "latency": "latency", "keep": "channels of every group"}
+_NAMES = {"macs": "MACs", "params": "parameters", "latency": "latency", "keep": "prunable channels"}
 
 
 def page(record: Record) -> str:

@@ -48,7 +48,7 @@ class Timing:
         """How to read a latency, for below a table."""
         threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
         return (
-            f"median of {self.runs} runs and range of their middle half, batch {self.batch}, after "
+            f"median of {self.runs} runs and spread of their middle half, batch {self.batch}, after "
             f"{self.warmup} runs of warm-up, {threads} on {self.device}"
         )
 
@@ -189,12 +189,12 @@ def percent(accuracy: float | None, error: float | None) -> str:
 
 
 def milliseconds(median: float | None, spread: float | None) -> str:
-    """A median latency with its spread.
+    """A median latency with the range of the middle half of the runs.
 
     Example:
         >>> milliseconds(12.345, 0.21), milliseconds(None, None)
-        ('12.35 ± 0.21 ms', '-')
+        ('12.35 ms (spread 0.21)', '-')
     """
     if median is None:
         return "-"
-    return f"{median:.2f} ± {spread:.2f} ms" if spread is not None else f"{median:.2f} ms"
+    return f"{median:.2f} ms (spread {spread:.2f})" if spread is not None else f"{median:.2f} ms"

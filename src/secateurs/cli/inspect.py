@@ -1,0 +1,74 @@
+"""`secateurs inspect`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from secateurs.cli.console import Bars, say, table, write_json
+from secateurs.cli.options import Input, Json, Model, Weights, shape
+
+if TYPE_CHECKING:
+    from secateurs.report.structure import Structure
+
+NAMES = 3
+"""Layers that are named per cell; the JSON names them all."""
+
+
+def inspect(
+    model: Model,
+    weights: Weights = None,
+    input_shape: Input = None,
+    as_json: Json = None,
+) -> None:
+    """Show which channels leave together, through what, and which may not leave and why."""
+    from secateurs.report.source import open_source
+    from secateurs.report.structure import structure
+
+    with Bars() as bars, bars.working("tracing"):
+        source = open_source(model, weights=weights, input_shape=shape(input_shape))
+        found = structure(source.model, source.example())
+    if as_json is not None:
+        write_json(found.to_json(model), as_json)
+    if as_json is None or str(as_json) != "-":
+        say(*_parts(model, found))
+
+
+def _parts(model: str, found: Structure) -> Iterator[str | Table]:
+    free = [group for group in found.groups if group.locked is None]
+    locked = [group for group in found.groups if group.locked is not None]
+    yield (
+        f"{model}, input {found.input_shape}: {found.params:,} parameters, {found.macs:,} MACs; "
+        f"{len(free)} groups of coupled channels may be pruned, {len(locked)} may not"
+    )
+    if free:
+        columns = ("group", "leaves together with", "through", "read by", "channels", "parameters", "MACs")
+        rows = [
+            (
+                group.name,
+                _some([name for name in (*group.producers, *group.carriers) if name != group.name]),
+                _some(group.through),
+                _some(group.consumers),
+                str(group.size),
+                f"{group.params:,}",
+                f"{group.macs:,}",
+            )
+            for group in free
+        ]
+        yield table("\nMay be pruned", columns, rows, left=4)
+    if locked:
+        names = ("group", "locked because it", "channels", "parameters", "MACs")
+        cells = [(g.name, g.locked or "", str(g.size), f"{g.params:,}", f"{g.macs:,}") for g in locked]
+        yield table("\nMay not be pruned", names, cells, left=2)
+    if found.untouched:
+        yield table("\nIn no group", ("tensor", "why"), list(found.untouched.items()), left=2)
+    if found.uncounted:
+        calls = ", ".join(f"{name} ({count})" for name, count in found.uncounted.items())
+        yield f"\nNot counted as MACs: {calls}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" + {len(names) - NAMES}" if len(names) > NAMES else ""
+    return ", ".join(names[:NAMES]) + more

@@ -1,0 +1,39 @@
+"""`secateurs methods`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from secateurs.cli.console import say, table
+
+
+def methods(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List every method: its paper, what it needs, what is certain about it."""
+    from secateurs.methods import METHODS
+
+    rows: list[dict[str, object]] = [
+        {
+            "name": method.name,
+            "summary": method.summary,
+            "paper": method.paper,
+            "year": method.year,
+            "needs": method.needs,
+            "certain": method.certain,
+        }
+        for method in METHODS
+    ]
+    if as_json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    columns = ("method", "removes first", "paper", "needs", "certain")
+    cells = [(m["name"], m["summary"], m["paper"], m["needs"], m["certain"]) for m in map(_as_text, rows)]
+    say(table("", columns, cells, left=len(columns)))
+
+
+def _as_text(row: dict[str, object]) -> dict[str, str]:
+    return {key: "" if value is None else str(value) for key, value in row.items()}

@@ -1,0 +1,90 @@
+"""The arguments that several commands share, as types that typer reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from secateurs.errors import InputError
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL|DIR",
+        help="A zoo name (resnet56), torchvision:NAME, timm:NAME, package.module:callable, or an output DIR.",
+        show_default=False,
+    ),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(metavar="F", help="Weights of MODEL, a .safetensors file.", show_default=False),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SPEC",
+        help="digits, cifar10:PATH, imagefolder:PATH, or package.module:callable.",
+        show_default=False,
+    ),
+]
+Input = Annotated[
+    str | None,
+    typer.Option(
+        "--input", metavar="1,3,224,224", help="Shape of one input, batch first.", show_default=False
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of everything random.")]
+Json = Annotated[
+    Path | None,
+    typer.Option(
+        "--json", metavar="F", help="Write the numbers as JSON; - is the standard output.", show_default=False
+    ),
+]
+
+
+def number(text: str) -> float:
+    """The number in an option; typer names the option in what it makes of a mistake.
+
+    Raises:
+        BadParameter: It is not a number.
+
+    Example:
+        >>> number("0.5")
+        0.5
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"'{text}' is not a number") from None
+
+
+def share(text: str) -> Any:
+    """An option for a share that stays."""
+    return typer.Option(
+        metavar="0.5", parser=number, help=f"Share of the {text} that stays.", show_default=False
+    )
+
+
+def shape(text: str | None) -> tuple[int, ...] | None:
+    """The shape in an `--input` option.
+
+    Raises:
+        InputError: It is not a list of positive whole numbers.
+
+    Example:
+        >>> shape("1,3,32,32")
+        (1, 3, 32, 32)
+    """
+    if text is None:
+        return None
+    try:
+        sizes = tuple(int(part) for part in text.replace("x", ",").split(","))
+    except ValueError:
+        sizes = ()
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise InputError(
+            f"--input {text}: has to be the shape of one input, batch first, such as 1,3,224,224"
+        )
+    return sizes

@@ -1,0 +1,73 @@
+"""`secateurs prune`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from secateurs.cli.console import Bars, note, say
+from secateurs.cli.options import Data, Input, Model, Seed, Weights, shape, share
+from secateurs.cli.tables import after_run
+
+
+def prune(
+    model: Model,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="The folder to write; must not exist.", show_default=False)
+    ],
+    weights: Weights = None,
+    data: Data = None,
+    method: Annotated[str, typer.Option(metavar="NAME", help="See `secateurs methods`.")] = "l1-norm",
+    macs: Annotated[float | None, share("multiply-adds")] = None,
+    params: Annotated[float | None, share("parameters")] = None,
+    latency: Annotated[float | None, share("measured latency")] = None,
+    keep: Annotated[float | None, share("prunable channels")] = None,
+    allocate: Annotated[
+        str,
+        typer.Option(metavar="HOW", help="How the cut is shared out among the groups: uniform or global."),
+    ] = "uniform",
+    compensate: Annotated[str, typer.Option(metavar="HOW", help="Repair without gradients.")] = "none",
+    recalibrate: Annotated[
+        bool, typer.Option("--recalibrate", help="Measure the batch-norm statistics anew on training data.")
+    ] = False,
+    calibrate: Annotated[
+        int, typer.Option(metavar="N", help="Training samples that may be looked at.")
+    ] = 2048,
+    seed: Seed = 0,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too.")] = False,
+    input_shape: Input = None,
+) -> None:
+    """Make a network smaller, prove it, measure it, and write it to a folder.
+
+    A target is always what stays, and only one can be given: --macs, --params, --latency or --keep.
+    """
+    from secateurs.data import resolve_data
+    from secateurs.export import check_free, require_onnx
+    from secateurs.planning import check_target
+    from secateurs.report.folder import write_folder
+    from secateurs.report.run import Settings, run
+    from secateurs.report.source import open_source
+
+    found = check_target({"--macs": macs, "--params": params, "--latency": latency, "--keep": keep})
+    target = {} if found is None else {found[0].removeprefix("--"): found[1]}
+    settings = Settings(method, target, allocate, compensate, recalibrate, calibrate, seed)
+    check_free(out)
+    if onnx:
+        require_onnx()
+    with Bars() as bars:
+        source = open_source(model, weights=weights, input_shape=shape(input_shape), seed=seed)
+        if not source.trained:
+            note(f"no --weights given, so {model} has random weights: only costs and structure mean anything")
+        splits = None
+        if data is not None:
+            splits = resolve_data(data, normalisation=source.normalisation, input_shape=source.sample_shape)
+            source = source.fitted_to(splits)
+        done = run(source, splits, settings, data_spec=data, progress=bars)
+        example = source.example(seed) if onnx else None
+        written = write_folder(out, done.model, done.plan, done.record, onnx_example=example)
+    say(*after_run(done.record))
+    if written is not None:
+        say(f"ONNX: {written}")
+    say(f"Wrote {out}: " + ", ".join(sorted(path.name for path in out.iterdir())))

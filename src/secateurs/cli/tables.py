@@ -1,0 +1,69 @@
+"""The numbers of a run as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from secateurs.cli.console import table
+from secateurs.report.page import groups_sentence, points, target_sentence
+from secateurs.report.record import GroupLine, Measures, Proof, Record, milliseconds, percent, share
+
+REASONS = 8
+"""Reasons for locks that are printed; result.json and the page have them all."""
+
+
+def after_run(record: Record) -> Iterator[Any]:
+    """What `secateurs prune` prints: target, before and after, proof, locks."""
+    yield f"{record.model}, {record.method}, asked: {target_sentence(record.target)}"
+    yield table("", ("", "before", "after", "stays"), list(_rows(record.before, record.after)))
+    if record.latency is not None:
+        yield f"latency: {record.latency}"
+    yield proof(record.verification)
+    yield f"groups: {groups_sentence(record.groups)}"
+    yield from locks(record.groups)
+
+
+def _rows(before: Measures, after: Measures) -> Iterator[tuple[str, str, str, str]]:
+    yield "parameters", f"{before.params:,}", f"{after.params:,}", share(after.params, before.params)
+    yield "MACs", f"{before.macs:,}", f"{after.macs:,}", share(after.macs, before.macs)
+    if before.accuracy is not None and after.accuracy is not None:
+        change = points(100 * (after.accuracy - before.accuracy))
+        old = percent(before.accuracy, before.accuracy_error)
+        yield "accuracy", old, percent(after.accuracy, after.accuracy_error), change
+    if before.latency_ms is not None and after.latency_ms is not None:
+        old = milliseconds(before.latency_ms, before.latency_spread_ms)
+        new = milliseconds(after.latency_ms, after.latency_spread_ms)
+        yield "latency", old, new, share(after.latency_ms, before.latency_ms)
+
+
+def proof(verification: Proof) -> str:
+    """The verification in one line."""
+    verdict = "passed" if verification.passed else "FAILED"
+    inputs = " and ".join(verification.inputs)
+    return (
+        f"proof: {verdict}; the smaller network equals the silenced original to "
+        f"{verification.max_rel_diff:.1e} of the largest output ({verification.precision}, {inputs} input, "
+        f"limit {verification.tolerance:.0e})"
+    )
+
+
+def locks(groups: Iterable[GroupLine]) -> Iterator[str]:
+    """One line per reason for which groups are locked, the most frequent first."""
+    reasons = Counter(group.reason or "no reason given" for group in groups if group.status == "locked")
+    for reason, count in reasons.most_common(REASONS):
+        yield f"  locked, {count}: {reason}"
+    if len(reasons) > REASONS:
+        yield f"  and {len(reasons) - REASONS} more reasons; result.json and report.html have them all"
+
+
+def measured(measures: Measures) -> Iterator[tuple[str, str]]:
+    """The rows of `secateurs evaluate`."""
+    yield "parameters", f"{measures.params:,}"
+    yield "MACs", f"{measures.macs:,}"
+    if measures.accuracy is not None:
+        error = percent(measures.accuracy, measures.accuracy_error)
+        yield "accuracy", f"{error} on {measures.samples or 0:,} test samples"
+    if measures.latency_ms is not None:
+        yield "latency", milliseconds(measures.latency_ms, measures.latency_spread_ms)

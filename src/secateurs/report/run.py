@@ -1,0 +1,174 @@
+"""One whole run: prune, prove, measure before and after, and put it on record."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from secateurs.contracts import Progress
+from secateurs.data import DataSource
+from secateurs.errors import InputError
+from secateurs.report.accuracy import Accuracy, evaluate
+from secateurs.report.costs import Costs
+from secateurs.report.latency import Latency, compare_latency
+from secateurs.report.record import GroupLine, Measures, Proof, Record, Timing
+from secateurs.report.source import Source, normalisation_record
+
+if TYPE_CHECKING:
+    from secateurs.pipeline import Result
+    from secateurs.surgery import Plan
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user asked of `secateurs prune`; see `secateurs.prune` for each."""
+
+    method: str = "l1-norm"
+    target: Mapping[str, float] = field(default_factory=dict)
+    allocate: str = "uniform"
+    compensate: str = "none"
+    recalibrate: bool = False
+    calibrate: int = 2048
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.calibrate < 1:
+            raise InputError(f"--calibrate {self.calibrate}: has to be at least one sample")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of a run: the smaller network, the plan from the unpruned one, and the numbers."""
+
+    model: nn.Module
+    plan: Plan
+    record: Record
+
+
+def run(
+    source: Source,
+    data: DataSource | None,
+    settings: Settings,
+    *,
+    data_spec: str | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Prune `source`, measure it before and after, and put everything on record.
+
+    Calibration sees training samples only, drawn with the seed; accuracy is of the whole test part.
+
+    Args:
+        source: The network.
+        data: Training and test part; None for methods that need no data, and then no accuracy.
+        settings: What was asked.
+        data_spec: How the user named the data, for the record.
+        progress: Told of long stages.
+
+    Raises:
+        SecateursError: As `secateurs.prune` and the measuring functions.
+    """
+    from secateurs.pipeline import prune
+
+    example = source.example(settings.seed)
+    target: dict[str, Any] = dict(settings.target)
+    result = prune(
+        source.model,
+        example,
+        method=settings.method,
+        **target,
+        data=None if data is None else data.calibration(settings.calibrate, settings.seed),
+        allocate=settings.allocate,
+        compensate=settings.compensate,
+        recalibrate=settings.recalibrate,
+        calibrate=settings.calibrate,
+        seed=settings.seed,
+        progress=progress,
+    )
+    start = time.perf_counter()
+    # Turn and turn about, so that a machine that slows down slows both.
+    old, new = compare_latency([source.model, result.model], example)
+    scores = [
+        None if data is None else evaluate(model, data.test, progress=_named(progress, when))
+        for model, when in ((source.model, "before"), (result.model, "after"))
+    ]
+    before = measures(result.before, old, scores[0])
+    after = measures(result.after, new, scores[1])
+    seconds = {**result.seconds, "measure": time.perf_counter() - start}
+    record = _record(source, settings, data_spec, result, before, after, timing(old), seconds)
+    plan = result.plan if source.plan is None else source.plan.then(result.plan)
+    return Run(result.model, plan, record)
+
+
+def measures(costs: Costs, latency: Latency, accuracy: Accuracy | None) -> Measures:
+    """One network in numbers, from what was measured of it."""
+    return Measures(
+        params=costs.params,
+        macs=costs.macs,
+        accuracy=None if accuracy is None else accuracy.value,
+        accuracy_error=None if accuracy is None else accuracy.standard_error,
+        samples=None if accuracy is None else accuracy.total,
+        latency_ms=latency.median_ms,
+        latency_spread_ms=latency.spread_ms,
+        uncounted=dict(costs.uncounted),
+    )
+
+
+def timing(latency: Latency) -> Timing:
+    """How a latency was measured."""
+    return Timing(1, latency.warmup, latency.runs, latency.device, latency.threads)
+
+
+def _named(progress: Progress | None, when: str) -> Progress | None:
+    """Two networks are evaluated one after the other, each with a bar of its own."""
+    if progress is None:
+        return None
+    return lambda stage, done, total: progress(f"{stage} {when}", done, total)
+
+
+def _record(
+    source: Source,
+    settings: Settings,
+    data_spec: str | None,
+    result: Result,
+    before: Measures,
+    after: Measures,
+    how: Timing,
+    seconds: Mapping[str, float],
+) -> Record:
+    verification = result.verification
+    return Record(
+        model=source.spec,
+        input_shape=tuple(source.example().shape),
+        data=data_spec,
+        normalisation=normalisation_record(source.normalisation),
+        method=result.method,
+        allocate=settings.allocate,
+        compensate=settings.compensate,
+        recalibrated=settings.recalibrate,
+        target=dict(result.target),
+        before=before,
+        after=after,
+        original=source.original or before,
+        latency=how,
+        verification=Proof(
+            verification.passed,
+            verification.max_rel_diff,
+            verification.tolerance,
+            verification.precision,
+            tuple(verification.inputs),
+        ),
+        groups=tuple(_line(group) for group in result.groups),
+        seconds={stage: round(value, 3) for stage, value in seconds.items()},
+        seed=settings.seed,
+        versions=dict(result.versions),
+    )
+
+
+def _line(group: Any) -> GroupLine:
+    names = (item.name for item in dataclasses.fields(GroupLine))
+    return GroupLine(**{name: getattr(group, name) for name in names})
