@@ -51,20 +51,43 @@ def nearest_pairs(likeness: FloatArray | Tensor, *, faithful: bool = False) -> O
         [singh2022passive] A passive similarity based CNN filter pruning, Interspeech 2022.
     """
     matrix = square(likeness, "likeness")
-    equal = max(0.0, float(matrix.max()))
+    equal, scale = max(0.0, float(matrix.max())), float(matrix.abs().max())
 
     def nearest(units: IntArray) -> tuple[FloatArray, IntArray]:
         index = torch.from_numpy(units).to(matrix.device)
         part = matrix if len(units) == len(matrix) else matrix[index][:, index]
         if faithful:
             return _second_smallest(1.0 - part.cpu().numpy())
-        best, where = part.clone().fill_diagonal_(-torch.inf).max(dim=1)
+        best, where = settled(part, scale).fill_diagonal_(-torch.inf).max(dim=1)
         return best.cpu().numpy(), where.cpu().numpy()
 
     return rounds(len(matrix), nearest, equal=equal, faithful=faithful)
 
 
-def rounds(n: int, nearest: Nearest, *, equal: float, faithful: bool = False) -> Order:
+def settled(likeness: Tensor, scale: float) -> Tensor:
+    """The likeness to 12 digits, so that equal pairs are equal however their likeness was computed.
+
+    Args:
+        likeness: Any shape.
+        scale: The largest size a likeness can have.
+
+    Returns:
+        The same shape, a copy.
+
+    Cost:
+        O(size).
+
+    Example:
+        >>> settled(torch.tensor([1.0, 1.0 + 1e-15], dtype=torch.float64), 1.0)
+        tensor([1., 1.], dtype=torch.float64)
+    """
+    unit = scale or 1.0
+    return torch.round(likeness / unit, decimals=12) * unit
+
+
+def rounds(
+    n: int, nearest: Nearest, *, equal: float, faithful: bool = False, limit: int | None = None
+) -> Order:
     """Apply the pair rule again and again until one unit is left.
 
     Args:
@@ -73,6 +96,7 @@ def rounds(n: int, nearest: Nearest, *, equal: float, faithful: bool = False) ->
             them, and the place of that nearest one in the list.
         equal: The likeness of two equal units, from which the damage is counted.
         faithful: Sort unstably, as the published code does.
+        limit: Stop after so many rounds; None goes on to the end.
 
     Returns:
         All n units, with damage and `own`.
@@ -92,7 +116,9 @@ def rounds(n: int, nearest: Nearest, *, equal: float, faithful: bool = False) ->
     removed: list[int] = []
     damage: list[float] = []
     own = 0
-    while len(units) > 1:
+    done = 0
+    while len(units) > 1 and (limit is None or done < limit):
+        done += 1
         likeness, neighbour = nearest(units)
         marked, at = mark_pairs(likeness, neighbour, faithful=faithful)
         if not marked:  # a filter that is its own neighbour marks only itself

@@ -1,0 +1,37 @@
+"""Measures of feature maps are means over images, so they can be summed batch by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from secateurs.errors import InputError
+
+
+@dataclass(frozen=True)
+class MapMean:
+    """A sum over images, and over how many: add those of all batches, then ask for the mean.
+
+    Memory does not grow with the number of images, and the sums of several machines add up too.
+
+    Example:
+        >>> import torch
+        >>> (MapMean(torch.tensor([2.0]), 1) + MapMean(torch.tensor([4.0]), 2)).mean()
+        tensor([2.])
+    """
+
+    total: Tensor
+    images: int
+
+    def __add__(self, other: MapMean) -> MapMean:
+        if self.total.shape != other.total.shape:
+            raise InputError(
+                f"feature maps: batches of {self.total.shape[0]} and {other.total.shape[0]} maps; "
+                "all must come from the same layer"
+            )
+        return MapMean(self.total + other.total.to(self.total.device), self.images + other.images)
+
+    def mean(self) -> Tensor:
+        """The mean over all images."""
+        return self.total / self.images

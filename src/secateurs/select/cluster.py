@@ -1,0 +1,113 @@
+"""Of a cluster of like units, one speaks for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import numpy as np
+from torch import Tensor
+
+from secateurs.arrays import checked, square
+from secateurs.contracts import FloatArray, Order
+from secateurs.errors import InputError
+
+Linkage = Literal["average", "complete", "single"]
+
+
+def cluster(
+    distances: FloatArray | Tensor,
+    *,
+    worth: FloatArray | Tensor | None = None,
+    linkage: Linkage = "average",
+    threshold: float | None = None,
+) -> Order:
+    r"""Hierarchical clustering; each merge of two clusters lets one of their two speakers go.
+
+    As the threshold $\tau$ rises, clusters merge and nobody comes back, so all keep-sets nest; cutting at
+    any $\tau$ keeps the worthiest unit of each cluster.
+
+    Args:
+        distances: Shape (n, n); the diagonal is not looked at. See `channel_distances`.
+        worth: Shape (n,): of two speakers the worthier stays ($|\gamma|$ for channels). None keeps the
+            one nearer to the middle of the merged cluster: with the smaller sum of distances to its members. Ties go to
+            the lower index.
+        linkage: Distance of two clusters: the mean, largest or smallest of the distances between
+            their members.
+        threshold: $\tau$; `own` counts the merges up to it. None sets no `own`.
+
+    Returns:
+        All n units. Damage is the height of the merge, not falling; the last unit has the largest.
+
+    Raises:
+        InputError: Not square, not symmetric, not finite, negative, an unknown linkage, or sizes
+            that differ.
+
+    Cost:
+        O(n^2) for the linkage, and O(n^2) for the speakers.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.array([0.0, 1.0, 5.0])
+        >>> order = cluster(np.abs(x[:, None] - x), worth=np.array([1.0, 2.0, 3.0]), threshold=2.0)
+        >>> order.units, order.damage, order.own
+        ((0, 1, 2), (1.0, 4.5, 4.5), 1)
+
+    References:
+        [zhang2019channel] [zhao2023exploiting] Exploiting channel similarity for network pruning.
+    """
+    matrix = square(distances, "distances").cpu().numpy()
+    n = len(matrix)
+    if float(matrix.min()) < 0:
+        raise InputError(f"distances: found {matrix.min():.4g}; distances are not negative")
+    if linkage not in get_args(Linkage):
+        raise InputError(f"linkage: got {linkage!r}; give one of {', '.join(get_args(Linkage))}")
+    value = None if worth is None else checked(worth, "worth", ndim=1).cpu().numpy()
+    if value is not None and len(value) != n:
+        raise InputError(f"worth: {len(value)} units, but distances have {n}; take both from one group")
+    if n == 1:
+        return Order((0,), (0.0,), own=None if threshold is None else 0)
+    heights, units = _merge(matrix, value, linkage)
+    own = None if threshold is None else int(np.sum(np.asarray(heights) <= threshold))
+    return Order((*units, *(set(range(n)) - set(units))), (*heights, heights[-1]), own=own)
+
+
+def _merge(matrix: FloatArray, worth: FloatArray | None, linkage: str) -> tuple[list[float], list[int]]:
+    from scipy.cluster import hierarchy
+
+    n = len(matrix)
+    symmetric = (matrix + matrix.T) / 2
+    tree = hierarchy.linkage(symmetric[np.triu_indices(n, 1)], method=linkage)
+    members: dict[int, list[int]] = {i: [i] for i in range(n)}
+    speaker = {i: i for i in range(n)}
+    units: list[int] = []
+    for step, (left, right) in enumerate(tree[:, :2].astype(np.int64).tolist()):
+        merged = members.pop(left) + members.pop(right)
+        pair = sorted((speaker.pop(left), speaker.pop(right)))
+        rank = worth[pair] if worth is not None else -(symmetric[np.ix_(pair, merged)].sum(axis=1))
+        if worth is None:  # a unit's distance to itself is 0, whatever the diagonal says
+            rank = rank + symmetric[pair, pair]
+        stays = pair[0] if rank[0] >= rank[1] else pair[1]
+        units.append(pair[1] if stays == pair[0] else pair[0])
+        members[n + step], speaker[n + step] = merged, stays
+    heights = np.maximum.accumulate(tree[:, 2]).tolist()
+    return heights, units
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Likeness (n, n) to an order of removal by hierarchical clustering. See `cluster`.
+
+    Distance is how much less alike than the most alike: minus the likeness where that is minus a
+    distance, 1 - cosine for a cosine.
+    """
+
+    linkage: Linkage = "average"
+    threshold: float | None = None
+    worth: FloatArray | Tensor | None = field(default=None, repr=False, compare=False)
+
+    def __call__(self, score: FloatArray | Tensor) -> Order:
+        """(n, n) to all n units."""
+        matrix = square(score, "likeness")
+        distances = matrix.max().clamp(min=0.0) - matrix
+        return cluster(distances, worth=self.worth, linkage=self.linkage, threshold=self.threshold)

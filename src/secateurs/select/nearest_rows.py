@@ -1,0 +1,145 @@
+"""Nearest pairs among very many filters, from rows whose inner products are the likeness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from secateurs.arrays import checked
+from secateurs.contracts import FloatArray, IntArray, Order
+from secateurs.errors import InputError
+from secateurs.select.nearest_pairs import rounds as pair_rounds
+from secateurs.select.nearest_pairs import settled
+
+_STRIPES = 64  # so many stripes of columns; one number a row and stripe is remembered
+_TILE = 2**20  # entries of one tile of products: 4 MiB, which stay in the cache
+_EPSILON = float(torch.finfo(torch.float32).eps)
+
+
+def nearest_pairs_of_rows(
+    rows: FloatArray | Tensor, *, decimals: int | None = None, rounds: int | None = None
+) -> Order:
+    r"""`nearest_pairs` of $R R^T$, of which no more than a tile is ever formed.
+
+    With rows of length 1 the likeness is the cosine; with `nystrom_factor`'s rows, its Nyström
+    approximation.
+
+    Args:
+        rows: R, shape (n, r), such that $R R^T$ is the likeness.
+        decimals: Round $1 - s_{ij}$ to so many decimals, as the published code does with 5.
+        rounds: Stop after so many rounds of the pair rule; the units left then follow by falling
+            index. None goes on until the order is complete. One round is the paper's own selection.
+
+    Returns:
+        All n units, exactly as `nearest_pairs` gives them.
+
+    Raises:
+        InputError: Not two axes, empty, not finite, or rounds below 1.
+
+    Cost:
+        O(n^2 r / 2) a round in float32, of which the best candidates are computed again in float64;
+        memory O(n r).
+
+    Example:
+        >>> import numpy as np
+        >>> rows = np.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0], [0.0, -1.0]])
+        >>> nearest_pairs_of_rows(rows, rounds=1).units
+        (2, 3, 1, 0)
+
+    References:
+        [singh2023nystrom] Efficient similarity-based passive filter pruning for compressing CNNs,
+        ICASSP 2023.
+    """
+    tensor = checked(rows, "rows")
+    if rounds is not None and rounds < 1:
+        raise InputError(f"rounds: got {rounds}; give at least 1, or None for a complete order")
+    equal = max(0.0, float(tensor.square().sum(dim=1).max()))
+
+    def nearest(units: IntArray) -> tuple[FloatArray, IntArray]:
+        part = tensor if len(units) == len(tensor) else tensor[torch.from_numpy(units).to(tensor.device)]
+        best, where = nearest_rows(part, decimals=decimals)
+        return best.cpu().numpy(), where.cpu().numpy()
+
+    return pair_rounds(len(tensor), nearest, equal=equal, limit=rounds)
+
+
+def nearest_rows(rows: Tensor, *, decimals: int | None = None) -> tuple[Tensor, Tensor]:
+    """For each row the other row with the largest inner product, the lower index where several have it.
+
+    Tiles of the upper half of the product matrix are computed in float32, and only the maximum of
+    each row over each stripe of columns is remembered. The stripes that can hold a row's maximum, within the
+    rounding of float32, are then computed in float64.
+
+    Args:
+        rows: Shape (n, r), float64, n at least 2.
+        decimals: Compare after rounding 1 - s to so many decimals.
+
+    Returns:
+        The largest products and where they are, each of shape (n,).
+
+    Cost:
+        O(n^2 r / 2) in float32, about O(n^2 r / 64) in float64; memory O(n r).
+
+    Example:
+        >>> nearest_rows(torch.eye(3, dtype=torch.float64) + 0.5)[1]
+        tensor([1, 0, 0])
+    """
+    n, width = rows.shape
+    stripe = max(512, -(-n // _STRIPES))
+    peaks = _peaks(rows.to(torch.float32), stripe)
+    longest = float(rows.square().sum(dim=1).max())
+    slack = 2.0 * (width + 2) * _EPSILON * longest
+    slack += 0.0 if decimals is None else 10.0**-decimals
+    possible = peaks >= peaks.amax(dim=1, keepdim=True) - slack
+    best = rows.new_full((n,), -torch.inf)
+    where = torch.zeros(n, dtype=torch.int64, device=rows.device)
+    for index, start in enumerate(range(0, n, stripe)):
+        for part in torch.split(possible[:, index].nonzero()[:, 0], max(1, _TILE // stripe)):
+            products = rows[part] @ rows[start : start + stripe].T
+            inside = (part >= start) & (part < start + stripe)
+            products[inside, part[inside] - start] = -torch.inf
+            if decimals is None:
+                products = settled(products, longest)
+            else:
+                products = 1.0 - torch.round(1.0 - products.clamp(max=1.0), decimals=decimals)
+            value, at = products.max(dim=1)
+            better = value > best[part]
+            best[part[better]] = value[better]
+            where[part[better]] = at[better] + start
+    return best, where
+
+
+def _peaks(rows: Tensor, stripe: int) -> Tensor:
+    """Largest product of each row with the other rows of each stripe, shape (n, stripes)."""
+    n = len(rows)
+    starts = range(0, n, stripe)
+    peaks = rows.new_full((len(starts), n), -torch.inf)
+    height = max(1, _TILE // stripe)
+    for j, right in enumerate(starts):
+        columns = rows[right : right + stripe].T.contiguous()
+        for i, left in enumerate(starts[: j + 1]):
+            for top in range(left, min(left + stripe, n), height):
+                bottom = min(top + height, left + stripe, n)
+                tile = rows[top:bottom] @ columns
+                if i == j:
+                    place = torch.arange(bottom - top, device=rows.device)
+                    tile[place, place + top - right] = -torch.inf
+                peaks[j, top:bottom] = tile.amax(dim=1)
+                if i < j:
+                    across = peaks[i, right : right + stripe]
+                    torch.maximum(across, tile.amax(dim=0), out=across)
+    return peaks.T
+
+
+@dataclass(frozen=True)
+class NearestRows:
+    """Rows (n, r) with inner products as likeness, to an order of removal. See `nearest_pairs_of_rows`."""
+
+    decimals: int | None = None
+    rounds: int | None = None
+
+    def __call__(self, score: FloatArray | Tensor) -> Order:
+        """(n, r) to all n units."""
+        return nearest_pairs_of_rows(score, decimals=self.decimals, rounds=self.rounds)

@@ -1,0 +1,123 @@
+"""Of the two most alike units, the one with more other likenesses leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from secateurs.arrays import checked, square
+from secateurs.contracts import FloatArray, IntArray, Order
+from secateurs.errors import InputError
+
+
+def most_similar_pair(likeness: FloatArray | Tensor, *, threshold: float | None = None) -> Order:
+    r"""Take the most alike pair of what is left, remove one of it, and again, until one is left.
+
+    Of the pair (i, j) the one leaves whose second-best likeness to what is left is larger, for it is
+    the more redundant; ties go to the larger index. Of equally alike pairs the first one is taken.
+
+    Args:
+        likeness: Shape (n, n), higher is more alike.
+        threshold: $\tau$, below which a pair is not alike enough: `own` counts the removals down to
+            it. None sets no `own`.
+
+    Returns:
+        All n units. Damage is how much less alike than equal the pair was; the last unit has the
+        largest damage seen.
+
+    Raises:
+        InputError: Not square, not symmetric, or not finite.
+
+    Cost:
+        O(n^2 log n) to sort the neighbours once, then O(n^2) in all.
+
+    Example:
+        >>> import numpy as np
+        >>> q = np.array([[1.0, 0.9, 0.1], [0.9, 1.0, 0.5], [0.1, 0.5, 1.0]])
+        >>> order = most_similar_pair(q, threshold=0.8)
+        >>> order.units, order.own
+        ((1, 2, 0), 1)
+
+    References:
+        [wang2022qsfm] QSFM: model pruning based on quantified similarity between feature maps for AI
+        on edge, IEEE Internet of Things Journal 2022 (abstract; the pair rule is a reading).
+    """
+    q = square(likeness, "likeness").cpu().numpy().copy()
+    n, equal = len(q), max(0.0, float(q.max()))
+    np.fill_diagonal(q, -np.inf)
+    neighbours = np.argsort(-q, axis=1, kind="stable")
+    first = np.zeros(n, dtype=np.int64)  # how far each unit's neighbours have been used up
+    alive = np.ones(n, dtype=bool)
+    rows = np.arange(n)
+    units: list[int] = []
+    damage: list[float] = []
+    own = 0
+    for _ in range(n - 1):
+        stale = rows[alive & ~alive[neighbours[rows, first]]]
+        while len(stale):  # every step uses up one neighbour for good
+            first[stale] += 1
+            stale = stale[~alive[neighbours[stale, first[stale]]]]
+        best = np.where(alive, q[rows, neighbours[rows, first]], -np.inf)
+        i = int(best.argmax())
+        j = int(neighbours[i, first[i]])
+        second_i, second_j = _second(q[i], alive, j), _second(q[j], alive, i)
+        gone = max(i, j) if second_i == second_j else i if second_i > second_j else j
+        own += int(threshold is not None and best[i] >= threshold)
+        alive[gone] = False
+        units.append(gone)
+        damage.append(max(0.0, equal - float(best[i])))
+    units += rows[alive].tolist()
+    worst = max(damage, default=0.0)
+    return Order(tuple(units), (*damage, worst), own=None if threshold is None else own)
+
+
+def _second(row: FloatArray, alive: NDArray[np.bool_], partner: int) -> float:
+    others = np.where(alive, row, -np.inf)
+    others[partner] = -np.inf
+    return float(others.max())
+
+
+def stand_ins(likeness: FloatArray | Tensor, kept: Sequence[int]) -> IntArray:
+    """For each unit that leaves, the one most like it among those that stay.
+
+    Args:
+        likeness: Shape (n, n), higher is more alike.
+        kept: The units that stay.
+
+    Returns:
+        Shape (n - k,): for the removed units by rising index, the index of a kept unit; the lower
+        one of two that are equally alike.
+
+    Raises:
+        InputError: Not two axes, not finite, or kept names no or unknown units.
+
+    Cost:
+        O(n k).
+
+    Example:
+        >>> import numpy as np
+        >>> stand_ins(np.array([[1.0, 0.2, 0.9], [0.2, 1.0, 0.3], [0.9, 0.3, 1.0]]), [1, 2])
+        array([2])
+    """
+    q = checked(likeness, "likeness").cpu().numpy()
+    stays = np.unique(np.asarray(kept, dtype=np.int64))
+    if not len(stays) or stays[0] < 0 or stays[-1] >= len(q):
+        raise InputError(f"kept: need one or more indices from 0 to {len(q) - 1}, got {len(stays)} of them")
+    leaves = np.setdiff1d(np.arange(len(q)), stays)
+    found: IntArray = stays[q[np.ix_(leaves, stays)].argmax(axis=1)]
+    return found
+
+
+@dataclass(frozen=True)
+class MostSimilarPair:
+    """Likeness (n, n) to an order of removal, most alike pair first. See `most_similar_pair`."""
+
+    threshold: float | None = None
+
+    def __call__(self, score: FloatArray | Tensor) -> Order:
+        """(n, n) to all n units."""
+        return most_similar_pair(score, threshold=self.threshold)
