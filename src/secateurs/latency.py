@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from secateurs.allocate.sequence import Allocation, counts_after
+from secateurs.allocate.sequence import Allocation, counts_after, whole_blocks
 from secateurs.contracts import IntArray, Ranking
 from secateurs.errors import TargetError
 from secateurs.graph import Graph
@@ -51,14 +51,14 @@ def plan_for_latency(
     if latency == 1:
         high, best = 0, 0
     for position in _first(len(sequence), latency):
-        share = _share(ranking, graph, sequence, position, example, runs)
+        share = _share(ranking, graph, sequence, position, example, runs, round_to)
         fastest = min(fastest, share)
         low, high, best = _narrow(position, share <= latency, low, high, best)
     for _ in range(_ROUNDS):
         if high - low <= max(1, len(sequence) // 256):
             break
         middle = (low + high) // 2
-        share = _share(ranking, graph, sequence, middle, example, runs)
+        share = _share(ranking, graph, sequence, middle, example, runs, round_to)
         fastest = min(fastest, share)
         low, high, best = _narrow(middle, share <= latency, low, high, best)
     if best < 0:
@@ -66,7 +66,8 @@ def plan_for_latency(
             f"latency {latency:g} cannot be reached: the fastest network measured took {fastest:.2f} of the "
             "original's time. Give a larger target."
         )
-    return plan_from_counts(ranking, counts_after(sequence, best, graph.costs.sizes), {"latency": latency})
+    counts = _counts(graph, sequence, best, round_to)
+    return plan_from_counts(ranking, counts, {"latency": latency})
 
 
 def _first(length: int, latency: float) -> list[int]:
@@ -80,8 +81,14 @@ def _narrow(position: int, fast: bool, low: int, high: int, best: int) -> tuple[
     return max(low, position), high, best
 
 
-def _share(ranking: Ranking, graph: Graph, sequence: IntArray, steps: int, example: Any, runs: int) -> float:
-    plan = plan_from_counts(ranking, counts_after(sequence, steps, graph.costs.sizes), {})
+def _counts(graph: Graph, sequence: IntArray, steps: int, round_to: int) -> IntArray:
+    return whole_blocks(counts_after(sequence, steps, graph.costs.sizes), graph.costs.sizes, round_to)
+
+
+def _share(
+    ranking: Ranking, graph: Graph, sequence: IntArray, steps: int, example: Any, runs: int, round_to: int
+) -> float:
+    plan = plan_from_counts(ranking, _counts(graph, sequence, steps, round_to), {})
     small = remove(graph.model, plan)
     whole, less = compare_latency([graph.model, small], example, runs=runs, warmup=3)
     return less.median_ms / whole.median_ms

@@ -19,6 +19,7 @@ from secateurs.allocate.sequence import Allocation
 from secateurs.contracts import Loader, Progress, Ranking
 from secateurs.errors import InputError, VerificationError
 from secateurs.graph import Graph, Tracer
+from secateurs.graph.values import retrace_by_values
 from secateurs.latency import plan_for_latency
 from secateurs.planning import check_target, keep_of, plan, rank
 from secateurs.recover.recalibrate import recalibrate_
@@ -26,6 +27,8 @@ from secateurs.report.costs import Costs, count_costs
 from secateurs.surgery import Plan, Verification, remove, verify
 from secateurs.surgery.cut import named_tensors
 from secateurs.surgery.files import save_model
+
+_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -140,14 +143,19 @@ def prune(
         graph = tracer.graph()
     with clock("costs"):
         before = count_costs(model, example)
-    with clock("rank"):
-        ranking = rank(graph, chosen, seed=seed)
-    with clock("plan"):
-        made = _plan(ranking, macs, params, keep, latency, allocation, round_to, example)
-    with clock("remove"):
-        small = remove(model, made)
-    with clock("verify"):
-        verification = verify(model, small, graph.silenced(keep_of(made)), example, seed=seed)
+    for _ in range(_TRIES):
+        with clock("rank"):
+            ranking = rank(graph, chosen, seed=seed)
+        with clock("plan"):
+            made = _plan(ranking, macs, params, keep, latency, allocation, round_to, example)
+        with clock("remove"):
+            small = remove(model, made)
+        with clock("verify"):
+            verification = verify(model, small, graph.silenced(keep_of(made)), example, seed=seed)
+            found = None if verification.passed else retrace_by_values(tracer, keep_of(made))
+        if found is None:
+            break
+        graph = found  # code that computes with the number of channels: what it touches is locked now
     if not verification.passed:
         raise VerificationError(f"{verification}. Nothing was written; please report this network.")
     if recalibrate:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from secateurs.allocate.sequence import Allocation, counts_after, in_blocks, shortest_prefix
+from secateurs.allocate.sequence import Allocation, counts_after, in_blocks, shortest_prefix, whole_blocks
 from secateurs.allocate.uniform import Uniform
 from secateurs.contracts import IntArray, Order, Ranking
 from secateurs.errors import InputError, TargetError
@@ -104,7 +104,8 @@ def plan(
     name, value = target
     sequence = removals(ranking, allocate, round_to)
     steps = steps_to(graph, sequence, name, value)
-    return plan_from_counts(ranking, counts_after(sequence, steps, graph.costs.sizes), {name: value})
+    counts = whole_blocks(counts_after(sequence, steps, graph.costs.sizes), graph.costs.sizes, round_to)
+    return plan_from_counts(ranking, counts, {name: value})
 
 
 def removals(ranking: Ranking, allocate: Allocation | None, round_to: int = 1) -> IntArray:

@@ -94,6 +94,16 @@ def in_blocks(sequence: IntArray, sizes: IntArray, multiple: int) -> IntArray:
     return np.array(result, dtype=np.int64)
 
 
+def whole_blocks(counts: IntArray, sizes: IntArray, multiple: int) -> IntArray:
+    """Counts after a prefix of `in_blocks`, with the block that the prefix ends in taken whole.
+
+    Example:
+        >>> whole_blocks(np.array([7, 5]), np.array([16, 5]), 4).tolist()
+        [4, 5]
+    """
+    return np.where(counts < sizes, counts - counts % multiple, counts)
+
+
 def removable(order: Order) -> int:
     """How many units of a group may leave: all but one."""
     return len(order.units) - 1

@@ -1,0 +1,181 @@
+"""prune() as a whole: targets, nesting, determinism, what it refuses."""
+
+import copy
+
+import pytest
+import torch
+from networks import EXAMPLE, residual
+from torch import nn
+
+import secateurs as sc
+from secateurs.graph import trace
+from secateurs.methods import METHODS
+from secateurs.report import count_costs
+
+FREE = [m.name for m in METHODS if m.needs == "nothing"]
+
+
+def kept_sets(plan):
+    return {name: set(plan.kept.get(name, range(size))) for name, size in plan.sizes.items()}
+
+
+@pytest.mark.parametrize("method", FREE)
+@pytest.mark.parametrize("allocate", ["uniform", "global"])
+def test_keep_sets_nest_as_the_target_shrinks(method, allocate):
+    net = residual()
+    plans = [sc.prune(net, EXAMPLE, method=method, allocate=allocate, macs=m).plan for m in (0.8, 0.5, 0.3)]
+    for larger, smaller in zip(plans, plans[1:], strict=False):
+        for name, units in kept_sets(smaller).items():
+            assert units <= kept_sets(larger)[name]
+
+
+@pytest.mark.parametrize("target", ["macs", "params", "keep"])
+@pytest.mark.parametrize("share", [0.9, 0.6, 0.35])
+def test_target_is_met_from_below_and_within_one_unit(target, share):
+    net = residual(width=32, inner=48)
+    result = sc.prune(net, EXAMPLE, method="l2-norm", **{target: share})
+    if target == "keep":
+        sizes = {g.name: g.size for g in result.groups if g.status != "locked"}
+        got = sum(len(result.plan.kept.get(n, range(s))) for n, s in sizes.items()) / sum(sizes.values())
+    else:
+        got = getattr(result.after, target) / getattr(result.before, target)
+    assert share - 0.03 < got <= share  # a unit of this net is up to 3 % of it
+
+
+@pytest.mark.parametrize("method", FREE)
+def test_predicted_costs_are_counted_afterwards(method):
+    net = residual()
+    result = sc.prune(net, EXAMPLE, method=method, macs=0.5)
+    counted = count_costs(result.model, EXAMPLE)
+    assert result.plan.predicted == {"macs": counted.macs, "params": counted.params}
+    assert counted.params == sum(p.numel() for p in result.model.parameters())
+
+
+@pytest.mark.parametrize("method", FREE)
+def test_same_seed_same_plan(method):
+    net = residual()
+    first, again = (sc.prune(net, EXAMPLE, method=method, macs=0.5, seed=3).plan for _ in range(2))
+    assert first.to_json() == again.to_json()
+
+
+def test_random_depends_on_the_seed():
+    plans = {
+        sc.prune(residual(inner=32), EXAMPLE, method="random", macs=0.5, seed=s).plan.to_json()
+        for s in range(4)
+    }
+    assert len(plans) == 4
+
+
+def test_original_is_untouched():
+    net = residual().train()
+    before = copy.deepcopy(net.state_dict())
+    result = sc.prune(net, EXAMPLE, method="similarity", macs=0.5)
+    assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
+    assert all(m.training for m in net.modules())
+    assert result.model.training
+
+
+def test_keeping_everything_is_the_identity():
+    net = residual()
+    result = sc.prune(net, EXAMPLE, method="l1-norm", macs=1.0)
+    assert torch.equal(result.model(EXAMPLE), net(EXAMPLE))
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters(), result.model.parameters(), strict=True))
+
+
+def test_round_to_keeps_multiples():
+    result = sc.prune(residual(width=32, inner=48), EXAMPLE, method="l1-norm", macs=0.5, round_to=8)
+    kept = [g.kept for g in result.groups if g.status == "pruned"]
+    assert kept
+    assert all(k % 8 == 0 for k in kept)
+
+
+def test_own_ratio_without_a_target():
+    result = sc.prune(residual(), EXAMPLE, method="similarity")
+    for group in result.groups:
+        if group.status != "locked":
+            assert group.size // 2 <= group.kept <= group.size
+
+
+def test_every_layer_is_reported():
+    net = residual()
+    result = sc.prune(net, EXAMPLE, method="l1-norm", macs=0.5)
+    named = {g.name for g in result.groups}
+    assert named == {"stem", "one.0", "two.0", "head"}
+    assert next(g for g in result.groups if g.name == "head").reason == "is an output of the model"
+    assert all(g.reason for g in result.groups if g.status == "locked")
+    assert "head: is an output of the model" in str(result)
+
+
+def test_latency_target_is_met_as_measured():
+    net = nn.Sequential(nn.Conv2d(3, 96, 3), nn.ReLU(), nn.Conv2d(96, 96, 3), nn.ReLU(), nn.Conv2d(96, 8, 3))
+    result = sc.prune(net, torch.zeros(1, 3, 40, 40), method="l1-norm", latency=0.7)
+    assert result.plan.target == {"latency": 0.7}
+    assert result.after.macs < 0.95 * result.before.macs
+
+
+def test_code_that_computes_with_the_channel_count_is_found_by_values():
+    class Counts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 4, 3)
+
+        def forward(self, x):
+            x = torch.relu(self.a(x))
+            x = torch.relu(self.b(x)) / x.shape[1]
+            return self.c(x)
+
+    torch.manual_seed(0)
+    result = sc.prune(Counts().eval(), EXAMPLE, method="l1-norm", keep=0.7)
+    assert result.verification.passed
+    assert {g.name for g in result.groups if g.status == "pruned"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"method": "l1-nrm", "macs": 0.5}, sc.InputError, "there is no 'l1-nrm'; did you mean l1-norm"),
+        ({"method": "l1-norm"}, sc.InputError, "no ratio of its own"),
+        ({"macs": 1.5}, sc.InputError, r"macs is 1.5; .* in \(0, 1\]"),
+        ({"macs": 0.0}, sc.InputError, r"macs is 0; "),
+        ({"macs": 0.5, "params": 0.5}, sc.InputError, "macs and params are both given"),
+        ({"macs": 0.5, "allocate": "best"}, sc.InputError, "allocate: there is no 'best'"),
+        ({"macs": 0.5, "round_to": 0}, sc.InputError, "round_to is 0"),
+        ({"macs": 0.5, "recalibrate": True}, sc.InputError, "data: recalibration"),
+        ({"macs": 0.0001}, sc.TargetError, "the smallest share this network can keep is 0"),
+        ({"params": 0.0001}, sc.TargetError, "params 0.0001 cannot be reached"),
+    ],
+)
+def test_wrong_arguments_get_one_clear_sentence(arguments, error, message):
+    with pytest.raises(error, match=message):
+        sc.prune(residual(), EXAMPLE, **arguments)
+
+
+def test_smallest_reachable_share_is_reachable():
+    net = residual()
+    with pytest.raises(sc.TargetError) as caught:
+        sc.prune(net, EXAMPLE, macs=1e-6)
+    share = float(str(caught.value).split("can keep is ")[1].split(" ")[0])
+    assert sc.prune(net, EXAMPLE, macs=share).verification.passed
+
+
+def test_weights_that_are_not_finite_are_named():
+    net = residual()
+    with torch.no_grad():
+        net.one[0].weight[0, 0, 0, 0] = float("nan")
+    with pytest.raises(sc.InputError, match=r"'one.0.weight' holds 1 of 864 values that are NaN"):
+        sc.prune(net, EXAMPLE, macs=0.5)
+
+
+def test_wrong_example_is_said():
+    with pytest.raises(sc.CaptureError, match="could not be run on the example"):
+        sc.prune(residual(), torch.zeros(1, 4, 8, 8), macs=0.5)
+
+
+def test_the_library_in_steps_gives_what_prune_gives():
+    net = residual()
+    graph = trace(net, EXAMPLE)
+    plan = sc.plan(sc.rank(graph, sc.methods.l1_norm()), macs=0.5)
+    small = sc.remove(net, plan)
+    whole = sc.prune(net, EXAMPLE, method="l1-norm", macs=0.5)
+    assert plan.to_json() == whole.plan.to_json()
+    assert torch.equal(small(EXAMPLE), whole.model(EXAMPLE))
