@@ -1,13 +1,14 @@
 """prune() as a whole: targets, nesting, determinism, what it refuses."""
 
 import copy
+import itertools
 
 import pytest
 import torch
-from networks import EXAMPLE, residual
 from torch import nn
 
 import secateurs as sc
+from networks import EXAMPLE, residual
 from secateurs.graph import trace
 from secateurs.methods import METHODS
 from secateurs.report import count_costs
@@ -24,7 +25,7 @@ def kept_sets(plan):
 def test_keep_sets_nest_as_the_target_shrinks(method, allocate):
     net = residual()
     plans = [sc.prune(net, EXAMPLE, method=method, allocate=allocate, macs=m).plan for m in (0.8, 0.5, 0.3)]
-    for larger, smaller in zip(plans, plans[1:], strict=False):
+    for larger, smaller in itertools.pairwise(plans):
         for name, units in kept_sets(smaller).items():
             assert units <= kept_sets(larger)[name]
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 import torch
-from networks import EXAMPLE, residual
 from safetensors.torch import save_file
 from torch import nn
 
 import secateurs as sc
+from networks import EXAMPLE, residual
 
 
 @pytest.fixture
