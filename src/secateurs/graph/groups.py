@@ -24,6 +24,13 @@ class Units:
     place: IntArray
     groups: tuple[Group, ...]
 
+    def groups_of(self, axis: object) -> set[int]:
+        """Indices of the groups that the atoms of an axis belong to."""
+        if not isinstance(axis, np.ndarray):
+            return set()
+        found = np.unique(self.group[self.of[axis[axis >= 0]]])
+        return {int(g) for g in found if g >= 0}
+
 
 def make_groups(labels: Labels) -> Units:
     """Resolve all unions and locks. Cost: linear in the number of atoms and unions."""

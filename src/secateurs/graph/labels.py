@@ -3,8 +3,8 @@
 An axis is `None` (its positions are fixed: batch, space, inputs), `FREE` (the same everywhere, so
 that any length will do: broadcast axes, constant fills) or an int64 array with one *atom* a position,
 -1 where a position belongs to no channel (padding). An atom is one position on one axis of one
-stored tensor. Rules unite atoms that have to leave together and lock atoms that cannot leave; nothing is resolved
-before the end, when the connected components are the units of removal.
+stored tensor. Rules unite atoms that have to leave together and lock atoms that cannot leave; nothing is
+resolved before the end, when the connected components are the units of removal.
 """
 
 from __future__ import annotations
@@ -52,8 +52,11 @@ class Follow:
 class Labels:
     """The state of one propagation: written by the rules, read when groups are made."""
 
-    def __init__(self, choices: Mapping[int, int]) -> None:
+    def __init__(
+        self, choices: Mapping[int, int], numbers: Mapping[str, Mapping[str, int]] | None = None
+    ) -> None:
         self.choices = choices
+        self.numbers = numbers or {}
         self.options: dict[int, int] = {}
         self.touched: dict[int, list[IntArray]] = {}
         self.slots: list[tuple[str, int, int, int]] = []  # tensor, axis, first atom, length
@@ -143,6 +146,17 @@ class Labels:
         self.options[self.step] = count
         self.touched.setdefault(self.step, []).extend(a for a in arrays if isinstance(a, np.ndarray))
         return min(self.choices.get(self.step, 0), count - 1)
+
+
+    def following(self, op: Op, lengths: Sequence[tuple[IntArray, int]]) -> list[Follow]:
+        """Integer attributes of the module that runs `op` which equal one of the lengths (positions / divisor)."""
+        found = []
+        for attribute, number in self.numbers.get(op.module, {}).items():
+            for array, divisor in lengths:
+                if number > 1 and number * divisor == len(array):
+                    found.append(Follow(op.module, attribute, array, divisor))
+                    break
+        return found
 
 
 class LabelError(Exception):

@@ -22,13 +22,19 @@ _SHAPE_ERRORS = (LabelError, ValueError, IndexError, TypeError, AttributeError, 
 FixedPositions = Mapping[tuple[str, int], Sequence[tuple[np.ndarray, str]]]
 
 
-def propagate(programs: Iterable[Program], choices: Mapping[int, int], fixed: FixedPositions) -> Labels:
+def propagate(
+    programs: Iterable[Program],
+    choices: Mapping[int, int],
+    fixed: FixedPositions,
+    numbers: Mapping[str, Mapping[str, int]] | None = None,
+) -> Labels:
     """Labels of one or several captures of the same model (evaluation, training) together.
 
     `choices` says which reading of ambiguous operations to take; `fixed` locks positions of stored
-    tensors that an earlier trial found to be immovable.
+    tensors that an earlier trial found to be immovable; `numbers` are the integer attributes of the modules,
+    which can be made to follow where the code takes its sizes from them.
     """
-    labels = Labels(choices)
+    labels = Labels(choices, numbers)
     for number, program in enumerate(programs):
         counted = len(labels.terms)
         for value, name in program.state.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,10 +22,11 @@ from secateurs.graph.labels import Labels
 from secateurs.graph.program import Program
 from secateurs.graph.propagate import propagate
 from secateurs.graph.slices import Keep, Shapes, kept_positions, removed_positions
-from secateurs.graph.trial import Trial, culprits
-from secateurs.surgery.cut import named_tensors
+from secateurs.graph.trial import Failure, Trial, culprits
+from secateurs.surgery.cut import named_tensors, numbers_of
 
-_ROUNDS = 60
+_ROUNDS = 100
+Test = Callable[[Sequence[Group], "Graph"], "Failure | None"]
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,14 @@ def trace(model: nn.Module, example: Any) -> Graph:
     return Tracer(model, example).graph()
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """The labels behind a graph."""
+
+    labels: Labels
+    units: Units
+
+
 class Tracer:
     """One model and its captures; locks found later (by values, not shapes) can be added and traced again."""
 
@@ -130,44 +139,110 @@ class Tracer:
             self.programs, modes = _captures(model, example)
             self.shapes = {name: tuple(t.shape) for name, t in named_tensors(model)}
             self.trial = Trial(model, example, self.shapes, modes)
+        self.numbers = {
+            name: numbers_of(module) for name, module in model.named_modules(remove_duplicate=False)
+        }
         self.choices: dict[int, int] = {}
         self.fixed: dict[tuple[str, int], list[tuple[np.ndarray, str]]] = {}
         self.last: Graph | None = None
+        self._seen: _Seen
 
     def graph(self) -> Graph:
         """Propagate, try, lock or read differently what fails, until everything left free works."""
         for _ in range(_ROUNDS):
-            labels = propagate(self.programs, self.choices, self.fixed)
-            units = make_groups(labels)
-            self._labels, self._units = labels, units
-            self.last = graph = _graph(labels, units, self.model, self.shapes)
-            free = graph.free
-            with evaluating(self.model):
-                failed = (
-                    culprits(free, lambda some, g=graph: self.trial.run(some, g.attributes)) if free else []
-                )
-            if not failed:
-                return graph
-            for group, failure in failed:
-                self.blame(group, str(failure))
+            self.last, self._seen = self._propagated(self.choices)
+            sound = True
+            for group, failure in culprits(self.last.free, self._try, self._suspects):
+                sound = False
+                if self.blame(group, failure):
+                    break  # read differently, groups may be others
+            if sound:
+                return self.last
         raise CaptureError(
             "model: no set of groups could be removed together; this is a bug of the structure engine."
         )
 
-    def blame(self, group: Group, reason: str) -> None:
-        """Take the next reading of the ambiguous operations on a group's way, or lock it when there is none."""
-        labels, units = self._labels, self._units
+    def blame(self, group: Group, failure: Failure, test: Test | None = None) -> bool:
+        """Read the ambiguous operations on a group's way differently, or lock it when there is nothing left to try.
+
+        Operations at the same line of code are read in the same way. Where several lines may be to blame,
+        the one is taken with which the group passes. Returns whether a reading has changed.
+        """
+        lines = self._lines(group)
+        if not lines:
+            self.lock(group, str(failure))
+            return False
+        exact = [steps for where, steps in lines.items() if where == failure.where]
+        tries = exact[:1] if exact else list(lines.values())
+        if len(tries) > 1:
+            tries = [steps for steps in tries if self._passes_with(group, steps, test)][:1] or [
+                [step for steps in tries for step in steps]
+            ]
+        self.choices = self._advanced(tries[0])
+        return True
+
+    def _propagated(self, choices: Mapping[int, int]) -> tuple[Graph, _Seen]:
+        labels = propagate(self.programs, choices, self.fixed, self.numbers)
+        units = make_groups(labels)
+        return _graph(labels, units, self.model, self.shapes), _Seen(labels, units)
+
+    def _try(self, groups: Sequence[Group], graph: Graph | None = None) -> Failure | None:
+        chosen = graph or self.last
+        if chosen is None or not groups:
+            return None
+        with evaluating(self.model):
+            return self.trial.run(groups, chosen.attributes)
+
+    def _suspects(self, failure: Failure) -> set[str]:
+        """The groups whose channels pass the line of code at which something failed."""
+        if not failure.where:
+            return set()
+        labels, units = self._seen.labels, self._seen.units
+        values = {
+            value
+            for program in self.programs
+            for op in program.ops
+            if op.where == failure.where
+            for value in (*op.values(), *op.outs)
+            if value in labels.axes
+        }
+        found = {g for value in values for a in labels.axes[value] for g in units.groups_of(a)}
+        return {units.groups[g].name for g in found}
+
+    def _lines(self, group: Group) -> dict[str, list[int]]:
+        """Steps with readings left, by line of code, for the lines of which some step touches the group."""
+        labels, units = self._seen.labels, self._seen.units
         index = next(i for i, g in enumerate(units.groups) if g.name == group.name)
-        ways = [
-            step
-            for step, arrays in labels.touched.items()
-            if self.choices.get(step, 0) + 1 < labels.options[step]
-            and any((units.group[units.of[a[a >= 0]]] == index).any() for a in arrays)
+        steps = [op for program in self.programs for op in program.ops]
+        left = [s for s, count in labels.options.items() if self.choices.get(s, 0) + 1 < count]
+        own = [s for s in left if any(index in units.groups_of(a) for a in labels.touched[s])]
+        lines: dict[str, list[int]] = {}
+        for s in own:
+            where = steps[s].where or f"step {s}"
+            lines[where] = [
+                t
+                for t in left
+                if t == s or (steps[t].where == where and self.choices.get(t, 0) == self.choices.get(s, 0))
+            ]
+        return lines
+
+    def _advanced(self, steps: Sequence[int]) -> dict[int, int]:
+        return {**self.choices, **{step: self.choices.get(step, 0) + 1 for step in steps}}
+
+    def _passes_with(self, group: Group, steps: Sequence[int], test: Test | None) -> bool:
+        """Whether what has become of the group passes when these steps are read differently."""
+        graph, _ = self._propagated(self._advanced(steps))
+        places = {(s.tensor, s.axis, int(p)) for s in group.slots_as("producer") for p in s.positions.ravel()}
+        heirs = [
+            g
+            for g in graph.free
+            if any(
+                (s.tensor, s.axis, int(p)) in places
+                for s in g.slots_as("producer")
+                for p in s.positions.ravel()
+            )
         ]
-        for step in ways:
-            self.choices[step] = self.choices.get(step, 0) + 1
-        if not ways:
-            self.lock(group, reason)
+        return bool(heirs) and (test or self._try)(heirs, graph) is None
 
     def lock(self, group: Group, reason: str) -> None:
         """Lock a group by its places in the stored tensors, which stay when groups change."""

@@ -7,7 +7,7 @@ on the meta device (shapes only, no arithmetic, no memory) with a part of every 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,7 +55,7 @@ class Trial:
             self.expected = {mode: self._run(mode, {}, {}) for mode in self.modes}
 
     def run(self, groups: Sequence[Group], attributes: Attribute) -> Failure | None:
-        """Remove about three eighths of every given group; None if the model still runs and keeps its shapes."""
+        """Remove about three eighths of every given group; None if the model runs and keeps its shapes."""
         keep = {g.name: kept_in_trial(g.size) for g in groups}
         slices = kept_positions(groups, keep, self.shapes)
         for mode in self.modes:
@@ -98,14 +98,29 @@ def kept_in_trial(size: int) -> IntArray:
 
 
 def culprits(
-    groups: Sequence[Group], test: Callable[[Sequence[Group]], Failure | None]
-) -> list[tuple[Group, Failure]]:
-    """The groups that fail by themselves, by halving; all of them where they only fail together."""
-    failure = test(groups)
-    if failure is None:
-        return []
-    if len(groups) == 1:
-        return [(groups[0], failure)]
-    middle = len(groups) // 2
-    found = culprits(groups[:middle], test) + culprits(groups[middle:], test)
-    return found or [(group, failure) for group in groups]
+    groups: Sequence[Group],
+    test: Callable[[Sequence[Group]], Failure | None],
+    suspects: Callable[[Failure], Collection[str]] = lambda failure: (),
+) -> Iterator[tuple[Group, Failure]]:
+    """The groups to leave whole so that all others pass together, one by one.
+
+    Groups are let in by halves, next to those that have passed already, so that those that only fail
+    together are found too. `suspects` names the groups that a failure points at: they are let in last. Cost: about
+    2 c log2(n) tests for c culprits of n groups; the caller may stop at any of them.
+    """
+    good: list[Group] = []
+    waiting: list[list[Group]] = [list(groups)]
+    while waiting:
+        some = waiting.pop()
+        failure = test([*good, *some]) if some else None
+        if failure is None:
+            good.extend(some)
+        elif len(some) == 1:
+            yield some[0], failure
+        else:
+            named = set(suspects(failure))
+            last = [g for g in some if g.name in named]
+            first = [g for g in some if g.name not in named]
+            if not last or not first:
+                first, last = some[: len(some) // 2], some[len(some) // 2 :]
+            waiting.extend([last, first])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from secateurs.contracts import Group
 from secateurs.graph.slices import Keep, kept_positions, removed_positions
-from secateurs.graph.trial import Failure, culprits
+from secateurs.graph.trial import Failure, culprits, kept_in_trial
 from secateurs.surgery.cut import cut
 from secateurs.surgery.verify import verify
 
@@ -36,16 +36,16 @@ def retrace_by_values(tracer: Tracer, keep: Keep) -> Graph | None:
     """
     graph = tracer.last or tracer.graph()
     groups = [g for g in graph.free if g.name in keep and len(keep[g.name]) < g.size]
-    failed = culprits(groups, lambda some: _difference(tracer, graph, some, keep))
-    if not failed:
-        return None
-    for group, failure in failed:
-        tracer.blame(group, str(failure))
-    return tracer.graph()
+    found = False
+    for group, failure in culprits(groups, lambda some: _difference(tracer, graph, some, keep)):
+        found = True
+        if tracer.blame(group, failure, lambda some, other: _difference(tracer, other, some, {})):
+            break
+    return tracer.graph() if found else None
 
 
 def _difference(tracer: Tracer, graph: Graph, groups: Sequence[Group], keep: Keep) -> Failure | None:
-    chosen = {g.name: keep[g.name] for g in groups}
+    chosen = {g.name: keep.get(g.name, kept_in_trial(g.size)) for g in groups}
     slices = kept_positions(groups, chosen, graph.shapes)
     silenced = removed_positions(groups, chosen, "consumer")
     try:

@@ -46,8 +46,7 @@ def cut(
     for path, values in attributes.items():
         module = small.get_submodule(path)
         for attribute, value in values.items():
-            if isinstance(getattr(module, attribute, None), int):
-                setattr(module, attribute, value)
+            set_number(module, attribute, value)
     owners = {name.rpartition(".")[0] for name in slices}
     for path, module in small.named_modules(remove_duplicate=False):
         if path in owners or any(o.startswith(f"{path}.parametrizations") for o in owners if path):
@@ -55,6 +54,34 @@ def cut(
     if make is None or not any(t.device.type == "meta" for _, t in named_tensors(small)):
         keep_norms(model, small, slices)
     return small
+
+
+def numbers_of(module: nn.Module) -> dict[str, int]:
+    """Integer attributes of a module, and those in its lists and tuples as `name.index`; sizes may be among them."""
+    found: dict[str, int] = {}
+    for name, value in vars(module).items():
+        if name in _HYPERPARAMETERS or name.startswith("_"):
+            continue
+        if isinstance(value, int) and not isinstance(value, bool):
+            found[name] = value
+        elif isinstance(value, (list, tuple)) and value and all(type(v) is int for v in value):
+            found.update({f"{name}.{i}": v for i, v in enumerate(value)})
+    return found
+
+
+_HYPERPARAMETERS = {"kernel_size", "stride", "padding", "output_padding", "dilation", "training"}
+
+
+def set_number(module: nn.Module, attribute: str, value: int) -> None:
+    """Set an integer attribute, or one entry (`name.index`) of a list or tuple of them; leave others alone."""
+    name, _, index = attribute.partition(".")
+    old = getattr(module, name, None)
+    if index and isinstance(old, (list, tuple)):
+        items = list(old)
+        items[int(index)] = value
+        setattr(module, name, type(old)(items))
+    elif not index and isinstance(old, int) and not isinstance(old, bool):
+        setattr(module, name, value)
 
 
 def take(tensor: Tensor, kept: Mapping[int, IntArray]) -> Tensor:

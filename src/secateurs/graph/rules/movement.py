@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from secateurs.graph.labels import FREE, Axis, Free, Labels, labelled
+from secateurs.graph.labels import FREE, Axis, Follow, Free, Labels, labelled
 from secateurs.graph.program import Op, Value
 
 Rule = Callable[[Labels, Op], None]
@@ -129,10 +129,18 @@ def _sliced(labels: Labels, op: Op, array: np.ndarray, cut: slice) -> np.ndarray
     shares = step == 1 and n % size == 0 and start % size == 0
     blocks = step > 1 and n % step == 0
     literal = step == 1
-    readings = [*["shares"] * shares, *["blocks"] * blocks, *["literal"] * literal, "locked"]
+    counted = labels.following(op, [(taken, 1), (array, 1)]) if shares else []
+    readings = [
+        *["shares"] * shares,
+        *["counted"] * bool(counted),
+        *["blocks"] * blocks,
+        *["literal"] * literal,
+        "locked",
+    ]
     reading = readings[labels.choose(len(readings), [array])]
-    if reading == "shares":
+    if reading in ("shares", "counted"):
         labels.tie(array.reshape(n // size, size).T, op)
+        labels.follows.extend(counted if reading == "counted" else [])
     elif reading == "blocks":
         labels.tie(array.reshape(-1, step), op)
     elif reading == "literal":
@@ -165,16 +173,38 @@ def _parts(labels: Labels, op: Op) -> None:
     sizes = [out.shape[dim] for out in outs]
     array = axes[dim]
     if isinstance(array, np.ndarray) and len(outs) > 1:
-        equal = len(set(sizes)) == 1
-        if equal and labels.choose(2, [array]) == 0:
-            labels.tie(array.reshape(len(outs), -1).T, op)
-        else:
-            labels.lock(array, f"is split into parts of fixed size in {op}")
+        _read_parts(labels, op, array, sizes)
     offset = 0
     for out, size in zip(outs, sizes, strict=True):
         piece = array[offset : offset + size] if isinstance(array, np.ndarray) else array
         _moved(labels, op, [piece if i == dim else a for i, a in enumerate(axes)], out)
         offset += size
+
+
+def _read_parts(labels: Labels, op: Op, array: np.ndarray, sizes: list[int]) -> None:
+    """Equal shares of any width; else sizes that the code takes from attributes; else numbers in the code."""
+    equal = len(set(sizes)) == 1
+    bounds = np.cumsum([0, *sizes])
+    listed = _listed(labels, op, [array[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)])
+    counted = labels.following(op, [(array[: sizes[0]], 1), (array, 1)]) if equal else []
+    readings = [*["shares"] * equal, *["counted"] * bool(counted), *["listed"] * bool(listed), "locked"]
+    reading = readings[labels.choose(len(readings), [array])]
+    if reading == "locked":
+        labels.lock(array, f"is split into parts of fixed size in {op}")
+    if reading in ("shares", "counted"):
+        labels.tie(array.reshape(len(sizes), -1).T, op)
+    if reading in ("listed", "counted"):
+        labels.follows.extend(listed if reading == "listed" else counted)
+
+
+def _listed(labels: Labels, op: Op, parts: list[np.ndarray]) -> list[Follow]:
+    """A list of the module that holds the sizes of the parts: each entry can follow its part."""
+    numbers = labels.numbers.get(op.module, {})
+    for name in {key.partition(".")[0]: None for key in numbers if "." in key}:
+        keys = [key for key in numbers if key.startswith(f"{name}.")]
+        if [numbers[key] for key in keys] == [len(part) for part in parts]:
+            return [Follow(op.module, key, part, 1) for key, part in zip(keys, parts, strict=True)]
+    return []
 
 
 def _expand(labels: Labels, op: Op) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from secateurs.graph.labels import FREE, Axis, Free, Labels, labelled
+from secateurs.graph.labels import FREE, Axis, Follow, Free, Labels, labelled
 from secateurs.graph.program import Op, Value
 
 Rule = Callable[[Labels, Op], None]
@@ -38,6 +38,10 @@ def reshape(labels: Labels, op: Op, value: Value, out: Value) -> None:
             result[outs[0]] = kept[0]
         else:
             merged = _merged(labels, op, kept, shape)
+            if len(sizes) == 1 and isinstance(merged, np.ndarray):
+                counted = labels.following(op, [(merged, 1)])
+                if counted and labels.choose(2, [merged]) == 1:
+                    labels.follows.extend(counted)
             for i, axis in zip(outs, _split(labels, op, merged, sizes), strict=True):
                 result[i] = axis
     labels.set(out, result)
@@ -74,7 +78,10 @@ def _merged(labels: Labels, op: Op, axes: list[Axis], shape: list[int]) -> Axis:
 
 
 def _split(labels: Labels, op: Op, array: Axis, sizes: list[int]) -> list[Axis]:
-    """Split one labelled axis: exactly where one new axis already tells the channels apart, else by choice."""
+    """Split one labelled axis: where one new axis already tells the channels apart, else by choice.
+
+    The choices: which of the new axes shrinks, by itself or along with attributes of the module.
+    """
     if not isinstance(array, np.ndarray):
         return [None if not isinstance(array, Free) else FREE] * len(sizes)
     if len(sizes) == 1:
@@ -85,13 +92,19 @@ def _split(labels: Labels, op: Op, array: Axis, sizes: list[int]) -> list[Axis]:
         if (lines == lines[:, :1]).all():
             return [lines[:, 0] if i == axis else None for i in range(len(sizes))]
     order = sorted(range(len(sizes)), key=lambda i: (-sizes[i], -i))
-    choice = labels.choose(len(order) + 1, [array])
-    if choice == len(order):
+    readings: list[tuple[int, list[Follow]]] = [(axis, []) for axis in order]
+    for axis in order:
+        first = np.moveaxis(grid, axis, 0).reshape(sizes[axis], -1)[:, 0]
+        counted = labels.following(op, [(first, 1), (array, 1)])
+        readings.extend([(axis, counted)] * bool(counted))
+    choice = labels.choose(len(readings) + 1, [array])
+    if choice == len(readings):
         labels.lock(array, f"is split into parts of fixed size in {op}")
         return [None] * len(sizes)
-    axis = order[choice]
+    axis, counted = readings[choice]
     lines = np.moveaxis(grid, axis, 0).reshape(sizes[axis], -1)
     labels.tie(lines, op)
+    labels.follows.extend(counted)
     return [lines[:, 0] if i == axis else None for i in range(len(sizes))]
 
 
