@@ -147,7 +147,6 @@ class Labels:
         self.touched.setdefault(self.step, []).extend(a for a in arrays if isinstance(a, np.ndarray))
         return min(self.choices.get(self.step, 0), count - 1)
 
-
     def following(self, op: Op, lengths: Sequence[tuple[IntArray, int]]) -> list[Follow]:
         """Integer attributes of the module that runs `op` which equal one of the lengths (positions / divisor)."""
         found = []

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +22,7 @@ from secateurs.graph.program import Program
 from secateurs.graph.propagate import propagate
 from secateurs.graph.slices import Keep, Shapes, kept_positions, removed_positions
 from secateurs.graph.trial import Failure, Trial, culprits
+from secateurs.surgery.calling import evaluating
 from secateurs.surgery.cut import named_tensors, numbers_of
 
 _ROUNDS = 100
@@ -248,18 +248,6 @@ class Tracer:
         """Lock a group by its places in the stored tensors, which stay when groups change."""
         for slot in group.slots_as("producer"):
             self.fixed.setdefault((slot.tensor, slot.axis), []).append((slot.positions.ravel(), reason))
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while; every module gets its own mode back."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def _captures(model: nn.Module, example: Any) -> tuple[list[Program], Sequence[bool]]:

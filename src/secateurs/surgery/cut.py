@@ -169,6 +169,11 @@ def reparametrised(model: nn.Module) -> Iterator[tuple[str, ...]]:
             yield name, name[:-5] + "_u", name[:-5] + "_v"
 
 
+def is_reparametrised(model: nn.Module, slices: Slices) -> bool:
+    """Whether any of the named tensors is part of a reparametrised weight."""
+    return bool(slices) and any(name in slices for names in reparametrised(model) for name in names)
+
+
 @torch.no_grad()
 def _keep_weight_norm(g0: Tensor, v0: Tensor, g1: Tensor, v1: Tensor, kept: Mapping[int, IntArray]) -> None:
     over = [i for i in range(g0.dim()) if g0.shape[i] == 1]

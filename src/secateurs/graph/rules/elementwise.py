@@ -137,7 +137,7 @@ def _layer_norm(labels: Labels, op: Op) -> None:
     labels.lock_values([v for v in op.values() if v is not op.args[0]], reason)
     for out in op.outs:
         if out is not None and out.shape == op.args[0].shape:
-            labels.set(out, [*axes[: len(axes) - over], *[None] * over])
+            labels.set(out, axes)
 
 
 def _over_dim(position: int) -> Rule:
@@ -147,7 +147,6 @@ def _over_dim(position: int) -> Rule:
         axes = list(labels.of(op.args[0]))
         dim = int(op.args[position]) % max(1, len(axes))
         labels.lock(axes[dim], f"all channels are taken together in {op}")
-        axes[dim] = None
         for out in op.outs:
             labels.set(out, axes)
 

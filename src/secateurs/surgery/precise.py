@@ -1,0 +1,99 @@
+"""Run a model in another precision without a copy of it: weights are cast, and silenced, as they are read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
+
+from secateurs.contracts import IntArray
+
+_LAYERS = ("conv", "linear", "_conv")
+_READ_ONLY = {
+    "__get__",
+    "size",
+    "dim",
+    "numel",
+    "is_floating_point",
+    "is_complex",
+    "stride",
+    "__len__",
+    "ndimension",
+}
+
+
+class NeedsCopy(Exception):
+    """The model writes into its own state, which only a copy may see."""
+
+
+class Precise(TorchFunctionMode):
+    """Inside, every parameter and buffer of `model` is read in `precision`, with zeros at `silenced`.
+
+    `macs` adds up the multiply-adds of convolutions and linear layers that have run.
+    """
+
+    def __init__(
+        self, model: nn.Module, silenced: Mapping[str, Mapping[int, IntArray]], precision: torch.dtype
+    ) -> None:
+        super().__init__()
+        self.precision, self.macs = precision, 0.0
+        self.quiet: dict[int, Mapping[int, IntArray]] = {}
+        self.state: dict[int, Tensor] = {}
+        for module in model.modules():
+            held = [*module._parameters.values(), *module._buffers.values(), *vars(module).values()]
+            self.state.update({id(t): t for t in held if isinstance(t, Tensor)})
+        for name, tensor in [
+            *model.named_parameters(remove_duplicate=False),
+            *model.named_buffers(remove_duplicate=False),
+        ]:
+            if name in silenced:
+                self.quiet[id(tensor)] = silenced[name]
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Cast what is state, then do what was asked."""
+        kwargs, name = kwargs or {}, getattr(func, "__name__", "")
+        if name in _READ_ONLY:
+            if args and id(args[0]) in self.state and getattr(func, "__self__", None) is Tensor.dtype:
+                return self._type(args[0])
+            return func(*args, **kwargs)
+        if self._writes(name, args, kwargs):
+            raise NeedsCopy(name)
+        args, kwargs = pytree.tree_map_only(Tensor, self._read, (tuple(args), kwargs))
+        result = func(*args, **kwargs)
+        if name.startswith(_LAYERS) and len(args) > 1 and isinstance(result, Tensor):
+            weight = args[1]
+            outs = weight.shape[0] if "transpose" not in name else max(1, weight.shape[1])
+            size = (
+                args[0].numel() / max(1, args[0].shape[1])
+                if "transpose" in name
+                else result.numel() / max(1, outs)
+            )
+            self.macs += size * math.prod(weight.shape)
+        return result
+
+    def _writes(self, name: str, args: Any, kwargs: Any) -> bool:
+        target = kwargs.get("out", args[0] if args else None)
+        changes = (name.endswith("_") and not name.endswith("__")) or name in ("__setitem__", "__set__")
+        changes = changes or (name.startswith("__i") and name not in ("__invert__", "__index__", "__int__"))
+        return (changes or "out" in kwargs) and id(target) in self.state
+
+    def _type(self, tensor: Tensor) -> torch.dtype:
+        return self.precision if tensor.is_floating_point() else tensor.dtype
+
+    def _read(self, tensor: Tensor) -> Tensor:
+        if id(tensor) not in self.state:
+            return tensor
+        with torch._C.DisableTorchFunction():
+            plain = tensor.detach()
+            cast = plain.to(self.precision) if plain.is_floating_point() else plain
+            gone = self.quiet.get(id(tensor))
+            if gone is not None:
+                cast = cast.clone() if cast.data_ptr() == plain.data_ptr() else cast
+                for axis, positions in gone.items():
+                    cast.index_fill_(axis, torch.as_tensor(positions, device=cast.device), 0)
+            return cast

@@ -1,0 +1,179 @@
+"""What every network has to survive: shared by the tests of patterns, of random networks, and by the benchmarks."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
+
+from secateurs.graph import Graph, Tracer, retrace_by_values
+from secateurs.surgery import Plan, Verification, remove, verify
+from secateurs.surgery.plan import make_step
+
+ROUNDS = 8
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One network, pruned and proven."""
+
+    graph: Graph
+    keep: dict[str, np.ndarray]
+    plan: Plan
+    small: nn.Module
+    proof: Verification
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
+    """Every parameter and every batch-norm statistic random, sized so that outputs stay finite and branches count."""
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.dim() < 2 or p.numel() == max(p.shape):
+                p.copy_((torch.rand(p.shape, generator=draw) * 0.8 + 0.6) * torch.where(p.mean() < 0, -1.0, 1.0))
+            else:
+                fan = max(1, p.numel() // p.shape[0])
+                p.copy_(torch.randn(p.shape, generator=draw) * (1.4 / fan) ** 0.5)
+        for name, p in model.named_parameters():
+            if name.endswith("bias") or "bias_" in name:
+                p.copy_(torch.randn(p.shape, generator=draw) * 0.3)
+        for name, b in model.named_buffers():
+            if name.endswith("running_mean"):
+                b.copy_(torch.randn(b.shape, generator=draw) * 0.2)
+            if name.endswith("running_var"):
+                b.copy_(torch.rand(b.shape, generator=draw) + 0.5)
+    return model
+
+
+def half(size: int, rng: np.random.Generator) -> np.ndarray:
+    """Half of the units, at random places."""
+    return np.sort(rng.permutation(size)[: max(1, size - size // 2)])
+
+
+def some(size: int, rng: np.random.Generator) -> np.ndarray:
+    """Any number of units from one to all, at random places."""
+    return np.sort(rng.permutation(size)[: rng.integers(1, size + 1)])
+
+
+def plan_of(graph: Graph, keep: dict[str, np.ndarray]) -> Plan:
+    """The plan that keeps exactly these units."""
+    counts = graph.counts(keep)
+    step = make_step(graph.slices(keep), graph.shapes, attributes=graph.attributes(keep))
+    return Plan(
+        {name: tuple(int(u) for u in units) for name, units in keep.items()},
+        {group.name: group.size for group in graph.groups},
+        (step,),
+        predicted={"macs": graph.costs.macs(counts), "params": graph.costs.params(counts)},
+    )
+
+
+def prune(model: nn.Module, example: Any, choose: Any = half, seed: int = 0, tracer: Tracer | None = None) -> Cut:
+    """Trace, remove a share of every free group, prove; what fails by values is locked and tried again."""
+    tracer = tracer or Tracer(model, example)
+    graph = tracer.graph()
+    for _ in range(ROUNDS):
+        rng = np.random.default_rng(seed)
+        keep = {group.name: choose(group.size, rng) for group in graph.free}
+        plan = plan_of(graph, keep)
+        small = remove(model, plan)
+        proof = verify(model, small, graph.silenced(keep), example)
+        if proof.passed:
+            break
+        again = retrace_by_values(tracer, keep)
+        if again is None:
+            break
+        graph = again
+    return Cut(graph, keep, plan, small, proof)
+
+
+def outputs(model: nn.Module, example: Any) -> list[Tensor]:
+    """All tensors of one evaluation pass."""
+    model.eval()
+    args = (example,) if isinstance(example, Tensor) else () if isinstance(example, dict) else tuple(example)
+    kwargs = example if isinstance(example, dict) else {}
+    with torch.no_grad():
+        torch.manual_seed(0)
+        return [leaf for leaf in pytree.tree_leaves(model(*args, **kwargs)) if isinstance(leaf, Tensor)]
+
+
+def distance(a: list[Tensor], b: list[Tensor]) -> float:
+    """Largest difference of any output, relative to that output's largest value."""
+    worst = 0.0
+    for left, right in zip(a, b, strict=True):
+        assert left.shape == right.shape
+        if left.numel():
+            scale = float(left.double().abs().max()) or 1.0
+            worst = max(worst, float((left.double() - right.double()).abs().max()) / scale)
+    return worst
+
+
+class _Quiet(TorchFunctionMode):
+    """Zeroes the inputs of functional layers whose weight is one of the given tensors."""
+
+    def __init__(self, removed: dict[int, Tensor]) -> None:
+        super().__init__()
+        self.removed = removed
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        if len(args) > 1 and id(args[1]) in self.removed and name.startswith(("conv", "linear")):
+            axis = -1 if name == "linear" else 1
+            args = (_zeroed(args[0], axis, self.removed[id(args[1])]), *args[1:])
+        return func(*args, **(kwargs or {}))
+
+
+def _zeroed(x: Tensor, axis: int, positions: Tensor) -> Tensor:
+    return x.clone().index_fill_(axis, positions, 0)
+
+
+def silenced_by_hooks(model: nn.Module, graph: Graph, keep: dict[str, np.ndarray]) -> tuple[nn.Module, ExitStack, bool]:
+    """A copy of the model whose layers see zeros in the channels that leave: an independent statement of silencing.
+
+    Returns the copy, the context to run it in, and whether every reader of removed channels was reached.
+    """
+    whole = copy.deepcopy(model).double()
+    tensors = dict(whole.named_parameters(remove_duplicate=False))
+    stack, bare, complete = ExitStack(), {}, True
+    gone: dict[tuple[str, int], list[int]] = {}
+    for group in graph.groups:
+        lost = np.setdiff1d(np.arange(group.size), keep.get(group.name, np.arange(group.size)))
+        for slot in group.slots_as("consumer"):
+            gone.setdefault((slot.tensor, slot.axis), []).extend(slot.positions[lost].ravel().tolist())
+    for (tensor, axis), positions in gone.items():
+        path = tensor.split(".parametrizations")[0] if ".parametrizations" in tensor else tensor.rpartition(".")[0]
+        module = whole.get_submodule(path)
+        index = torch.tensor(sorted(set(positions)), dtype=torch.long)
+        if isinstance(module, nn.modules.conv._ConvNd):
+            if module.groups > 1 and not module.transposed:
+                per = module.in_channels // module.groups
+                index = torch.cat([index + k * per for k in range(module.groups)])
+            _hook(module, 1, index, -len(module.kernel_size) - 1)
+        elif isinstance(module, (nn.Linear, nn.RNNBase)):
+            _hook(module, -1, index, -1)
+        elif tensor in tensors:
+            bare[id(tensors[tensor])] = index
+            complete = complete and (tensors[tensor].dim() != 1)
+        else:
+            complete = False
+    stack.enter_context(_Quiet(bare))
+    return whole, stack, complete
+
+
+def _hook(module: nn.Module, axis: int, index: Tensor, from_end: int) -> None:
+    def quiet(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (_zeroed(args[0], from_end, index), *args[1:])
+
+    module.register_forward_pre_hook(quiet)
+
+
+def double(example: Any) -> Any:
+    """The example with its floats in float64."""
+    return pytree.tree_map(lambda x: x.double() if isinstance(x, Tensor) and x.is_floating_point() else x, example)
