@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-# Small networks gain nothing from more threads, and tests may run beside each other.
-torch.set_num_threads(min(2, os.cpu_count() or 1))
+# Small networks gain nothing from more threads; fewer (OMP_NUM_THREADS) stay fewer.
+torch.set_num_threads(min(2, torch.get_num_threads()))
 
 
 def _torchvision_operators():

@@ -112,21 +112,15 @@ def test_inputs_of_the_wrong_shape_or_type():
 
 
 def test_public_resnet20_on_the_first_test_images(shared_data, cifar10):
-    """The whole test set, with 9,173 right, takes half a minute; its first 1,000 images are counted by "
-    "hand."""
-    model = zoo.load_weights(
-        zoo.build("resnet20"), shared_data / "cifar10_models" / "resnet20.safetensors"
-    ).eval()
+    """Against a count image by image; all 10,000, with 9,173 right, take too long here."""
+    path = shared_data / "cifar10_models" / "resnet20.safetensors"
+    model = zoo.load_weights(zoo.build("resnet20"), path).eval()
     data = resolve_data(f"cifar10:{cifar10}", normalisation=zoo.entry("resnet20").normalisation)
-    got = evaluate(model, data.test, limit=1000)
-    assert got.value > 0.9
+    got = evaluate(model, data.test, limit=500)
     right = 0
     with torch.no_grad():
-        for k in range(0, 1000, 50):
-            pairs = [data.test[i] for i in range(k, k + 50)]
-            right += int(
-                (
-                    model(torch.stack([x for x, _ in pairs])).argmax(1) == torch.tensor([y for _, y in pairs])
-                ).sum()
-            )
+        for k in range(500):
+            image, label = data.test[k]
+            right += int(model(image[None]).argmax()) == label
     assert got.correct == right
+    assert got.value > 0.89
