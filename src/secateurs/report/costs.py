@@ -21,16 +21,16 @@ from secateurs.modes import evaluation, first_sample, input_tuple
 
 # Operations that only move, copy or make data; views are recognised by their schema.
 _MOVES_TEXT = """
-    _reshape_copy _to_copy _unsafe_view arange as_strided_copy cat channel_shuffle clone constant_pad_nd
-    copy copy_ detach_ empty empty_like empty_strided expand_copy eye fill fill_ flip full full_like gather
-    im2col index index_put index_select lift_fresh lift_fresh_copy linspace masked_fill masked_fill_
-    new_empty new_empty_strided new_full new_ones new_zeros ones ones_like permute_copy pixel_shuffle
-    pixel_unshuffle reflection_pad1d reflection_pad2d reflection_pad3d repeat replication_pad1d
-    replication_pad2d replication_pad3d resize_ roll scalar_tensor select_copy slice_copy slice_scatter
-    split_with_sizes_copy stack sym_numel sym_size sym_storage_offset sym_stride squeeze_ swapaxes_ t_
-    transpose_ tril triu unfold_copy unsafe_chunk unsafe_split unsafe_split_with_sizes unsqueeze_
-    upsample_nearest1d upsample_nearest2d upsample_nearest3d view_copy where zero_ zeros zeros_like
-    _local_scalar_dense is_same_size _assert_async _assert_scalar _assert_tensor_metadata device
+    _reshape_copy _to_copy _unsafe_view arange as_strided_ as_strided_copy cat channel_shuffle clone
+    constant_pad_nd copy copy_ detach_ empty empty_like empty_strided expand_copy eye fill fill_ flip full
+    full_like gather im2col index index_put index_select lift_fresh lift_fresh_copy linspace masked_fill
+    masked_fill_ new_empty new_empty_strided new_full new_ones new_zeros ones ones_like permute_copy
+    pixel_shuffle pixel_unshuffle reflection_pad1d reflection_pad2d reflection_pad3d repeat
+    replication_pad1d replication_pad2d replication_pad3d resize_ roll scalar_tensor select_copy slice_copy
+    slice_scatter split_with_sizes_copy stack sym_numel sym_size sym_storage_offset sym_stride squeeze_
+    swapaxes_ t_ transpose_ tril triu unfold_copy unsafe_chunk unsafe_split unsafe_split_with_sizes
+    unsqueeze_ upsample_nearest1d upsample_nearest2d upsample_nearest3d view_copy where zero_ zeros
+    zeros_like _local_scalar_dense is_same_size _assert_async _assert_scalar _assert_tensor_metadata device
 """
 _MOVES = frozenset(_MOVES_TEXT.split())
 
