@@ -67,7 +67,8 @@ def lasso(
         raise InputError(f"target: {len(wanted)} channels, but gram has {n}; take both from the same samples")
     if keep is not None and not 1 <= keep <= n:
         raise InputError(f"keep: got {keep}; give 1 to {n}, the number of channels")
-    path = _path(matrix.numpy(), wanted.numpy())
+    unit = float(matrix.diagonal().mean()) or 1.0  # the solver's tolerances are absolute
+    path = _path((matrix / unit).numpy(), (wanted / unit).numpy())
     units = np.lexsort((np.arange(n), -path.entered))
     if keep is not None:
         stays = _kept(path, keep)
@@ -92,10 +93,8 @@ def _path(gram: FloatArray, target: FloatArray) -> _Path:
 def _kept(path: _Path, keep: int) -> NDArray[np.int64]:
     counts = (path.coefficients != 0).sum(axis=0)
     enough = np.flatnonzero(counts >= keep)
-    if not len(enough):  # fewer independent channels than wanted: fill up by index
-        knot = int(counts.argmax())
-    else:
-        knot = int(enough[counts[enough].argmin()])
+    # fewer independent channels than wanted: take the fullest solution, and fill up by index
+    knot = int(enough[counts[enough].argmin()] if len(enough) else counts.argmax())
     size = np.abs(path.coefficients[:, knot])
     return np.sort(np.lexsort((np.arange(len(size)), -size))[:keep])
 
