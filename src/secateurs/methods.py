@@ -8,63 +8,26 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
-
-from torch import Tensor
+from typing import Any, Literal
 
 from secateurs import measure, represent, select
-from secateurs.contracts import Order
+from secateurs.compose import (
+    Composition,
+    Drawn,
+    Energies,
+    LikeChannels,
+    NormScale,
+    NystromPairs,
+    Orders,
+    Replaceable,
+    Sight,
+)
 from secateurs.errors import InputError
 
 Needs = Literal["nothing", "data"]
-
-
-class Sight(Protocol):
-    """What a method sees of one group: matrices, never the model."""
-
-    @property
-    def banks(self) -> list[Tensor]:
-        """Filters of every layer that makes the channels: (n, c, taps) each."""
-        ...
-
-    @property
-    def readers(self) -> list[Tensor]:
-        """Weights that read the channels: (n, outputs, taps) each."""
-        ...
-
-
-@dataclass(frozen=True)
-class Composition:
-    """Order of one group: represent each of its filter banks, measure, add up over the banks, select.
-
-    Sums over coupled layers are what methods.md proposes: units of a group leave all its layers at once.
-    """
-
-    represent: Callable[[Tensor], Tensor]
-    measure: Callable[[Tensor], Tensor]
-    select: Callable[[Tensor], Order]
-
-    def __call__(self, sight: Sight, seed: int) -> Order:
-        """Cost: that of the measure, once a bank."""
-        del seed
-        total: Tensor | None = None
-        for bank in sight.banks:
-            score = self.measure(self.represent(bank))
-            total = score if total is None else total + score
-        if total is None:
-            raise InputError("a group without filters cannot be ranked")
-        return self.select(total)
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Random order, another one for every group but the same for the same seed."""
-
-    def __call__(self, sight: Sight, seed: int) -> Order:
-        """Cost O(n)."""
-        return select.by_worth(measure.Random(seed)(represent.Flat()(sight.banks[0])))
+Centrality = Literal["degree", "absolute-degree", "betweenness", "closeness", "eigenvector", "pagerank"]
 
 
 @dataclass(frozen=True)
@@ -72,52 +35,164 @@ class Method:
     """A way to rank: `order` gives each group's order from what is seen of it.
 
     `certain` says what is found in the source and what is a reading of it; `needs` is "data" where the
-    method looks at feature maps.
+    method looks at feature maps; `own_ratio` where it decides by itself how many leave.
     """
 
     name: str
     summary: str
-    order: Callable[[Sight, int], Order]
+    order: Orders
     paper: str = ""
     year: int | None = None
     needs: Needs = "nothing"
     certain: str = ""
     own_ratio: bool = False
+    notes: Callable[[Sight], Mapping[str, Any]] | None = None
+
+
+_SINGH = "Singh & Plumbley, A passive similarity based CNN filter pruning, Interspeech"
+_NYSTROM = "Singh & Plumbley, Efficient similarity-based passive filter pruning, ICASSP"
+_KING = "King, Singh & Plumbley, Compressing audio CNNs with graph centrality, WASPAA"
+_OMP = "Purohit et al., Accurate and efficient channel pruning via OMP, AIMLSystems"
+_HBGS = "Purohit et al., A greedy hierarchical approach to whole-network filter pruning, TMLR"
+
+
+def similarity(faithful: bool = False) -> Method:
+    """Of the closest pairs of filter directions one leaves; has its own ratio. [singh2022passive].
+
+    `faithful` rounds distances to 5 decimals and sorts unstably, as the published code does.
+    """
+    order = Composition(
+        represent.RankOneDirection(faithful),
+        measure.Cosine(5 if faithful else None),
+        select.NearestPairs(faithful),
+    )
+    summary = "one of each pair of filters with the closest directions"
+    return Method("similarity", summary, order, _SINGH, 2022, certain="official code", own_ratio=True)
+
+
+def similarity_nystrom(columns: int | None = None, faithful: bool = False) -> Method:
+    """`similarity` from the first m columns of the cosine matrix; exact by default. [singh2023nystrom].
+
+    `columns` is m; None takes the fewest that lose nothing. The error made is in the ranking's notes.
+    """
+    order = NystromPairs(represent.RankOneDirection(faithful), columns, 5 if faithful else None)
+    summary = "as similarity, from a few columns of the matrix"
+    return Method(
+        "similarity-nystrom", summary, order, _NYSTROM, 2023, "nothing", "official code", True, order.notes
+    )
+
+
+def centrality(kind: Centrality = "degree", faithful: bool = False) -> Method:
+    """Filters that are central in the graph of cosines are common, so they leave. [king2023graph].
+
+    `faithful` takes the cosine as the length of an edge, as the published code does, where paths matter.
+    """
+    kinds: dict[str, Any] = {
+        "degree": measure.WeightedDegree(),
+        "absolute-degree": measure.AbsoluteDegree(),
+        "betweenness": measure.Betweenness(faithful),
+        "closeness": measure.Closeness(faithful),
+        "eigenvector": measure.Eigenvector(),
+        "pagerank": measure.PageRank(),
+    }
+    if kind not in kinds:
+        raise InputError(f"kind is '{kind}'; the centralities are {', '.join(kinds)}.")
+    name = "centrality" if kind == "degree" else f"centrality-{kind}"
+    order = Composition(represent.RankOneDirection(faithful), kinds[kind], select.ByWorth())
+    certain = "official code" if kind in ("degree", "absolute-degree", "betweenness") else "a variant of ours"
+    return Method(
+        name, f"central filters ({kind} in the graph of cosines)", order, _KING, 2023, certain=certain
+    )
+
+
+def fp_omp(faithful: bool = False) -> Method:
+    """Keep the filters that together represent all of them best, by matching pursuit. [purohit2022accurate].
+
+    `faithful` fits with the published ridge of 1.
+    """
+    order = Composition(represent.Flat(), measure.Gram(), select.Omp(faithful))
+    return Method(
+        "fp-omp", "filters chosen last by matching pursuit", order, _OMP, 2022, certain="official code"
+    )
+
+
+def fp_backward() -> Method:
+    """Drop again and again the filter whose loss the others make up for best. [purohit2024greedy]."""
+    order = Composition(represent.Flat(), measure.Gram(), select.Backward())
+    return Method(
+        "fp-backward", "filters that the others represent best", order, _HBGS, 2024, certain="official code"
+    )
+
+
+def lrf() -> Method:
+    """Linearly replaceable filters, weighted by what reads them. [joo2021lrf]."""
+    paper = "Joo et al., Linearly replaceable filters for deep network channel pruning, AAAI"
+    summary = "filters that are linear combinations of the others"
+    return Method("lrf", summary, Replaceable(), paper, 2021, certain="authors' code")
+
+
+def channel_similarity(kind: str = "independent", threshold: float | None = None) -> Method:
+    """Channels with like batch-norm distributions, by hierarchical clustering. [zhang2019channel].
+
+    `kind` is one of independent, wasserstein, relu. `threshold`, in units of the mean distance, gives the
+    method a ratio of its own; without it the target decides.
+    """
+    paper = "Zhang et al., Exploiting channel similarity, 2019; Zhao et al., IEEE TCSVT"
+    order = LikeChannels(kind, threshold=threshold)
+    summary = "one of each cluster of channels distributed alike"
+    certain = "abstract only; four readings of the distance"
+    return Method(
+        "channel-similarity", summary, order, paper, 2023, "nothing", certain, threshold is not None
+    )
 
 
 def l1_norm() -> Method:
-    """Filters with the smallest sum of absolute weights leave first."""
+    """Filters with the smallest sum of absolute weights leave first. [li2017pruning]."""
+    paper = "Li et al., Pruning filters for efficient ConvNets, ICLR"
+    order = Composition(represent.Flat(), measure.L1Norm(), select.ByWorth())
     return Method(
-        "l1-norm",
-        "filters with the smallest absolute weights",
-        Composition(represent.Flat(), measure.L1Norm(), select.ByWorth()),
-        "Li et al., Pruning filters for efficient ConvNets, ICLR",
-        2017,
-        certain="formula",
+        "l1-norm", "filters with the smallest absolute weights", order, paper, 2017, certain="formula"
     )
 
 
 def l2_norm() -> Method:
-    """Filters with the smallest Euclidean norm leave first."""
+    """Filters with the smallest Euclidean norm leave first. [he2018soft]."""
+    paper = "He et al., Soft filter pruning, IJCAI"
+    order = Composition(represent.Flat(), measure.L2Norm(), select.ByWorth())
     return Method(
-        "l2-norm",
-        "filters with the smallest Euclidean norm",
-        Composition(represent.Flat(), measure.L2Norm(), select.ByWorth()),
-        "folklore; He et al., Soft filter pruning, IJCAI",
-        2018,
-        certain="formula",
+        "l2-norm", "filters with the smallest Euclidean norm", order, paper, 2018, certain="formula"
     )
 
 
 def geometric_median() -> Method:
-    """Filters nearest the geometric median of their layer leave first."""
+    """Filters nearest the geometric median of their layer leave first. [he2019fpgm]."""
+    paper = "He et al., Filter pruning via geometric median (FPGM), CVPR"
+    order = Composition(represent.Flat(), measure.GeometricMedian(), select.ByWorth())
     return Method(
-        "geometric-median",
-        "filters nearest the geometric median",
-        Composition(represent.Flat(), measure.GeometricMedian(), select.ByWorth()),
-        "He et al., Filter pruning via geometric median (FPGM), CVPR",
-        2019,
-        certain="formula",
+        "geometric-median", "filters nearest the geometric median", order, paper, 2019, certain="formula"
+    )
+
+
+def geometric_mean() -> Method:
+    """The score the similarity papers' code calls GM: distance from the layer's geometric mean."""
+    order = Composition(represent.Flat(), measure.GeometricMean(), select.ByWorth())
+    summary = "filters whose mean size is the layer's"
+    return Method("geometric-mean", summary, order, _NYSTROM, 2023, certain="official code, a baseline there")
+
+
+def operator_norm(faithful: bool = False) -> Method:
+    """Filters with little energy along the leading direction of each input channel. [singh2023efficient]."""
+    paper = "Singh & Plumbley, Efficient CNNs via passive filter pruning"
+    summary = "filters with little energy along the leading directions"
+    return Method("operator-norm", summary, Energies(faithful), paper, 2023, certain="official code")
+
+
+def bn_scale() -> Method:
+    """Channels with the smallest batch-norm factors leave first. [liu2017slimming]."""
+    paper = "Liu et al., Learning efficient networks through network slimming, ICCV"
+    certain = "formula; filters' lengths where there is no batch norm"
+    return Method(
+        "bn-scale", "channels with small batch-norm factors", NormScale(), paper, 2017, certain=certain
     )
 
 
@@ -126,26 +201,28 @@ def random() -> Method:
     return Method("random", "filters drawn at random", Drawn(), certain="formula")
 
 
-def similarity(faithful: bool = False) -> Method:
-    """Of the closest pairs of filter directions, one leaves; has its own ratio."""
-    return Method(
-        "similarity",
-        "one of each pair of filters with the closest directions",
-        Composition(
-            represent.RankOneDirection(faithful),
-            measure.Cosine(decimals=5 if faithful else None),
-            select.NearestPairs(faithful),
-        ),
-        "Singh & Plumbley, A passive similarity based CNN filter pruning, Interspeech",
-        2022,
-        certain="official code",
-        own_ratio=True,
-    )
+__all__ = [
+    "bn_scale",
+    "centrality",
+    "channel_similarity",
+    "fp_backward",
+    "fp_omp",
+    "geometric_mean",
+    "geometric_median",
+    "l1_norm",
+    "l2_norm",
+    "lrf",
+    "operator_norm",
+    "random",
+    "similarity",
+    "similarity_nystrom",
+]
 
-
-__all__ = ["geometric_median", "l1_norm", "l2_norm", "random", "similarity"]
-
-METHODS: tuple[Method, ...] = tuple(getattr(sys.modules[__name__], name)() for name in __all__)
+_KINDS: tuple[Centrality, ...] = ("absolute-degree", "betweenness", "closeness", "eigenvector", "pagerank")
+METHODS: tuple[Method, ...] = (
+    *(getattr(sys.modules[__name__], name)() for name in __all__),
+    *(centrality(kind) for kind in _KINDS),
+)
 
 
 def names() -> tuple[str, ...]:
@@ -163,6 +240,10 @@ def get(name: str) -> Method:
 
     Raises:
         InputError: there is none; says which names are near.
+
+    Example:
+        >>> get("fp-omp").year
+        2022
     """
     for method in METHODS:
         if method.name == name:

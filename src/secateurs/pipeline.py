@@ -214,16 +214,25 @@ def group_reports(graph: Graph, made: Plan) -> tuple[GroupReport, ...]:
     parameters = dict(graph.model.named_parameters())
     reports = []
     for group in graph.groups:
-        owners = {slot.tensor.rpartition(".")[0] for slot in group.slots_as("producer")}
-        params = sum(p.numel() for n, p in parameters.items() if n.rpartition(".")[0] in owners)
-        macs = sum(by_layer.get(owner, 0) for owner in owners)
+        params, macs = 0.0, 0.0
+        for slot in group.slots_as(
+            "producer"
+        ):  # a layer that several groups share counts by its share in each
+            owner, part = (
+                slot.tensor.rpartition(".")[0],
+                slot.positions.size / graph.shapes[slot.tensor][slot.axis],
+            )
+            params += part * sum(p.numel() for n, p in parameters.items() if n.rpartition(".")[0] == owner)
+            macs += part * by_layer.get(owner, 0)
         kept = len(made.kept.get(group.name, range(group.size)))
         status = "locked" if group.locked else "pruned" if kept < group.size else "kept"
-        reports.append(GroupReport(group.name, group.size, kept, status, group.locked, params, macs))
+        reports.append(
+            GroupReport(group.name, group.size, kept, status, group.locked, round(params), round(macs))
+        )
     for name, reason in graph.untouched.items():
         owner, size = name.rpartition(".")[0], parameters[name].shape[0]
-        params, macs = parameters[name].numel(), by_layer.get(owner, 0)
-        reports.append(GroupReport(name, size, size, "locked", reason, params, macs))
+        numel = parameters[name].numel()
+        reports.append(GroupReport(name, size, size, "locked", reason, numel, by_layer.get(owner, 0)))
     return tuple(reports)
 
 

@@ -42,11 +42,13 @@ def rank(graph: Graph, method: Method, stats: Any = None, *, seed: int = 0) -> R
         raise InputError(
             f"data: '{method.name}' looks at feature maps and got no data; give some, or use {free}."
         )
-    orders = {
-        group.name: method.order(GroupView(graph.model, group), seed * 1_000_003 + i)
-        for i, group in enumerate(graph.free)
-    }
-    return Ranking(graph, orders, method.name)
+    orders, notes = {}, {}
+    for i, group in enumerate(graph.free):
+        view = GroupView(graph.model, group)
+        orders[group.name] = method.order(view, seed * 1_000_003 + i)
+        if method.notes is not None:
+            notes[group.name] = method.notes(view)
+    return Ranking(graph, orders, method.name, notes)
 
 
 def check_target(targets: Mapping[str, float | None]) -> tuple[str, float] | None:
