@@ -51,6 +51,33 @@ class Sight(Protocol):
         """Batch norms on the way, in the order of the forward pass."""
         ...
 
+    @property
+    def seen(self) -> Tensor | None:
+        """What the method's look at the data left of this group."""
+        ...
+
+
+class Glimpse(Protocol):
+    """One batch of a group's feature maps, at one of the layers that read them."""
+
+    @property
+    def gradient(self) -> Tensor | None:
+        """Gradient of a loss, in the shape of what the layer is given."""
+        ...
+
+    @property
+    def plain(self) -> bool:
+        """Whether the layer is linear in its input, so that contributions can be told apart."""
+        ...
+
+    def maps(self, of: Tensor | None = None) -> Tensor:
+        """Feature maps, or their gradients if handed in: (b, n, h, w)."""
+        ...
+
+    def contributions(self) -> Tensor:
+        """Gram matrix of what the units contribute to the layer's outputs: (n, n)."""
+        ...
+
 
 class Orders(Protocol):
     """Ranks one group."""
@@ -75,6 +102,32 @@ class Composition:
         """Cost: that of the measure, once a bank, and of the selection."""
         del seed
         return self.select(total(self.measure(self.represent(bank)) for bank in sight.banks))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Select by what was seen of the group's feature maps; unseen groups lose their shortest filters first."""
+
+    select: Callable[[Tensor], Order]
+
+    def __call__(self, sight: Sight, seed: int) -> Order:
+        """Cost: that of the selection."""
+        del seed
+        if sight.seen is None:
+            return select.by_worth(total(measure.l2_norm(represent.flat(bank)) for bank in sight.banks))
+        return self.select(sight.seen)
+
+
+def look_taylor(glimpse: Glimpse) -> measure.MapMean | None:
+    """First-order change of the loss without each map, summed over a batch."""
+    if glimpse.gradient is None:
+        return None
+    return measure.taylor_sum(glimpse.maps(), glimpse.maps(glimpse.gradient))
+
+
+def look_contributions(glimpse: Glimpse) -> measure.MapMean | None:
+    """Gram matrix of the channels' contributions, where the layer is linear in its input."""
+    return measure.MapMean(glimpse.contributions(), 1) if glimpse.plain else None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,10 @@ from secateurs.compose import (
     NystromPairs,
     Orders,
     Replaceable,
+    Seen,
     Sight,
+    look_contributions,
+    look_taylor,
 )
 from secateurs.errors import InputError
 
@@ -35,7 +38,9 @@ class Method:
     """A way to rank: `order` gives each group's order from what is seen of it.
 
     `certain` says what is found in the source and what is a reading of it; `needs` is "data" where the
-    method looks at feature maps; `own_ratio` where it decides by itself how many leave.
+    method looks at feature maps; `own_ratio` where it decides by itself how many leave. `look` makes sums of
+    one batch of a group's maps (with the loss's `gradients` if it wants them); `order` finds their mean in
+    what it sees.
     """
 
     name: str
@@ -47,6 +52,8 @@ class Method:
     certain: str = ""
     own_ratio: bool = False
     notes: Callable[[Sight], Mapping[str, Any]] | None = None
+    look: Callable[[Any], measure.MapMean | None] | None = None
+    gradients: bool = False
 
 
 _SINGH = "Singh & Plumbley, A passive similarity based CNN filter pruning, Interspeech"
@@ -146,6 +153,75 @@ def channel_similarity(kind: str = "independent", threshold: float | None = None
     )
 
 
+def qsfm_ssim(threshold: float | None = None, window: bool = True) -> Method:
+    """Feature maps with the largest structural similarity, one of each pair. [wang2022qsfm].
+
+    `threshold` gives the method a ratio of its own: pairs at least so similar lose one.
+    """
+    look = measure.Ssim(window=window)
+    return _qsfm("qsfm-ssim", "SSIM", lambda glimpse: look.sums(glimpse.maps()), threshold)
+
+
+def qsfm_psnr(threshold: float | None = None) -> Method:
+    """Feature maps with the largest peak signal-to-noise ratio, one of each pair. [wang2022qsfm].
+
+    `threshold`, in dB, gives the method a ratio of its own.
+    """
+    look = measure.Psnr()
+    return _qsfm("qsfm-psnr", "PSNR", lambda glimpse: look.sums(glimpse.maps()), threshold)
+
+
+def _qsfm(
+    name: str, likeness: str, look: Callable[[Any], measure.MapMean], threshold: float | None
+) -> Method:
+    paper = "Wang et al., QSFM: quantified similarity of feature maps, IEEE IoT-J"
+    order = Seen(select.MostSimilarPair(threshold))
+    summary = f"one of each pair of feature maps most alike by {likeness}"
+    return Method(
+        name, summary, order, paper, 2022, "data", "abstract only", threshold is not None, look=look
+    )
+
+
+def hrank() -> Method:
+    """Filters whose feature maps have the lowest rank leave first. [lin2020hrank]."""
+    paper = "Lin et al., HRank: filter pruning using high-rank feature map, CVPR"
+    look = measure.HRank()
+    summary = "filters whose feature maps have the lowest rank"
+    order = Seen(select.ByWorth())
+    return Method(
+        "hrank", summary, order, paper, 2020, "data", "code", look=lambda glimpse: look.sums(glimpse.maps())
+    )
+
+
+def taylor() -> Method:
+    """Filters whose maps change the loss least, to first order. [molchanov2017pruning].
+
+    The loss is cross-entropy to the labels, or without any to the network's own decisions.
+    """
+    paper = "Molchanov et al., Pruning CNNs for resource efficient inference, ICLR"
+    summary = "filters whose maps change the loss least, to first order"
+    order = Seen(select.ByWorth())
+    return Method("taylor", summary, order, paper, 2017, "data", "formula", look=look_taylor, gradients=True)
+
+
+def thinet() -> Method:
+    """Channels whose joint contribution to the next layer stays small. [luo2017thinet]."""
+    paper = "Luo et al., ThiNet: a filter level pruning method, ICCV"
+    summary = "channels that together contribute least to the next layer"
+    return Method(
+        "thinet", summary, Seen(select.ThiNet()), paper, 2017, "data", "formula", look=look_contributions
+    )
+
+
+def lasso() -> Method:
+    """Channels that enter last as the next layer's output is approached by the LASSO. [he2017channel]."""
+    paper = "He et al., Channel pruning for accelerating very deep neural networks, ICCV"
+    summary = "channels the LASSO needs last for the next layer's output"
+    return Method(
+        "lasso", summary, Seen(select.Lasso()), paper, 2017, "data", "code", look=look_contributions
+    )
+
+
 def l1_norm() -> Method:
     """Filters with the smallest sum of absolute weights leave first. [li2017pruning]."""
     paper = "Li et al., Pruning filters for efficient ConvNets, ICLR"
@@ -209,13 +285,19 @@ __all__ = [
     "fp_omp",
     "geometric_mean",
     "geometric_median",
+    "hrank",
     "l1_norm",
     "l2_norm",
+    "lasso",
     "lrf",
     "operator_norm",
+    "qsfm_psnr",
+    "qsfm_ssim",
     "random",
     "similarity",
     "similarity_nystrom",
+    "taylor",
+    "thinet",
 ]
 
 _KINDS: tuple[Centrality, ...] = ("absolute-degree", "betweenness", "closeness", "eigenvector", "pagerank")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from secateurs import allocate as allocations
 from secateurs import methods
@@ -21,6 +21,7 @@ from secateurs.errors import InputError, VerificationError
 from secateurs.graph import Graph, Tracer
 from secateurs.graph.values import retrace_by_values
 from secateurs.latency import plan_for_latency
+from secateurs.observe.glances import glances
 from secateurs.planning import check_target, keep_of, plan, rank
 from secateurs.recover.recalibrate import recalibrate_
 from secateurs.report.costs import Costs, count_costs
@@ -144,8 +145,10 @@ def prune(
     with clock("costs"):
         before = count_costs(model, example)
     for _ in range(_TRIES):
+        with clock("observe"):
+            stats = _look(model, graph, chosen, data, calibrate, progress)
         with clock("rank"):
-            ranking = rank(graph, chosen, seed=seed)
+            ranking = rank(graph, chosen, stats, seed=seed)
         with clock("plan"):
             made = _plan(ranking, macs, params, keep, latency, allocation, round_to, example)
         with clock("remove"):
@@ -184,6 +187,21 @@ def _plan(
     if latency is not None:
         return plan_for_latency(ranking, latency, example, allocate=allocation, round_to=round_to)
     return plan(ranking, macs=macs, params=params, keep=keep, allocate=allocation, round_to=round_to)
+
+
+def _look(
+    model: nn.Module,
+    graph: Graph,
+    method: methods.Method,
+    data: Loader | None,
+    limit: int,
+    progress: Progress | None,
+) -> Mapping[str, Tensor] | None:
+    if method.look is None or data is None:
+        return None
+    return glances(
+        model, graph.free, data, method.look, gradients=method.gradients, limit=limit, progress=progress
+    )
 
 
 def _recalibrate(small: nn.Module, data: Loader, calibrate: int, progress: Progress | None) -> None:

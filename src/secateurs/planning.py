@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from secateurs.allocate.sequence import Allocation, counts_after, in_blocks, shortest_prefix, whole_blocks
 from secateurs.allocate.uniform import Uniform
@@ -19,13 +20,15 @@ from secateurs.surgery.view import GroupView
 TARGETS = ("macs", "params", "keep", "latency")
 
 
-def rank(graph: Graph, method: Method, stats: Any = None, *, seed: int = 0) -> Ranking:
+def rank(
+    graph: Graph, method: Method, stats: Mapping[str, Tensor] | None = None, *, seed: int = 0
+) -> Ranking:
     """Order of removal for every free group; no budget yet.
 
     Args:
         graph: From `trace(model, example)`.
         method: What to rank by.
-        stats: From `observe`, for methods that look at data.
+        stats: What the method's look at the data left of each group (`observe.glances`), by group name.
         seed: For methods that draw.
 
     Returns:
@@ -44,7 +47,7 @@ def rank(graph: Graph, method: Method, stats: Any = None, *, seed: int = 0) -> R
         )
     orders, notes = {}, {}
     for i, group in enumerate(graph.free):
-        view = GroupView(graph.model, group)
+        view = GroupView(graph.model, group, None if stats is None else stats.get(group.name))
         orders[group.name] = method.order(view, seed * 1_000_003 + i)
         if method.notes is not None:
             notes[group.name] = method.notes(view)

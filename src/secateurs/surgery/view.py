@@ -29,6 +29,7 @@ class GroupView:
 
     model: nn.Module
     group: Group
+    seen: Tensor | None = None
 
     @cached_property
     def banks(self) -> list[Tensor]:

@@ -1,0 +1,128 @@
+"""One pass in which a method looks at the feature maps of every group: sums that do not grow with the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from secateurs.contracts import Group, Loader, Progress
+from secateurs.data.batches import batches, count
+from secateurs.errors import InputError
+from secateurs.measure import MapMean
+from secateurs.modes import device_of, evaluation
+from secateurs.surgery.glance import Glance, sites
+
+Look = Callable[[Glance], MapMean | None]
+
+
+def glances(
+    model: nn.Module,
+    groups: Sequence[Group],
+    data: Loader,
+    look: Look,
+    *,
+    gradients: bool = False,
+    limit: int | None = None,
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> Mapping[str, Tensor]:
+    """What `look` makes of each group's maps, as the mean over samples, summed over the layers that read them.
+
+    Args:
+        model: The network, left as it was.
+        groups: Whose maps.
+        data: A little training data; labels are used with `gradients` only, and then not necessarily.
+        look: A batch to a sum over its samples; None where it does not apply.
+        gradients: Also give the gradient of the cross-entropy (to the labels, or without any to the
+            network's own decisions).
+        limit: Use at most this many samples.
+        batch_size: Samples a pass.
+        progress: Told of the samples.
+
+    Returns:
+        One tensor a group; groups that `look` says nothing of are left out.
+
+    Raises:
+        InputError: No data, or maps that are not finite.
+
+    Cost:
+        One forward pass (and backward, with `gradients`) and one `look` a batch, layer and group.
+    """
+    sums: dict[tuple[str, str], MapMean] = {}
+
+    def see(name: str, glance: Glance) -> None:
+        made = look(glance)
+        if made is not None:
+            key = (name, glance.slot.tensor)
+            sums[key] = sums[key] + made if key in sums else made
+
+    whole, done = min(count(data) or limit or 0, limit or 10**12), 0
+    with evaluation(model), _watching(model, groups, see, gradients), torch.set_grad_enabled(gradients):
+        for inputs, labels in batches(data, batch_size, limit=limit):
+            placed = tuple(x.to(device_of(model)) for x in inputs)
+            if gradients:
+                _loss(model, placed, labels).backward()  # type: ignore[no-untyped-call]
+                model.zero_grad(set_to_none=True)
+            else:
+                model(*placed)
+            done += len(placed[0])
+            if progress is not None:
+                progress("look at feature maps", done, max(whole, done))
+    result: dict[str, Tensor] = {}
+    for (name, _), part in sums.items():
+        result[name] = result[name] + part.mean() if name in result else part.mean()
+    return result
+
+
+def _loss(model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor | None) -> Tensor:
+    placed = tuple(x.detach().requires_grad_() if x.is_floating_point() else x for x in inputs)
+    out: Any = model(*placed)
+    while not isinstance(out, Tensor):
+        out = next(iter(out.values() if isinstance(out, Mapping) else out))
+    if out.dim() < 2:
+        raise InputError("taylor: the network's output has no class axis; use a method that needs no loss.")
+    if labels is not None and labels.dim() == 1 and out.dim() == 2:
+        target = labels.to(out.device)
+    else:
+        target = out.detach().argmax(dim=1)
+    return F.cross_entropy(out, target, reduction="sum")
+
+
+@contextmanager
+def _watching(
+    model: nn.Module, groups: Sequence[Group], see: Callable[[str, Glance], None], gradients: bool
+) -> Iterator[None]:
+    handles = []
+    for group in groups:
+        for layer, slot, at_input in sites(model, group):
+            hook = _hook(group.name, slot, see, gradients, at_input)
+            if at_input:
+                handles.append(layer.register_forward_pre_hook(hook))
+            else:
+                handles.append(layer.register_forward_hook(hook))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _hook(name: str, slot: Any, see: Callable[[str, Glance], None], gradients: bool, at_input: bool) -> Any:
+    def hook(layer: nn.Module, args: tuple[Any, ...], *output: Any) -> None:
+        x = args[0] if at_input else output[0]
+        if not isinstance(x, Tensor):
+            return
+        if not gradients:
+            see(name, Glance(layer, slot, x.detach()))
+        elif x.requires_grad:
+            values = x.detach().clone()  # what follows may work in place
+            x.register_hook(  # type: ignore[no-untyped-call]
+                lambda g: see(name, Glance(layer, slot, values, g.detach()))
+            )
+
+    return hook

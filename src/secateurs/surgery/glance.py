@@ -1,0 +1,107 @@
+"""What a layer is given to read of one group: feature maps, and what each channel contributes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from secateurs.contracts import Group, Slot
+from secateurs.surgery.reading import matrix, reading, rows
+
+_PLACES = 64  # output positions of one sample that contributions are taken at
+
+
+@dataclass(frozen=True, eq=False)
+class Glance:
+    """One batch at the input of one layer that reads a group (or at the output of one that makes it).
+
+    `gradient` is that of a loss with respect to `x`, where one was asked for.
+    """
+
+    layer: nn.Module
+    slot: Slot
+    x: Tensor
+    gradient: Tensor | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether the layer is linear in its input, so that contributions can be told apart."""
+        return self.slot.role == "consumer" and reading(self.layer) is not None
+
+    def maps(self, of: Tensor | None = None) -> Tensor:
+        """Feature maps of the units, shape (b, n, h, w); places that belong to one unit lie below each other."""
+        x = self.x if of is None else of
+        if _channels_last(self.layer, self.slot):
+            x = x.movedim(-1, 1)
+        x = x.reshape(*x.shape[:2], *_plane(x.shape[2:]))
+        picked = x[:, torch.as_tensor(self._places(x.shape[1]), device=x.device)]  # (b, n, m, h, w)
+        return picked.reshape(*picked.shape[:2], -1, picked.shape[-1])
+
+    def contributions(self) -> Tensor:
+        r"""Gram matrix of what the units contribute to the layer's outputs, shape (n, n).
+
+        $C_{ij} = \sum_s \langle x_{si} * V_i, x_{sj} * V_j \rangle$ over samples and some output positions:
+        with rows r and weights M, the blocks of $(R^T R) \odot (M^T M)$, summed. Cost O(rows d^2).
+        """
+        form = reading(self.layer)
+        assert form is not None
+        read = rows(self.layer, self.x, self._sampled()).double()
+        weights = matrix(self.layer).double()
+        gram = torch.einsum("sgi,sgj->gij", read, read) * torch.einsum("goi,goj->gij", weights, weights)
+        blocks = gram.reshape(form.groups, form.inputs, form.taps, form.inputs, form.taps).sum(dim=(0, 2, 4))
+        index = torch.as_tensor(self.slot.positions, device=blocks.device)
+        n, m = index.shape
+        return blocks[index.ravel()][:, index.ravel()].reshape(n, m, n, m).sum(dim=(1, 3))
+
+    def _places(self, channels: int) -> Tensor:
+        """Input channels of every unit: a grouped layer stores those of its first group only."""
+        index = torch.as_tensor(self.slot.positions)
+        groups = getattr(self.layer, "groups", 1)
+        stored = channels // groups
+        if self.slot.role == "consumer" and groups > 1 and int(index.max()) < stored:
+            index = torch.cat([index + g * stored for g in range(groups)], dim=1)
+        return index
+
+    def _sampled(self) -> Tensor | None:
+        if not isinstance(self.layer, nn.modules.conv._ConvNd):
+            return None
+        with torch.no_grad():
+            count = math.prod(self.layer.forward(self.x[:1]).shape[2:])  # no hooks
+        step = max(1, count // _PLACES)
+        return torch.arange(step // 2, count, step)
+
+
+def sites(model: nn.Module, group: Group) -> Iterator[tuple[nn.Module, Slot, bool]]:
+    """Where the maps of a group can be seen: (layer, slot, at its input?).
+
+    The inputs of all plain layers that read the group; where there are none, the output of a layer that
+    makes it.
+    """
+    found = False
+    for slot in group.slots_as("consumer"):
+        layer = _owner(model, slot)
+        if isinstance(layer, (nn.modules.conv._ConvNd, nn.Linear, nn.RNNBase)):
+            found = True
+            yield layer, slot, True
+    for slot in () if found else group.slots_as("producer"):
+        layer = _owner(model, slot)
+        if isinstance(layer, (nn.modules.conv._ConvNd, nn.Linear)):
+            yield layer, slot, False
+            return
+
+
+def _owner(model: nn.Module, slot: Slot) -> nn.Module:
+    return model.get_submodule(slot.tensor.rpartition(".")[0].split(".parametrizations")[0])
+
+
+def _channels_last(layer: nn.Module, slot: Slot) -> bool:
+    return isinstance(layer, (nn.Linear, nn.RNNBase))
+
+
+def _plane(sizes: torch.Size) -> tuple[int, int]:
+    """Any number of spatial axes as two."""
+    return (math.prod(sizes[:-1]), sizes[-1]) if len(sizes) else (1, 1)
