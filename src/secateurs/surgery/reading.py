@@ -1,114 +1,189 @@
-"""What a group looks like in a model: its filters and batch-norm entries as matrices and vectors."""
+"""How a layer reads its input: y = M r + b, with one row r of the input for every output position.
+
+For a convolution r holds the k x k neighbourhood of all channels (im2col), ordered channel by channel, tap
+by tap; for a linear layer r is the input itself. Grouped layers have one M, and one part of r, per group.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from secateurs.contracts import Group, Slot
-from secateurs.surgery.cut import named_tensors
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 
 @dataclass(frozen=True)
-class NormEntries:
-    """Batch-norm entries of the units of a group, each of shape (n,); variance and mean are the running ones."""
+class Reading:
+    """The sizes of a layer that is linear in its input."""
 
-    gamma: Tensor
-    beta: Tensor
-    mean: Tensor
-    var: Tensor
-    eps: float
+    kind: str
+    groups: int
+    inputs: int
+    taps: int
+    outputs: int
 
-
-@dataclass(frozen=True, eq=False)
-class GroupView:
-    """One group of one model, as the formulas see it. Everything is float64 and a copy."""
-
-    model: nn.Module
-    group: Group
-
-    @cached_property
-    def banks(self) -> list[Tensor]:
-        """Filters of every layer that makes the channels of the group: (n, c, taps) each."""
-        return [self._rows(slot) for slot in self.group.slots_as("producer") if self._tensor(slot).dim() > 1]
-
-    @cached_property
-    def carriers(self) -> list[Tensor]:
-        """Depthwise filters and the like that go along with the channels: (n, c, taps) each."""
-        return [self._rows(slot) for slot in self.group.slots_as("carrier") if self._tensor(slot).dim() > 2]
-
-    @cached_property
-    def readers(self) -> list[Tensor]:
-        """The weights that read the channels: (n, outputs, taps) each."""
-        return [self._rows(slot) for slot in self.group.slots_as("consumer") if self._tensor(slot).dim() > 1]
-
-    @cached_property
-    def norms(self) -> list[NormEntries]:
-        """Entries of the batch norms on the way, in the order of the forward pass."""
-        return [entries for _, entries in self._norms()]
-
-    def norm_of(self, position: int) -> NormEntries | None:
-        """The batch norm that follows the `position`-th bank directly in the model, if any."""
-        norms = self._norms()
-        return norms[position][1] if position < len(norms) else None
-
-    def _norms(self) -> list[tuple[str, NormEntries]]:
-        modules = dict(self.model.named_modules(remove_duplicate=False))
-        found = []
-        for slot in self.group.slots_as("carrier"):
-            owner, _, leaf = slot.tensor.rpartition(".")
-            module = modules.get(owner)
-            if leaf == "running_var" and isinstance(module, nn.modules.batchnorm._BatchNorm):
-                entries = (module.weight, module.bias, module.running_mean, module.running_var)
-                found.append((owner, _entries(module, slot, *entries)))
-        return found
-
-    def _tensor(self, slot: Slot) -> Tensor:
-        return effective(self.model, slot.tensor)
-
-    def _rows(self, slot: Slot) -> Tensor:
-        """Units in front, then what one unit holds: (n, channels, taps)."""
-        tensor = self._tensor(slot).detach().to(torch.float64).movedim(slot.axis, 0)
-        index = torch.as_tensor(slot.positions, device=tensor.device)
-        rows = tensor[index]
-        rows = rows.reshape(*rows.shape[:2], tensor.shape[1], -1)
-        return rows.reshape(rows.shape[0], rows.shape[1] * rows.shape[2], rows.shape[3])
+    @property
+    def width(self) -> int:
+        """Length d of a row of one group: channels of the group times taps."""
+        return self.inputs * self.taps
 
 
-def _entries(
-    module: nn.Module,
-    slot: Slot,
-    gamma: Tensor | None,
-    beta: Tensor | None,
-    mean: Tensor | None,
-    var: Tensor | None,
-) -> NormEntries:
-    first = slot.positions[:, 0]
+def reading(layer: nn.Module) -> Reading | None:
+    """How `layer` reads its input, or None where it is no plain linear or convolutional layer.
 
-    def pick(tensor: Tensor | None, default: float) -> Tensor:
-        if tensor is None:
-            return torch.full((len(first),), default, dtype=torch.float64)
-        return tensor.detach().to(torch.float64)[torch.as_tensor(first, device=tensor.device)]
+    `inputs` and `outputs` are those of one group.
 
-    return NormEntries(pick(gamma, 1.0), pick(beta, 0.0), pick(mean, 0.0), pick(var, 1.0), float(module.eps))  # type: ignore[arg-type]
+    Example:
+        >>> reading(nn.Conv2d(4, 6, 3, groups=2))
+        Reading(kind='conv', groups=2, inputs=2, taps=9, outputs=3)
+    """
+    weight = getattr(layer, "weight", None)
+    if not isinstance(weight, Tensor) or hasattr(layer, "parametrizations"):
+        return None
+    if isinstance(layer, nn.Linear):
+        return Reading("linear", 1, weight.shape[1], 1, weight.shape[0])
+    if not isinstance(layer, _ConvNd) or not weight.is_floating_point():
+        return None
+    groups, taps = layer.groups, weight[0, 0].numel()
+    if isinstance(layer, _ConvTransposeNd):
+        return Reading("transposed", groups, weight.shape[0] // groups, taps, weight.shape[1])
+    if layer.padding_mode != "zeros":
+        return None
+    return Reading("conv", groups, weight.shape[1], taps, weight.shape[0] // groups)
 
 
-def effective(model: nn.Module, name: str) -> Tensor:
-    """The tensor of that name, or the weight a reparametrisation makes of it."""
-    owner, _, leaf = name.rpartition(".")
-    if ".parametrizations." in f".{name}":
-        path, _, rest = f".{name}".partition(".parametrizations.")
-        weight = getattr(model.get_submodule(path[1:]), rest.split(".")[0])
-    elif leaf.endswith("_v") and any(n == f"{owner}.{leaf[:-2]}_g" for n, _ in named_tensors(model)):
-        weight = getattr(model.get_submodule(owner), leaf[:-2])
+def matrix(layer: nn.Module) -> Tensor:
+    """The layer's weights as M, shape (groups, outputs, d), in the order of `rows`.
+
+    Example:
+        >>> layer = nn.ConvTranspose2d(2, 3, 2)
+        >>> torch.equal(matrix(layer)[0, :, 0], layer.weight[0, :, -1, -1])  # kernels are turned round
+        True
+    """
+    return to_matrix(layer, layer.get_parameter("weight").detach())
+
+
+def to_matrix(layer: nn.Module, weight: Tensor) -> Tensor:
+    """Any tensor of the shape of the layer's weight, in the order of `matrix`."""
+    form = _form(layer)
+    if form.kind == "transposed":
+        turned = weight.reshape(form.groups, form.inputs, form.outputs, form.taps).flip(-1)
+        return turned.transpose(1, 2).reshape(form.groups, form.outputs, form.width)
+    return weight.reshape(form.groups, form.outputs, form.width)
+
+
+def from_matrix(layer: nn.Module, values: Tensor) -> Tensor:
+    """The inverse of `matrix`: values of shape (groups, outputs, d) in the shape of the layer's weight."""
+    form, weight = _form(layer), layer.get_parameter("weight")
+    if form.kind == "transposed":
+        turned = values.reshape(form.groups, form.outputs, form.inputs, form.taps).transpose(1, 2)
+        values = turned.flip(-1)
+    return values.reshape(weight.shape)
+
+
+def rows(layer: nn.Module, x: Tensor, chosen: Tensor | None = None) -> Tensor:
+    """What the layer reads, one row per sample and output position.
+
+    Args:
+        layer: One that has a `reading`.
+        x: Its input, with the batch axis first.
+        chosen: Indices of the output positions (flattened) to use, all by default.
+
+    Returns:
+        Shape (samples * positions, groups, d); rows of one sample follow each other.
+
+    Cost:
+        Memory taps times that of the chosen positions.
+
+    Example:
+        >>> layer = nn.Conv2d(2, 3, 3, padding=1, bias=False)
+        >>> x = torch.randn(4, 2, 5, 5)
+        >>> y = rows(layer, x)[:, 0] @ matrix(layer)[0].T
+        >>> torch.allclose(y, output_rows(layer, layer(x))[:, 0], atol=1e-5)
+        True
+    """
+    form = _form(layer)
+    if form.kind == "linear":
+        flat = x.reshape(len(x), -1, x.shape[-1])
+        flat = flat if chosen is None else flat[:, chosen]
+        return flat.reshape(-1, 1, x.shape[-1])
+    windows = _windows(layer, x)  # a view: (b, c, *positions, *kernel)
+    n = len(form_kernel(layer))
+    sizes = windows.shape[2 : 2 + n]
+    if chosen is None:
+        windows = windows.reshape(*windows.shape[:2], -1, *windows.shape[2 + n :])
     else:
-        module = model.get_submodule(owner)
-        weight = module._parameters.get(leaf)
-        if weight is None:
-            weight = module._buffers[leaf]
-    if not isinstance(weight, Tensor):
-        raise TypeError(f"{name} is no tensor")
-    return weight
+        where: tuple[Any, ...] = (slice(None), slice(None), *torch.unravel_index(chosen, tuple(sizes)))
+        windows = windows[where]
+    b, _, p = windows.shape[:3]
+    return windows.transpose(1, 2).reshape(b * p, form.groups, form.width)
+
+
+def output_rows(layer: nn.Module, y: Tensor, chosen: Tensor | None = None) -> Tensor:
+    """The layer's output in the order of `rows`: shape (samples * positions, groups, outputs)."""
+    form = _form(layer)
+    if form.kind == "linear":
+        flat = y.reshape(len(y), -1, y.shape[-1])
+        flat = flat if chosen is None else flat[:, chosen]
+        return flat.reshape(-1, 1, y.shape[-1])
+    flat = y.reshape(len(y), form.groups, form.outputs, -1)
+    flat = flat if chosen is None else flat[..., chosen]
+    return flat.permute(0, 3, 1, 2).reshape(-1, form.groups, form.outputs)
+
+
+def positions(layer: nn.Module, y: Tensor) -> int:
+    """How many output positions one sample has."""
+    if _form(layer).kind == "linear":
+        return y[0].numel() // y.shape[-1]
+    return y[0, 0].numel()
+
+
+def form_kernel(layer: nn.Module) -> tuple[int, ...]:
+    """The kernel sizes of a convolution, one per spatial axis."""
+    assert isinstance(layer, _ConvNd)
+    return tuple(layer.kernel_size)
+
+
+def _form(layer: nn.Module) -> Reading:
+    form = reading(layer)
+    if form is None:
+        raise TypeError(f"{type(layer).__name__} has no reading")
+    return form
+
+
+def _windows(layer: nn.Module, x: Tensor) -> Tensor:
+    """All windows of a convolution over zero-padded (and, transposed, stretched) input."""
+    assert isinstance(layer, _ConvNd)
+    kernel, stride, dilation = layer.kernel_size, layer.stride, layer.dilation
+    if isinstance(layer, _ConvTransposeNd):
+        x = _stretched(layer, x)
+        stride = (1,) * len(kernel)
+    else:
+        pads: list[int] = []
+        for i in reversed(range(len(kernel))):
+            span = dilation[i] * (kernel[i] - 1)
+            if layer.padding == "same":
+                pads += [span // 2, span - span // 2]
+            else:
+                side = 0 if isinstance(layer.padding, str) else layer.padding[i]
+                pads += [side, side]
+        x = nn.functional.pad(x, pads)
+    for i in range(len(kernel)):
+        x = x.unfold(2 + i, dilation[i] * (kernel[i] - 1) + 1, stride[i])[..., :: dilation[i]]
+    return x
+
+
+def _stretched(layer: _ConvTransposeNd, x: Tensor) -> Tensor:
+    """Zeros between the inputs, so that a transposed convolution is a plain one with turned kernels."""
+    sizes = x.shape[2:]
+    out = x.new_zeros(*x.shape[:2], *((s - 1) * t + 1 for s, t in zip(sizes, layer.stride, strict=True)))
+    spread: tuple[Any, ...] = (slice(None), slice(None), *(slice(None, None, t) for t in layer.stride))
+    out[spread] = x
+    pads: list[int] = []
+    for i in reversed(range(len(sizes))):
+        assert not isinstance(layer.padding, str)
+        side = layer.dilation[i] * (layer.kernel_size[i] - 1) - layer.padding[i]
+        pads += [side, side + layer.output_padding[i]]
+    return nn.functional.pad(out, pads)

@@ -1,0 +1,219 @@
+"""The walk of a sequential repair: from the input to the output, refit one layer after the other.
+
+Each layer is fitted to what the *pruned* network feeds it, so that it makes good the errors made before it, and
+to what the *original* has at the same place with the shortcut added, so that errors do not add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from secateurs.compensate.refit import refit, unexplained
+from secateurs.contracts import Loader
+from secateurs.data.batches import batches
+from secateurs.errors import InputError
+from secateurs.observe.moments import Moments
+from secateurs.surgery.links import Link, links, norm_module, norm_of
+from secateurs.surgery.plan import Plan
+from secateurs.surgery.reading import from_matrix, matrix, output_rows, positions, reading, rows
+from secateurs.surgery.tandem import Tandem
+
+_FLOPS = 4e11  # a Gram matrix is given at most so many multiply-adds, unless that were too few rows
+_LEAST_ROWS = 100_000
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What a repair did: share of every refitted layer's output that it could not reproduce, and remarks."""
+
+    method: str
+    unexplained: Mapping[str, float] = field(default_factory=dict)
+    samples: int = 0
+    remarks: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        head = f"{self.method} on {self.samples} samples: {len(self.unexplained)} layers refitted"
+        return "\n".join([head, *self.remarks])
+
+
+@dataclass(frozen=True, eq=False)
+class Stop:
+    """One layer on the walk: where it is, and which channels of the original its outputs are."""
+
+    tandem: Tandem
+    link: Link
+    kept: Tensor | None
+    ridge: float
+    generator: torch.Generator
+
+    @property
+    def module(self) -> nn.Module:
+        """The layer in the smaller network."""
+        return self.tandem.small.model.get_submodule(self.link.layer.name)
+
+    def wanted(self, chunk: int, node: int) -> Tensor:
+        """What the original has at a node, restricted to the channels that stay."""
+        full = self.tandem.chunks[chunk][0]
+        if node not in full:
+            full[node] = self.tandem.full.pull(node, full)
+        value: Tensor = full[node]
+        axis = value.dim() - 1 if self._linear() else 1
+        return value if self.kept is None else value.index_select(axis, self.kept)
+
+    def _linear(self) -> bool:
+        form = reading(self.module)
+        return form is not None and form.kind == "linear"
+
+
+def samples_of(data: Loader, limit: int, chunk: int, device: torch.device) -> list[tuple[Tensor, ...]]:
+    """Calibration samples in chunks of equal size, on the device of the model; labels are dropped.
+
+    Raises:
+        InputError: No samples.
+    """
+    parts: list[list[Tensor]] = []
+    for inputs, _ in batches(data, chunk, limit=limit):
+        parts = parts or [[] for _ in inputs]
+        for part, x in zip(parts, inputs, strict=True):
+            part.append(x)
+    whole = [torch.cat(part) for part in parts]
+    if not whole or not len(whole[0]):
+        raise InputError("data: there is no sample to calibrate on; give a few hundred at least")
+    size = min(chunk, len(whole[0]))
+    count = len(whole[0]) // size
+    return [tuple(_laid_out(x[i * size : (i + 1) * size].to(device)) for x in whole) for i in range(count)]
+
+
+def _laid_out(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 and x.device.type == "cpu" else x
+
+
+def stops(tandem: Tandem, plan: Plan, *, ridge: float, seed: int) -> list[Stop]:
+    """The layers to refit: those that lost inputs, and those whose sum can make good a shortcut's errors."""
+    slices: Mapping[str, Mapping[int, Any]] = plan.steps[-1].slices if plan.steps else {}
+    generator = torch.Generator().manual_seed(seed)
+    full = {link.layer.name: link for link in links(tandem.full)}
+    found = []
+    for link in links(tandem.small):
+        if link.layer.name not in full or full[link.layer.name].pre != link.pre:
+            continue
+        form = reading(tandem.small.model.get_submodule(link.layer.name))
+        cut = slices.get(f"{link.layer.name}.weight", {})
+        ins, outs = (0, 1) if form is not None and form.kind == "transposed" else (1, 0)
+        if form is None or (ins not in cut and link.other is None) or (ins == 0 and form.groups > 1):
+            continue
+        device = next(tandem.small.model.parameters()).device
+        kept = torch.tensor(cut[outs], device=device) if outs in cut else None
+        found.append(Stop(tandem, link, kept, ridge, generator))
+        for node in _outside(tandem, link):
+            tandem.pin(node, link.end + 1)
+    return sorted(found, key=lambda stop: stop.link.first())
+
+
+def _outside(tandem: Tandem, link: Link) -> list[int]:
+    """Values that a repair of this link reads again and again: what its first layer reads."""
+    node = tandem.small.nodes[link.first()]
+    return [tandem.small.index[n] for n in node.all_input_nodes[:1]]
+
+
+def refit_(stop: Stop, *, rectify: bool = False) -> float:
+    """Refit one layer by least squares, in place; returns the share of the output's energy not reproduced.
+
+    With `rectify`, and a ReLU after the sum, what the ReLU sets to zero in both networks is no error: where the
+    original is not positive, the target is the smaller of the present output and 0.
+    """
+    gram, cross, energy = _moments(stop, rectify and stop.link.rectified)
+    layer, net = stop.module, stop.tandem.small
+    bias = getattr(layer, "bias", None)
+    norm = norm_module(net, stop.link.layer)
+    shift = bias if bias is not None else getattr(norm, "bias", None)
+    before = matrix(layer).double()
+    weights, constant = refit(gram, cross, before, ridge=stop.ridge, constant=shift is not None)
+    left = unexplained(gram, cross, energy, weights, constant).sum()
+    scale = norm_of(net, stop.link.layer)
+    with torch.no_grad():
+        weight = layer.get_parameter("weight")
+        live = _live(scale, weights)
+        weights = torch.where(live[:, :, None], weights, before)
+        weight.copy_(from_matrix(layer, weights.to(weight.dtype)))
+        if bias is not None:
+            bias.copy_(torch.where(live, constant, bias.double().view_as(constant)).ravel())
+        elif shift is not None and scale is not None:
+            shift.add_(torch.where(live, constant, 0.0).ravel().to(shift.dtype) * scale[0])
+    return float(left / energy.sum().clamp_min(1e-300))
+
+
+def _live(scale: tuple[Tensor, Tensor] | None, weights: Tensor) -> Tensor:
+    """Outputs that a batch norm does not multiply by (nearly) nothing, shape (groups, outputs)."""
+    if scale is None:
+        return torch.ones(weights.shape[:2], dtype=torch.bool, device=weights.device)
+    size = scale[0].abs()
+    return (size > 1e-6 * size.max()).reshape(weights.shape[:2])
+
+
+@torch.no_grad()
+def _moments(stop: Stop, rectify: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """E[s s^T], E[s y^T] and E[y^2] of the layer's input rows s (with a 1) and wanted outputs y."""
+    layer, net, link = stop.module, stop.tandem.small, stop.link
+    form = reading(layer)
+    assert form is not None
+    scale = norm_of(net, link.layer)
+    chosen: Tensor | None = None
+    total: Moments | None = None
+    for number, (_, values) in enumerate(stop.tandem.chunks):
+        local = dict(values)
+        x = net.pull(net.index[net.nodes[link.layer.node].args[0]], local)  # type: ignore[index]
+        wanted = stop.wanted(number, link.pre)
+        other = None if link.other is None else net.pull(link.other, local)
+        if rectify:
+            reached = net.pull(link.pre, {**local, _input(stop): x})
+            wanted = torch.where(wanted > 0, wanted, reached.clamp_max(0))
+        wanted = wanted if other is None else wanted - other
+        if scale is not None:
+            shape = (1, -1, *(1 for _ in range(wanted.dim() - 2)))
+            factor = torch.where(scale[0].abs() > 0, scale[0], torch.ones_like(scale[0]))
+            wanted = (wanted - scale[1].reshape(shape)) / factor.reshape(shape)
+        if number == 0:
+            chosen = _chosen(positions(layer, wanted), len(x) * len(stop.tandem.chunks), form.width, stop)
+        r, y = rows(layer, x, chosen), output_rows(layer, wanted, chosen)
+        part = Moments.of(torch.cat([r, torch.ones_like(r[..., :1]), y], 2))
+        total = part if total is None else total + part
+    assert total is not None
+    d = form.width + 1
+    full = total.gram()
+    return full[:, :d, :d], full[:, :d, d:], full.diagonal(dim1=1, dim2=2)[:, d:]
+
+
+def _input(stop: Stop) -> int:
+    net = stop.tandem.small
+    return net.index[net.nodes[stop.link.layer.node].args[0]]  # type: ignore[index]
+
+
+def _chosen(places: int, samples: int, width: int, stop: Stop) -> Tensor | None:
+    """So many output positions of each sample that the Gram matrix is well determined and cheap."""
+    wanted = max(_LEAST_ROWS, 20 * width, min(300 * width, int(_FLOPS / max(1, width) ** 2)))
+    wanted = max(min(wanted, int(_FLOPS / max(1, width) ** 2)), 20 * width)
+    each = -(-wanted // max(1, samples))
+    if each >= places:
+        return None
+    device = next(stop.tandem.small.model.parameters()).device
+    return torch.randperm(places, generator=stop.generator)[:each].sort().values.to(device)
+
+
+def unsupported(found: Sequence[Stop], plan: Plan, tandem: Tandem) -> tuple[str, ...]:
+    """Layers that lost inputs and cannot be refitted here, in words."""
+    known = {stop.link.layer.name for stop in found}
+    missing = []
+    for tensor, axes in (plan.steps[-1].slices if plan.steps else {}).items():
+        name = tensor.rpartition(".")[0]
+        if not tensor.endswith(".weight") or name in known:
+            continue
+        form = reading(tandem.small.model.get_submodule(name))
+        if form is not None and (0 if form.kind == "transposed" else 1) in axes:
+            missing.append(f"{name}: called more than once or in a way that is not followed; left as it was")
+    return tuple(missing)

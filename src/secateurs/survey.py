@@ -1,0 +1,278 @@
+"""survey(): one look at every group with data, for the method `moments` and the allocation `sensitivity`.
+
+The original is run once, operation by operation, on a little unlabelled data. At each group the moments of what
+its readers read give the order in which units leave; then the readers are refitted without the first k units,
+for several k, and the rest of the network is run on the kept values to see what the outputs feel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from secateurs.allocate.sensitivity import Curve, Sensitivity
+from secateurs.compensate.refit import refit
+from secateurs.compensate.walk import samples_of
+from secateurs.contracts import Group, IntArray, Loader, Order, Progress, Ranking, Slot
+from secateurs.errors import InputError
+from secateurs.graph import Graph
+from secateurs.observe.moments import Moments
+from secateurs.select.moments import Reader, moments
+from secateurs.surgery.links import Layer, layers
+from secateurs.surgery.reading import from_matrix, matrix, positions, reading, rows
+from secateurs.surgery.tandem import Captured, Frontier
+
+_LEVELS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
+_CHUNK = 100
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Orders of removal with their damages, and measured damage at some levels, by group."""
+
+    orders: Mapping[str, Order]
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    samples: int = 0
+
+    def ranking(self, graph: Graph) -> Ranking:
+        """As `rank` gives it."""
+        return Ranking(graph, self.orders, "moments")
+
+    def sensitivity(self, blend: float = 0.0) -> Sensitivity:
+        """The allocation of the measured curves; see `Sensitivity`."""
+        return Sensitivity(self.curves, blend)
+
+
+def survey(
+    model: nn.Module,
+    graph: Graph,
+    data: Loader,
+    *,
+    orders: Mapping[str, Order] | None = None,
+    levels: Sequence[float] = _LEVELS,
+    limit: int = 1500,
+    measured: int = 500,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Survey:
+    r"""Rank every group by its readers' moments, and measure what losing its units does to the outputs.
+
+    Damage at a level is $E\lVert y - y' \rVert^2 / E\lVert y - E y \rVert^2$ over the outputs y of the network, with
+    the readers refitted by least squares; scores of classes are first centred over the classes, as what is added
+    to all of them changes nothing. It is taken from the outputs before any softmax that is not in the network: on
+    samples it was trained on, a classifier is so sure that the Kullback-Leibler divergence is mostly noise.
+
+    Args:
+        model: The original; untouched.
+        graph: Its structure.
+        data: Unlabelled samples.
+        orders: Orders to measure instead of those by moments.
+        levels: Shares of a group that leave; empty to measure nothing.
+        limit: Samples for the moments, at most.
+        measured: Samples of these for the damage, at most.
+        seed: Of the output positions that the moments use.
+        progress: Told of every group.
+
+    Returns:
+        Orders and curves. Groups whose readers cannot be refitted (weights that are computed, recurrent layers)
+        are ordered by the size of the weights that read them, and measured without a refit.
+
+    Raises:
+        InputError: No data, or a network that torch.export cannot capture.
+
+    Cost:
+        One forward pass over `limit` samples, O(d^3) a reader, and for each group and level a pass over `measured`
+        samples from the group to the output.
+    """
+    device = next(model.parameters()).device
+    mode = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            chunks = samples_of(data, limit, _CHUNK, device)
+            walk = _Walk(model, graph, chunks, max(1, measured // len(chunks[0][0])), seed)
+            return walk.run(orders, levels, progress)
+    finally:
+        model.train(mode)
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """A reader of a group in the captured network, with its moments."""
+
+    module: nn.Module
+    weight: int
+    gram: Tensor
+    columns: IntArray
+
+
+class _Walk:
+    def __init__(
+        self, model: nn.Module, graph: Graph, chunks: list[tuple[Tensor, ...]], measured: int, seed: int
+    ) -> None:
+        self.graph, self.model = graph, model
+        try:
+            self.net = Captured(model, chunks[0])
+        except Exception as error:
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise InputError(
+                f"model: torch.export cannot capture it ({first[:120]}), so that damage cannot be measured layer by "
+                "layer; choose another method and allocation."
+            ) from error
+        self.frontier = Frontier(self.net, chunks)
+        self.measured = min(measured, len(chunks))
+        self.samples = len(chunks) * len(chunks[0][0])
+        self.generator = torch.Generator().manual_seed(seed)
+        self.layers = {layer.name: layer for layer in layers(self.net)}
+        self.place = {name: i for i, name in self.net.state.items()}
+        self.out = self.net.index[self.net.outputs[0]] if self.net.outputs else -1
+
+    def run(
+        self, orders: Mapping[str, Order] | None, levels: Sequence[float], progress: Progress | None
+    ) -> Survey:
+        groups = sorted(self.graph.free, key=self._start)
+        found: dict[str, Order] = {}
+        curves: dict[str, Curve] = {}
+        wanted: list[Tensor] | None = None
+        for number, group in enumerate(groups):
+            self.frontier.advance(self._start(group))
+            reads = self._reads(group)
+            order = orders[group.name] if orders is not None else self._order(group, reads)
+            found[group.name] = order
+            if levels:
+                wanted = wanted if wanted is not None else self._outputs({})
+                curves[group.name] = self._curve(group, reads, order, levels, wanted)
+            if progress is not None:
+                progress("survey", number + 1, len(groups))
+        return Survey({g.name: found[g.name] for g in self.graph.free}, curves, self.samples)
+
+    def _start(self, group: Group) -> int:
+        """The first node that reads the units."""
+        places = [self.place[s.tensor] for s in group.slots_as("consumer") if s.tensor in self.place]
+        users = [self.net.index[u] for p in places for u in self.net.nodes[p].users]
+        return min(users, default=0)
+
+    def _reads(self, group: Group) -> list[_Read]:
+        """Readers that can be refitted; empty unless all can."""
+        found = []
+        for slot in group.slots_as("consumer"):
+            name = slot.tensor.removesuffix(".weight")
+            layer = self.layers.get(name)
+            if layer is None or slot.tensor not in self.place:
+                return []
+            columns = _columns(self.model.get_submodule(name), slot)
+            if columns is None:
+                return []
+            module = self.model.get_submodule(name)
+            found.append(_Read(module, self.place[slot.tensor], self._gram(module, layer), columns))
+        return found
+
+    def _gram(self, module: nn.Module, layer: Layer) -> Tensor:
+        form = reading(module)
+        assert form is not None
+        total: Moments | None = None
+        chosen: Tensor | None = None
+        for number, values in enumerate(self.frontier.chunks):
+            x = self.net.pull(self.net.index[self.net.nodes[layer.node].args[0]], values)  # type: ignore[index]
+            if number == 0:
+                chosen = self.chosen(module, layer, form.width)
+            r = rows(module, x, chosen)
+            part = Moments.of(torch.cat([r, torch.ones_like(r[..., :1])], 2))
+            total = part if total is None else total + part
+        assert total is not None
+        return total.gram()
+
+    def chosen(self, module: nn.Module, layer: Layer, width: int) -> Tensor | None:
+        """Some output positions of each sample: 150 rows a column, at least 60,000, are plenty."""
+        places = positions(module, self.net.nodes[layer.node].meta["val"])
+        each = -(-max(60_000, 150 * width) // self.samples)
+        if each >= places:
+            return None
+        pick = torch.randperm(places, generator=self.generator)[:each].sort().values
+        return pick.to(next(module.parameters()).device)
+
+    def _order(self, group: Group, reads: Sequence[_Read]) -> Order:
+        if reads:
+            return moments([Reader(r.gram, matrix(r.module), r.columns) for r in reads])
+        worth = np.zeros(group.size)
+        for slot in group.slots_as("consumer") or group.slots_as("producer"):
+            tensor = self.net.weights.get(self.place.get(slot.tensor, -1))
+            if tensor is not None:
+                index = torch.as_tensor(slot.positions, device=tensor.device)
+                size = tensor.detach().movedim(slot.axis, 0)[index].flatten(1).double()
+                worth += (size.norm(dim=1) / size.norm().clamp_min(1e-300)).cpu().numpy()
+        return Order(tuple(int(i) for i in np.argsort(worth, kind="stable")))
+
+    def _curve(
+        self,
+        group: Group,
+        reads: Sequence[_Read],
+        order: Order,
+        levels: Sequence[float],
+        wanted: list[Tensor],
+    ) -> Curve:
+        curve: list[tuple[int, float]] = []
+        for count in sorted({max(1, round(level * group.size)) for level in levels}):
+            gone = np.array(order.units[:count], dtype=np.int64)
+            changed = self._without(reads, gone) if reads else self._silenced(group, gone)
+            outputs = self._outputs(changed)
+            curve.append((count, _difference(wanted, outputs)))
+        return tuple(curve)
+
+    def _without(self, reads: Sequence[_Read], gone: IntArray) -> dict[int, Tensor]:
+        """Weights refitted on the units that stay, zero at those that are gone; no bias, to stay simple."""
+        changed = {}
+        for read in reads:
+            out = torch.as_tensor(read.columns[gone].ravel(), device=read.gram.device)
+            stay = torch.ones(read.gram.shape[1], dtype=torch.bool, device=read.gram.device)
+            stay[out] = False
+            weights = matrix(read.module).double()
+            full = torch.cat([weights, torch.zeros_like(weights[..., :1])], 2)
+            cross = (read.gram @ full.transpose(1, 2))[:, stay]
+            part = read.gram[:, stay][:, :, stay]
+            fitted, _ = refit(part, cross, weights[:, :, stay[:-1]], constant=False)
+            whole = torch.zeros_like(weights)
+            whole[:, :, stay[:-1]] = fitted
+            like = read.module.get_parameter("weight")
+            changed[read.weight] = from_matrix(read.module, whole.to(like.dtype)).contiguous()
+        return changed
+
+    def _silenced(self, group: Group, gone: IntArray) -> dict[int, Tensor]:
+        changed: dict[int, Tensor] = {}
+        for slot in group.slots_as("consumer"):
+            place = self.place.get(slot.tensor)
+            if place is not None:
+                quiet: Tensor = (changed[place] if place in changed else self.net.weights[place]).clone()
+                index = torch.as_tensor(slot.positions[gone].ravel(), device=quiet.device)
+                changed[place] = quiet.index_fill_(slot.axis, index, 0)
+        return changed
+
+    def _outputs(self, changed: Mapping[int, Any]) -> list[Tensor]:
+        kept = self.frontier.chunks[: self.measured]
+        return [self.net.pull(self.out, {**values, **changed}) for values in kept]
+
+
+def _columns(module: nn.Module, slot: Slot) -> IntArray | None:
+    """Columns of `matrix` that belong to each unit: all taps of its places on the input axis."""
+    form = reading(module)
+    if form is None or slot.axis != (0 if form.kind == "transposed" else 1):
+        return None
+    if form.kind == "transposed" and form.groups > 1:
+        return None
+    taps = np.arange(form.taps)
+    columns = slot.positions[:, :, None] * form.taps + taps
+    return columns.reshape(len(slot.positions), -1)
+
+
+def _difference(wanted: Sequence[Tensor], found: Sequence[Tensor]) -> float:
+    """Mean squared difference relative to the variance of what is wanted."""
+    a, b = torch.cat(list(wanted)).double(), torch.cat(list(found)).double()
+    if a.dim() == 2 and a.shape[1] > 1:
+        a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
+    spread = float((a - a.mean(0)).square().sum())
+    return float((a - b).square().sum()) / max(spread, 1e-300)
