@@ -65,8 +65,7 @@ class RankOneDirection:
 
 
 def _directions(weights: Tensor) -> Tensor:
-    size = weights.abs().amax(dim=(1, 2), keepdim=True)
-    unit = weights / torch.where(size > 0, size, 1.0)  # so that squares neither overflow nor vanish
+    unit = _of_moderate_size(weights)
     channels, taps = unit.shape[1:]
     if channels == 1:
         leading = unit[:, 0, :]
@@ -77,12 +76,25 @@ def _directions(weights: Tensor) -> Tensor:
         leading = torch.linalg.eigh(unit.mT @ unit).eigenvectors[:, :, -1]
     length = leading.norm(dim=1, keepdim=True)
     leading = leading / torch.where(length > 0, length, 1.0)
-    share = (unit @ leading[:, :, None])[:, :, 0]  # sigma_1 v_1
-    return leading * _first_sign(share)[:, None]
+    return leading * _signs(unit, leading)[:, None]
 
 
-def _first_sign(share: Tensor) -> Tensor:
-    """Sign of the first entry of each row that is more than rounding; 0 for rows of zeros."""
-    floor = 1e-12 * share.abs().amax(dim=1, keepdim=True)
-    first = (share.abs() > floor).to(torch.uint8).argmax(dim=1, keepdim=True)
-    return torch.sign(share.gather(1, first))[:, 0]
+def _of_moderate_size(weights: Tensor) -> Tensor:
+    """The weights, scaled filter by filter where their squares would overflow or vanish."""
+    length = torch.linalg.vector_norm(weights, dim=(1, 2))
+    if bool(((length > 1e-100) & (length < 1e100)).all()):
+        return weights
+    size = weights.abs().amax(dim=(1, 2), keepdim=True)
+    return weights / torch.where(size > 0, size, 1.0)
+
+
+def _signs(weights: Tensor, leading: Tensor) -> Tensor:
+    """Sign of each filter's first channel along its direction; 0 for filters of zeros."""
+    first = (weights[:, 0, :] * leading).sum(dim=1)  # sigma_1 v_1[0]
+    settled = first.abs() > 1e-12 * torch.linalg.vector_norm(weights, dim=(1, 2))
+    if not bool(settled.all()):
+        rest = (~settled).nonzero()[:, 0]
+        share = (weights[rest] @ leading[rest, :, None])[:, :, 0]
+        seen = share.abs() > 1e-12 * share.abs().amax(dim=1, keepdim=True)
+        first[rest] = share.gather(1, seen.to(torch.uint8).argmax(dim=1, keepdim=True))[:, 0]
+    return torch.sign(first)

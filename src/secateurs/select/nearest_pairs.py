@@ -51,14 +51,14 @@ def nearest_pairs(likeness: FloatArray | Tensor, *, faithful: bool = False) -> O
         [singh2022passive] A passive similarity based CNN filter pruning, Interspeech 2022.
     """
     matrix = square(likeness, "likeness")
-    equal, scale = max(0.0, float(matrix.max())), float(matrix.abs().max())
+    equal = max(0.0, float(matrix.max()))
+    compared = settled(matrix, float(matrix.abs().max())).fill_diagonal_(-torch.inf)
 
     def nearest(units: IntArray) -> tuple[FloatArray, IntArray]:
         index = torch.from_numpy(units).to(matrix.device)
-        part = matrix if len(units) == len(matrix) else matrix[index][:, index]
         if faithful:
-            return _second_smallest(1.0 - part.cpu().numpy())
-        best, where = settled(part, scale).fill_diagonal_(-torch.inf).max(dim=1)
+            return _second_smallest(1.0 - matrix[index][:, index].cpu().numpy())
+        best, where = (compared if len(units) == len(matrix) else compared[index][:, index]).max(dim=1)
         return best.cpu().numpy(), where.cpu().numpy()
 
     return rounds(len(matrix), nearest, equal=equal, faithful=faithful)
