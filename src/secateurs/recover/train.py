@@ -62,7 +62,7 @@ def train_(
     for epoch in range(epochs):
         order = torch.randperm(count, generator=generator)
         # An incomplete last batch could hold one sample, on which batch norm has no variance.
-        for chosen in order[: count // batch * batch].split(batch):
+        for chosen in order[: count // batch * batch].view(-1, batch):
             loss = nn.functional.cross_entropy(model(inputs[chosen].to(device)), labels[chosen].to(device))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
