@@ -90,6 +90,14 @@ def test_round_to_keeps_multiples():
     assert all(k % 8 == 0 for k in kept)
 
 
+def test_exceptions_by_name_keep_their_share():
+    layers = {"stem": 1.0, "one.*": 0.25}
+    result = sc.prune(residual(), EXAMPLE, method="l1-norm", macs=0.5, layers=layers)
+    kept = {g.name: g.kept for g in result.groups}
+    assert (kept["stem"], kept["one.0"]) == (8, 3)
+    assert result.after.macs <= 0.5 * result.before.macs
+
+
 def test_own_ratio_without_a_target():
     result = sc.prune(residual(), EXAMPLE, method="similarity")
     for group in result.groups:
@@ -141,6 +149,12 @@ def test_code_that_computes_with_the_channel_count_is_found_by_values():
         ({"macs": 0.5, "params": 0.5}, sc.InputError, "macs and params are both given"),
         ({"macs": 0.5, "allocate": "best"}, sc.InputError, "allocate: there is no 'best'"),
         ({"macs": 0.5, "round_to": 0}, sc.InputError, "round_to is 0"),
+        (
+            {"macs": 0.5, "layers": {"three.*": 0.5}},
+            sc.InputError,
+            r"no free group matches 'three.\*'; the free groups",
+        ),
+        ({"macs": 0.5, "layers": {"stem": 2.0}}, sc.InputError, "'stem' is to keep 2; give a share"),
         ({"macs": 0.5, "recalibrate": True}, sc.InputError, "data: recalibration"),
         ({"macs": 0.0001}, sc.TargetError, "the smallest share this network can keep is 0"),
         ({"params": 0.0001}, sc.TargetError, "params 0.0001 cannot be reached"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from secateurs.allocate.sequence import Allocation, counts_after, whole_blocks
-from secateurs.contracts import IntArray, Ranking
+from secateurs.allocate.sequence import Allocation
+from secateurs.contracts import Ranking
 from secateurs.errors import TargetError
-from secateurs.graph import Graph
-from secateurs.planning import check_target, plan_from_counts, removals
+from secateurs.planning import Queue, check_target, plan_from_counts, removals
 from secateurs.report.latency import compare_latency
 from secateurs.surgery import Plan, remove
 
@@ -22,6 +22,7 @@ def plan_for_latency(
     *,
     allocate: Allocation | None = None,
     round_to: int = 1,
+    layers: Mapping[str, float] | None = None,
     runs: int = 20,
 ) -> Plan:
     """The largest network, to one part in 256 of the way, whose median latency is at most a share of the original's.
@@ -35,6 +36,7 @@ def plan_for_latency(
         example: One input.
         allocate: Which group gives the next unit; `Uniform()` by default.
         round_to: Groups keep a multiple of this many units, which is what kernels like.
+        layers: Exceptions by name, as in `plan`.
         runs: Timed passes of each candidate and of the original beside it.
 
     Raises:
@@ -45,20 +47,19 @@ def plan_for_latency(
         8 candidates, each `runs` passes of itself and of the original.
     """
     check_target({"latency": latency})
-    graph: Graph = ranking.graph
-    sequence = removals(ranking, allocate, round_to)
-    low, high, best, fastest = 0, len(sequence), -1, 1.0
+    queue = removals(ranking, allocate, round_to, layers)
+    low, high, best, fastest = 0, len(queue.sequence), -1, 1.0
     if latency == 1:
         high, best = 0, 0
-    for position in _first(len(sequence), latency):
-        share = _share(ranking, graph, sequence, position, example, runs, round_to)
+    for position in _first(len(queue.sequence), latency):
+        share = _share(ranking, queue, position, example, runs)
         fastest = min(fastest, share)
         low, high, best = _narrow(position, share <= latency, low, high, best)
     for _ in range(_ROUNDS):
-        if high - low <= max(1, len(sequence) // 256):
+        if high - low <= max(1, len(queue.sequence) // 256):
             break
         middle = (low + high) // 2
-        share = _share(ranking, graph, sequence, middle, example, runs, round_to)
+        share = _share(ranking, queue, middle, example, runs)
         fastest = min(fastest, share)
         low, high, best = _narrow(middle, share <= latency, low, high, best)
     if best < 0:
@@ -66,8 +67,7 @@ def plan_for_latency(
             f"latency {latency:g} cannot be reached: the fastest network measured took {fastest:.2f} of the "
             "original's time. Give a larger target."
         )
-    counts = _counts(graph, sequence, best, round_to)
-    return plan_from_counts(ranking, counts, {"latency": latency})
+    return plan_from_counts(ranking, queue.counts(best), {"latency": latency})
 
 
 def _first(length: int, latency: float) -> list[int]:
@@ -81,14 +81,7 @@ def _narrow(position: int, fast: bool, low: int, high: int, best: int) -> tuple[
     return max(low, position), high, best
 
 
-def _counts(graph: Graph, sequence: IntArray, steps: int, round_to: int) -> IntArray:
-    return whole_blocks(counts_after(sequence, steps, graph.costs.sizes), graph.costs.sizes, round_to)
-
-
-def _share(
-    ranking: Ranking, graph: Graph, sequence: IntArray, steps: int, example: Any, runs: int, round_to: int
-) -> float:
-    plan = plan_from_counts(ranking, _counts(graph, sequence, steps, round_to), {})
-    small = remove(graph.model, plan)
-    whole, less = compare_latency([graph.model, small], example, runs=runs, warmup=3)
+def _share(ranking: Ranking, queue: Queue, steps: int, example: Any, runs: int) -> float:
+    small = remove(ranking.graph.model, plan_from_counts(ranking, queue.counts(steps), {}))
+    whole, less = compare_latency([ranking.graph.model, small], example, runs=runs, warmup=3)
     return less.median_ms / whole.median_ms

@@ -92,6 +92,7 @@ def prune(
     recalibrate: bool = False,
     calibrate: int = 2048,
     round_to: int = 1,
+    layers: Mapping[str, float] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Result:
@@ -112,6 +113,7 @@ def prune(
         recalibrate: Estimate the batch-norm statistics anew on `data`.
         calibrate: At most this many samples of `data` are used.
         round_to: Groups keep a multiple of this many units.
+        layers: Exceptions: groups whose name matches a pattern keep that share of their units.
         seed: Same seed, same plan.
         progress: Told of long stages.
 
@@ -150,7 +152,10 @@ def prune(
         with clock("rank"):
             ranking = rank(graph, chosen, stats, seed=seed)
         with clock("plan"):
-            made = _plan(ranking, macs, params, keep, latency, allocation, round_to, example)
+            shares = {"macs": macs, "params": params, "keep": keep}
+            made = _plan(
+                ranking, shares, latency, example, allocate=allocation, round_to=round_to, layers=layers
+            )
         with clock("remove"):
             small = remove(model, made)
         with clock("verify"):
@@ -175,18 +180,11 @@ def prune(
 
 
 def _plan(
-    ranking: Ranking,
-    macs: float | None,
-    params: float | None,
-    keep: float | None,
-    latency: float | None,
-    allocation: Allocation,
-    round_to: int,
-    example: Any,
+    ranking: Ranking, shares: Mapping[str, Any], latency: float | None, example: Any, **settings: Any
 ) -> Plan:
     if latency is not None:
-        return plan_for_latency(ranking, latency, example, allocate=allocation, round_to=round_to)
-    return plan(ranking, macs=macs, params=params, keep=keep, allocate=allocation, round_to=round_to)
+        return plan_for_latency(ranking, latency, example, **settings)
+    return plan(ranking, **shares, **settings)
 
 
 def _look(

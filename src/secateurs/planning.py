@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -81,6 +84,7 @@ def plan(
     keep: float | None = None,
     allocate: Allocation | None = None,
     round_to: int = 1,
+    layers: Mapping[str, float] | None = None,
 ) -> Plan:
     """Keep-sets that meet a target from below, by the shortest prefix of the allocation's sequence.
 
@@ -91,6 +95,8 @@ def plan(
         keep: Share of the units of the free groups that stays.
         allocate: Which group gives the next unit; `Uniform()` by default.
         round_to: Groups keep a multiple of this many units.
+        layers: Exceptions by name: groups whose name matches a pattern (`layer1.*`) keep that share of their
+            units whatever the target; the first pattern that matches counts.
 
     Returns:
         A plan; the model is not touched. Without a target, the method's own ratio.
@@ -107,21 +113,64 @@ def plan(
     if target is None:
         return _own_plan(ranking)
     name, value = target
-    sequence = removals(ranking, allocate, round_to)
-    steps = steps_to(graph, sequence, name, value)
-    counts = whole_blocks(counts_after(sequence, steps, graph.costs.sizes), graph.costs.sizes, round_to)
-    return plan_from_counts(ranking, counts, {name: value})
+    queue = removals(ranking, allocate, round_to, layers)
+    return plan_from_counts(ranking, queue.counts(steps_to(graph, queue, name, value)), {name: value})
 
 
-def removals(ranking: Ranking, allocate: Allocation | None, round_to: int = 1) -> IntArray:
-    """The sequence of an allocation, in blocks where counts are to be multiples."""
+@dataclass(frozen=True)
+class Queue:
+    """The removals of an allocation: counts at the start, the group of each removal, blocks they come in."""
+
+    start: IntArray
+    sequence: IntArray
+    multiple: int = 1
+
+    def counts(self, steps: int) -> IntArray:
+        """Units every group keeps after so many removals."""
+        return whole_blocks(counts_after(self.sequence, steps, self.start), self.start, self.multiple)
+
+
+def removals(
+    ranking: Ranking,
+    allocate: Allocation | None,
+    round_to: int = 1,
+    layers: Mapping[str, float] | None = None,
+) -> Queue:
+    """The sequence of an allocation, in blocks where counts are to be multiples, less the exceptions.
+
+    Raises:
+        InputError: `round_to` below 1, a share outside (0, 1], or a pattern that matches no free group.
+    """
     if round_to < 1:
         raise InputError(f"round_to is {round_to}; give a whole number from 1.")
+    sizes = ranking.graph.costs.sizes
     sequence = (allocate or Uniform())(ranking)
-    return sequence if round_to == 1 else in_blocks(sequence, ranking.graph.costs.sizes, round_to)
+    start, fixed = _exceptions(ranking, layers or {})
+    sequence = sequence[~np.isin(sequence, fixed)]
+    return Queue(start, sequence if round_to == 1 else in_blocks(sequence, sizes, round_to), round_to)
 
 
-def steps_to(graph: Graph, sequence: IntArray, name: str, value: float) -> int:
+def _exceptions(ranking: Ranking, layers: Mapping[str, float]) -> tuple[IntArray, IntArray]:
+    """Counts at the start, and the groups that stay at theirs."""
+    start, fixed, unused = ranking.graph.costs.sizes.copy(), [], set(layers)
+    for pattern, share in layers.items():
+        if not 0 < share <= 1:
+            raise InputError(f"layers: '{pattern}' is to keep {share:g}; give a share in (0, 1].")
+    for index, group in enumerate(ranking.graph.groups):
+        match = next((p for p in layers if fnmatch.fnmatchcase(group.name, p)), None)
+        if group.name in ranking.orders and match is not None:
+            start[index] = max(1, math.ceil(layers[match] * group.size - 1e-9))
+            fixed.append(index)
+            unused.discard(match)
+    if unused:
+        names = ", ".join(list(ranking.orders)[:8])
+        raise InputError(
+            f"layers: no free group matches '{sorted(unused)[0]}'; the free groups are {names}, ..."
+        )
+    return start, np.array(fixed, dtype=np.int64)
+
+
+def steps_to(graph: Graph, queue: Queue, name: str, value: float) -> int:
     """How many removals bring a cost down to a share of what it was.
 
     Raises:
@@ -129,9 +178,9 @@ def steps_to(graph: Graph, sequence: IntArray, name: str, value: float) -> int:
     """
     cost = _cost(graph, name)
     whole = cost(graph.costs.sizes)
-    steps = shortest_prefix(sequence, graph.costs.sizes, cost, value * whole)
+    steps = shortest_prefix(queue.sequence, queue.start, cost, value * whole)
     if steps < 0:
-        least = cost(counts_after(sequence, len(sequence), graph.costs.sizes)) / whole if whole else 1.0
+        least = cost(queue.counts(len(queue.sequence))) / whole if whole else 1.0
         raise TargetError(
             f"{name} {value:g} cannot be reached: the smallest share this network can keep is {_up(least)} "
             f"({len(graph.locked)} of {len(graph.groups)} groups are locked; `secateurs inspect` says why). "
