@@ -79,7 +79,7 @@ def in_blocks(sequence: IntArray, sizes: IntArray, multiple: int) -> IntArray:
 
     Example:
         >>> in_blocks(np.array([0, 1, 0, 1, 0]), np.array([4, 3]), 2).tolist()
-        [0, 0, 1]
+        [1, 0, 0]
     """
     left = sizes.copy()
     waiting = np.zeros_like(sizes)
