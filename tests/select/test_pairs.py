@@ -84,17 +84,24 @@ def test_a_marked_filter_that_was_kept_already_stays():
 
 
 def test_faithful_uses_the_second_smallest_entry():
-    s = cosine(plain.filters(16, 3), decimals=5)
-    distance = 1.0 - s
-    second = np.argsort(distance, axis=1)[:, 1]
-    strength = distance[np.arange(16), second]
+    filters = plain.filters(16, 3)
+    filters[9] = filters[4]
+    s = cosine(filters, decimals=5)
+    distance = np.round(1.0 - s, 5)
+    second = np.argsort(distance, axis=1, kind="stable")[:, 1]
+    assert second[9] == 9  # its own neighbour
     kept, red = [], []
-    for i in np.argsort(strength):
+    for i in np.argsort(distance[np.arange(16), second], kind="stable"):
         if i not in red:
             kept.append(int(i))
             red.append(int(second[i]))
     order = nearest_pairs(s, faithful=True)
     assert set(order.units[order.own :]) == set(kept)
+
+
+def test_faithful_ends_where_everything_is_its_own_neighbour():
+    order = nearest_pairs(np.ones((4, 4)), faithful=True)
+    assert sorted(order.units) == [0, 1, 2, 3]
 
 
 @every_case
@@ -230,3 +237,13 @@ def test_tensors_give_the_same_order_and_stay_untouched(select):
     before = s.copy()
     assert select(torch.from_numpy(s)) == select(s)
     np.testing.assert_array_equal(s, before)
+
+
+def test_coarse_float32_products_are_not_trusted():
+    rows = normalised(plain.filters(600, 9))
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")  # may be bfloat16
+        assert nearest_pairs_of_rows(rows).units == nearest_pairs(cosine(rows)).units
+    finally:
+        torch.set_float32_matmul_precision(before)

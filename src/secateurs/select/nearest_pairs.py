@@ -25,9 +25,9 @@ def nearest_pairs(likeness: FloatArray | Tensor, *, faithful: bool = False) -> O
 
     Args:
         likeness: Shape (n, n), higher is more alike.
-        faithful: Use numpy's sorts as the published code does, where ties go as that sort happens
-            to leave them and a filter with an exact duplicate may be its own neighbour. Otherwise
-            ties go by index and nobody is their own neighbour.
+        faithful: Take the second smallest distance of each row for that of the nearest other filter, as
+            the published code does: of two exact duplicates, the second is then its own neighbour.
+            (That code's sort leaves ties open; here they go by index in both cases.)
 
     Returns:
         All n units in the order in which they are marked. Damage is how much less alike than
@@ -57,11 +57,11 @@ def nearest_pairs(likeness: FloatArray | Tensor, *, faithful: bool = False) -> O
     def nearest(units: IntArray) -> tuple[FloatArray, IntArray]:
         index = torch.from_numpy(units).to(matrix.device)
         if faithful:
-            return _second_smallest(1.0 - matrix[index][:, index].cpu().numpy())
+            return _second_smallest(settled(1.0 - matrix[index][:, index], 1.0).cpu().numpy())
         best, where = (compared if len(units) == len(matrix) else compared[index][:, index]).max(dim=1)
         return best.cpu().numpy(), where.cpu().numpy()
 
-    return rounds(len(matrix), nearest, equal=equal, faithful=faithful)
+    return rounds(len(matrix), nearest, equal=equal)
 
 
 def settled(likeness: Tensor, scale: float) -> Tensor:
@@ -85,9 +85,7 @@ def settled(likeness: Tensor, scale: float) -> Tensor:
     return torch.round(likeness / unit, decimals=12) * unit
 
 
-def rounds(
-    n: int, nearest: Nearest, *, equal: float, faithful: bool = False, limit: int | None = None
-) -> Order:
+def rounds(n: int, nearest: Nearest, *, equal: float, limit: int | None = None) -> Order:
     """Apply the pair rule again and again until one unit is left.
 
     Args:
@@ -95,7 +93,6 @@ def rounds(
         nearest: For some units (their indices, rising), the likeness of each to its nearest among
             them, and the place of that nearest one in the list.
         equal: The likeness of two equal units, from which the damage is counted.
-        faithful: Sort unstably, as the published code does.
         limit: Stop after so many rounds; None goes on to the end.
 
     Returns:
@@ -120,7 +117,7 @@ def rounds(
     while len(units) > 1 and (limit is None or done < limit):
         done += 1
         likeness, neighbour = nearest(units)
-        marked, at = mark_pairs(likeness, neighbour, faithful=faithful)
+        marked, at = mark_pairs(likeness, neighbour)
         if not marked:  # a filter that is its own neighbour marks only itself
             break
         removed += units[marked].tolist()
@@ -132,15 +129,12 @@ def rounds(
     return Order(tuple(removed + rest), (*damage, *[worst] * len(rest)), own=own)
 
 
-def mark_pairs(
-    likeness: FloatArray, neighbour: IntArray, *, faithful: bool = False
-) -> tuple[list[int], list[int]]:
+def mark_pairs(likeness: FloatArray, neighbour: IntArray) -> tuple[list[int], list[int]]:
     """One round of the pair rule.
 
     Args:
         likeness: Of each unit to its nearest, shape (n,).
         neighbour: The nearest of each unit, shape (n,).
-        faithful: Sort unstably.
 
     Returns:
         The units that leave, in the order in which they were marked, and who marked each.
@@ -152,7 +146,7 @@ def mark_pairs(
         >>> mark_pairs(np.array([0.9, 0.9, 0.2]), np.array([1, 0, 1]))
         ([1], [0])
     """
-    visit = np.argsort(-likeness, kind="quicksort" if faithful else "stable")
+    visit = np.argsort(-likeness, kind="stable")
     partner = neighbour.tolist()
     marked_by: dict[int, int] = {}
     kept: set[int] = set()
@@ -165,7 +159,7 @@ def mark_pairs(
 
 
 def _second_smallest(distance: FloatArray) -> tuple[FloatArray, IntArray]:
-    second = np.argsort(distance, axis=1)[:, 1]
+    second = np.argsort(distance, axis=1, kind="stable")[:, 1]
     return 1.0 - distance[np.arange(len(distance)), second], second
 
 

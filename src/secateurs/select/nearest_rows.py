@@ -88,9 +88,9 @@ def nearest_rows(rows: Tensor, *, decimals: int | None = None) -> tuple[Tensor, 
     """
     n, width = rows.shape
     stripe = max(512, -(-n // _STRIPES))
-    peaks = _peaks(rows.to(torch.float32), stripe)
     longest = float(rows.square().sum(dim=1).max())
     slack = 2.0 * (width + 2) * _EPSILON * longest
+    peaks = _peaks(_fast(rows, slack / 2.0), stripe)
     slack += 0.0 if decimals is None else 10.0**-decimals
     possible = peaks >= peaks.amax(dim=1, keepdim=True) - slack
     best = rows.new_full((n,), -torch.inf)
@@ -109,6 +109,13 @@ def nearest_rows(rows: Tensor, *, decimals: int | None = None) -> tuple[Tensor, 
             best[part[better]] = value[better]
             where[part[better]] = at[better] + start
     return best, where
+
+
+def _fast(rows: Tensor, tolerance: float) -> Tensor:
+    """The rows in float32, unless its products are too coarse: some settings let it be TF32 or bfloat16."""
+    single, some = rows.to(torch.float32), slice(0, 128)
+    off = (single[some] @ single[some].T).to(torch.float64) - rows[some] @ rows[some].T
+    return single if float(off.abs().max()) <= tolerance else rows
 
 
 def _peaks(rows: Tensor, stripe: int) -> Tensor:
