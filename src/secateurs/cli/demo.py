@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +13,20 @@ from secateurs.cli.options import Seed
 from secateurs.cli.tables import after_run
 from secateurs.report.record import percent
 
-Out = Annotated[Path, typer.Option(metavar="DIR", help="The folder to write; must not exist.")]
+OUT = "secateurs-demo"
 
 
-def demo(out: Out = Path("secateurs-demo"), seed: Seed = 0) -> None:
+def demo(
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help=f"The folder to write; must not exist. By default {OUT}, or {OUT}-2 and so on where that is taken.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Seed = 0,
+) -> None:
     """Train a small network on digits and prune it in several ways: no data, no network, seconds.
 
     Every method takes it to half its multiply-adds. The best by accuracy on held-out training samples (never
@@ -26,6 +37,7 @@ def demo(out: Out = Path("secateurs-demo"), seed: Seed = 0) -> None:
     from secateurs.report.demo import demo as demonstrate
     from secateurs.report.folder import write_folder
 
+    out = out or free_name(OUT)
     check_free(out)
     with Bars() as bars:
         found = demonstrate(seed=seed, progress=bars)
@@ -53,3 +65,18 @@ def demo(out: Out = Path("secateurs-demo"), seed: Seed = 0) -> None:
         f"  secateurs export {out} --onnx small.onnx",
         "  secateurs methods",
     )
+
+
+def free_name(name: str) -> Path:
+    """The first of `name`, `name-2`, `name-3`, ... that is not taken in the working folder.
+
+    Example:
+        >>> str(free_name("a-folder-that-is-not-there"))
+        'a-folder-that-is-not-there'
+    """
+    path = Path(name)
+    for k in itertools.count(2):
+        if not path.exists():
+            break
+        path = Path(f"{name}-{k}")
+    return path
