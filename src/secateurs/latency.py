@@ -83,5 +83,5 @@ def _narrow(position: int, fast: bool, low: int, high: int, best: int) -> tuple[
 
 def _share(ranking: Ranking, queue: Queue, steps: int, example: Any, runs: int) -> float:
     small = remove(ranking.graph.model, plan_from_counts(ranking, queue.counts(steps), {}))
-    whole, less = compare_latency([ranking.graph.model, small], example, runs=runs, warmup=3)
+    whole, less = compare_latency([ranking.graph.original, small], example, runs=runs, warmup=3)
     return less.median_ms / whole.median_ms

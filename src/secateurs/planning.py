@@ -231,8 +231,9 @@ def plan_from_keep(
 ) -> Plan:
     """The plan of given keep-sets."""
     counts = graph.counts(kept)
-    step = make_step(graph.slices(kept), graph.shapes, attributes=graph.attributes(kept))
-    return Plan(
+    attributes = graph.attributes(kept)
+    step = make_step(graph.slices(kept), graph.shapes, attributes=attributes, frames=graph.frames)
+    whole = Plan(
         kept={name: tuple(units.tolist()) for name, units in kept.items()},
         sizes={group.name: group.size for group in graph.groups},
         steps=(step,),
@@ -240,6 +241,7 @@ def plan_from_keep(
         target=dict(target),
         predicted={"macs": graph.costs.macs(counts), "params": graph.costs.params(counts)},
     )
+    return whole.folded(graph.costs.folds(counts))
 
 
 def keep_of(plan_: Plan) -> dict[str, Any]:

@@ -4,12 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from secateurs.contracts import FloatArray, IntArray
 from secateurs.graph.groups import Units
 from secateurs.graph.labels import Labels
+
+
+class Costs(Protocol):
+    """What a network costs when group g keeps keep[g] units (all of them by default)."""
+
+    @property
+    def sizes(self) -> IntArray:
+        """Units of every group."""
+        ...
+
+    def macs(self, keep: IntArray | None = None) -> int:
+        """Multiply-adds of one example."""
+        ...
+
+    def params(self, keep: IntArray | None = None) -> int:
+        """Number of parameters, shared ones once."""
+        ...
+
+    def macs_by_layer(self, keep: IntArray | None = None) -> dict[str, int]:
+        """Multiply-adds by the module that spends them."""
+        ...
+
+    def macs_per_unit(self, keep: IntArray | None = None) -> FloatArray:
+        """Multiply-adds that the next unit of every group to leave takes along, shape (groups,)."""
+        ...
+
+    def params_per_unit(self, keep: IntArray | None = None) -> FloatArray:
+        """Parameters that the next unit of every group to leave takes along, shape (groups,)."""
+        ...
+
+    def folds(self, keep: IntArray) -> dict[str, str]:
+        """Frames (see `framed`) that are to be folded, and how."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -52,6 +86,11 @@ class CostModel:
     def params_per_unit(self, keep: IntArray | None = None) -> FloatArray:
         """Parameters that the next unit of every group to leave takes along, shape (groups,)."""
         return self._saved(keep, self.params_each, self.params_axes)
+
+    def folds(self, keep: IntArray) -> dict[str, str]:
+        """No frames, nothing to fold."""
+        del keep
+        return {}
 
     def _lengths(self, keep: IntArray | None) -> FloatArray:
         counts = self.sizes if keep is None else np.asarray(keep)

@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 from secateurs.contracts import Group, IntArray
 from secateurs.errors import CaptureError
 from secateurs.graph.capture import capture
-from secateurs.graph.costs import CostModel, make_costs
+from secateurs.graph.costs import Costs, make_costs
 from secateurs.graph.groups import Units, make_groups
 from secateurs.graph.labels import Labels
 from secateurs.graph.program import Program
@@ -24,6 +24,7 @@ from secateurs.graph.slices import Keep, Shapes, kept_positions, removed_positio
 from secateurs.graph.trial import Failure, Trial, culprits
 from secateurs.surgery.calling import evaluating
 from secateurs.surgery.cut import named_tensors, numbers_of
+from secateurs.surgery.frame import fold_frames
 
 _ROUNDS = 100
 Test = Callable[[Sequence[Group], "Graph"], "Failure | None"]
@@ -43,14 +44,23 @@ class FollowedBy:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """The structure of a network: its groups, what they cost, and how to make their tensors smaller."""
+    """The structure of a network: its groups, what they cost, and how to make their tensors smaller.
+
+    `frames` names the convolutions that identity 1x1 convolutions were put around first (see `framed`).
+    """
 
     groups: tuple[Group, ...]
-    costs: CostModel
+    costs: Costs
     shapes: Shapes
     followers: tuple[FollowedBy, ...]
     untouched: Mapping[str, str]
     model: nn.Module
+    frames: tuple[str, ...] = ()
+
+    @property
+    def original(self) -> nn.Module:
+        """The network without the frames, which are still identities in `model`."""
+        return fold_frames(self.model, dict.fromkeys(self.frames, "both")) if self.frames else self.model
 
     @property
     def free(self) -> tuple[Group, ...]:

@@ -20,7 +20,8 @@ class Step:
     """One cut: positions that stay, by tensor and axis; attributes to set; parameters to add first.
 
     `shapes` are the shapes the tensors must have before the cut, so that a wrong network is noticed.
-    `added` names biases that a repair gave to layers without one, with their length after the cut.
+    `added` names biases that a repair gave to layers without one, with their length after the cut. `frames` are
+    put around these convolutions before the cut, and `folds` take parts of frames away again after it.
     """
 
     slices: Mapping[str, Mapping[int, tuple[int, ...]]]
@@ -28,6 +29,7 @@ class Step:
     attributes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     added: Mapping[str, int] = field(default_factory=dict)
     frames: tuple[str, ...] = ()
+    folds: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,19 @@ class Plan:
         """The same plan with biases that a repair adds after its last cut."""
         last = replace(self.steps[-1], added={**self.steps[-1].added, **added})
         return replace(self, steps=(*self.steps[:-1], last))
+
+    def folded(self, folds: Mapping[str, str]) -> Plan:
+        """This plan, after which frames are folded; itself where there is nothing to fold."""
+        return replace(self, steps=(*self.steps, Step({}, {}, folds=dict(folds)))) if folds else self
+
+    @property
+    def folds(self) -> Mapping[str, str]:
+        """Frames that the last step folds."""
+        return self.steps[-1].folds if self.steps else {}
+
+    def unfolded(self) -> Plan:
+        """This plan up to the fold of its frames, which is where repairs take place."""
+        return replace(self, steps=self.steps[:-1]) if self.folds else self
 
     def to_json(self) -> str:
         """Versioned JSON; positions are written as they are, sorted."""
@@ -96,6 +111,7 @@ def _encode(plan: Plan) -> dict[str, Any]:
             "attributes": {m: dict(v) for m, v in step.attributes.items()},
             "added": dict(step.added),
             "frames": list(step.frames),
+            "folds": dict(step.folds),
         }
         for step in plan.steps
     ]
@@ -117,6 +133,7 @@ def _decode(data: dict[str, Any]) -> Plan:
             step["attributes"],
             step["added"],
             tuple(step["frames"]),
+            dict(step.get("folds", {})),
         )
         for step in data["steps"]
     )

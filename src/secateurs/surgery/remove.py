@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from secateurs.contracts import IntArray
 from secateurs.errors import MismatchError
 from secateurs.surgery.cut import as_kind_of, copy_with, cut, keep_norms, named_tensors
-from secateurs.surgery.frame import insert_frames
+from secateurs.surgery.frame import fold_frames, insert_frames, missing_frame
 from secateurs.surgery.plan import Plan, Step
 
 
@@ -27,6 +27,12 @@ def remove(model: nn.Module, plan: Plan) -> nn.Module:
 
 
 def _carry_out(model: nn.Module, step: Step) -> nn.Module:
+    lost = missing_frame(model, (*step.frames, *step.folds))
+    if lost is not None:
+        raise MismatchError(
+            f"plan: the network has no convolution '{lost}', which the plan puts between two others; build the "
+            "network the plan was made for."
+        )
     if step.frames:
         model = insert_frames(model, step.frames)
     found = {name: tuple(tensor.shape) for name, tensor in named_tensors(model)}
@@ -44,7 +50,7 @@ def _carry_out(model: nn.Module, step: Step) -> nn.Module:
     slices = {t: {a: np.array(p, dtype=np.int64) for a, p in axes.items()} for t, axes in step.slices.items()}
     small = cut(model, slices, step.attributes)
     add_biases(small, step.added)
-    return small
+    return fold_frames(small, step.folds) if step.folds else small
 
 
 def add_biases(model: nn.Module, added: Mapping[str, int]) -> None:

@@ -8,8 +8,9 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from secateurs.contracts import Group, Slot
+from secateurs.contracts import Group, Role, Slot
 from secateurs.surgery.cut import named_tensors
+from secateurs.surgery.frame import ENTER, is_frame
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,11 @@ class NormEntries:
 
 @dataclass(frozen=True, eq=False)
 class GroupView:
-    """One group of one model, as the formulas see it. Everything is float64 and a copy."""
+    """One group of one model, as the formulas see it. Everything is float64 and a copy.
+
+    Between the first 1x1 convolution of a frame and its k x k one, what is compared is what the latter does with
+    the channels: banks and readers change places there.
+    """
 
     model: nn.Module
     group: Group
@@ -34,7 +39,7 @@ class GroupView:
     @cached_property
     def banks(self) -> list[Tensor]:
         """Filters of every layer that makes the channels of the group: (n, c, taps) each."""
-        return [self._rows(slot) for slot in self.group.slots_as("producer") if self._tensor(slot).dim() > 1]
+        return self._matrices("consumer" if self.entering else "producer")
 
     @cached_property
     def carriers(self) -> list[Tensor]:
@@ -44,7 +49,14 @@ class GroupView:
     @cached_property
     def readers(self) -> list[Tensor]:
         """The weights that read the channels: (n, outputs, taps) each."""
-        return [self._rows(slot) for slot in self.group.slots_as("consumer") if self._tensor(slot).dim() > 1]
+        return self._matrices("producer" if self.entering else "consumer")
+
+    @cached_property
+    def entering(self) -> bool:
+        """Whether the channels are those between a frame's first 1x1 convolution and its k x k one."""
+        producers = [slot.tensor for slot in self.group.slots_as("producer")]
+        frame, _, leaf = producers[0].rpartition(f".{ENTER}.") if len(producers) == 1 else ("", "", "")
+        return leaf == "weight" and is_frame(self.model.get_submodule(frame))
 
     @cached_property
     def norms(self) -> list[NormEntries]:
@@ -55,6 +67,9 @@ class GroupView:
         """The batch norm that follows the `position`-th bank directly in the model, if any."""
         norms = self._norms()
         return norms[position][1] if position < len(norms) else None
+
+    def _matrices(self, role: Role) -> list[Tensor]:
+        return [self._rows(slot) for slot in self.group.slots_as(role) if self._tensor(slot).dim() > 1]
 
     def _norms(self) -> list[tuple[str, NormEntries]]:
         modules = dict(self.model.named_modules(remove_duplicate=False))

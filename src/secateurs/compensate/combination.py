@@ -1,0 +1,206 @@
+r"""Repair from weights alone: what read a removed channel reads those that its filter is a combination of.
+
+With $f_j \approx \sum_{l \in S} \lambda_{jl} f_l$ for the filters that left, the weights that read them are added
+to those of the kept ones, $V_{:l} \mathrel{+}= \sum_j \lambda_{jl} V_{:j}$. Between the linear layers of a frame only
+the residual of the combination is lost. With a batch norm in between its factors are part of the filters; what
+an activation in between adds is not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from secateurs import measure, represent, select
+from secateurs.contracts import Group, IntArray, Slot
+from secateurs.graph import Graph
+from secateurs.surgery.cut import is_reparametrised, named_tensors, take
+from secateurs.surgery.view import GroupView
+
+Keep = Mapping[str, IntArray]
+
+
+def mixing(gram: Tensor, kept: IntArray) -> Tensor:
+    r"""How kept units stand in for all: $P_{ll} = 1$ on the kept, $P_{jl} = \lambda_{jl}$ for the others.
+
+    Args:
+        gram: $F F^T$, shape (n, n).
+        kept: The units that stay.
+
+    Returns:
+        Shape (n, n), zero in the columns of removed units, so that $V P$ is the repaired V.
+
+    Cost:
+        O(n k^2 + k^3).
+
+    Example:
+        >>> import numpy as np
+        >>> mixing(torch.tensor([[1.0, 2.0], [2.0, 4.0]]), np.array([0]))
+        tensor([[1., 0.],
+                [2., 0.]], dtype=torch.float64)
+    """
+    n = len(gram)
+    result = torch.zeros(n, n, dtype=torch.float64, device=gram.device)
+    index = torch.as_tensor(kept, device=gram.device)
+    result[index, index] = 1.0
+    if len(kept) < n:
+        stays = torch.zeros(n, dtype=torch.bool, device=gram.device)
+        stays[index] = True
+        gone = (~stays).nonzero()[:, 0]
+        result[gone[:, None], index] = select.coefficients_of_gram(gram.double(), kept.tolist()).to(result)
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What the repair of one group changes: `mixed` weights read the units, `silent` ones only lose them.
+
+    Between the layers of a frame's entrance the 1x1 convolution that makes the channels is mixed, along its rows,
+    and `after` names the group behind the k x k convolution: its filters are compared without those that left.
+    """
+
+    banks: tuple[Tensor, ...]
+    mixed: tuple[Slot, ...]
+    silent: tuple[Slot, ...]
+    after: str | None
+
+    def gram(self, keep: Keep) -> Tensor:
+        """F F^T of the filters."""
+        banks = self.banks
+        if self.after is not None and self.after in keep:
+            left = torch.as_tensor(keep[self.after], device=banks[0].device)
+            banks = (banks[0][:, left],)
+        return torch.stack([measure.gram(represent.flat(bank)) for bank in banks]).sum(0)
+
+
+class Combination:
+    """The repair of one network for any keep-sets: the same sets, the same weights, whatever came before.
+
+    Args:
+        graph: Of the original.
+        combine: Whether kept units stand in for removed ones; if not, these are silenced only.
+    """
+
+    def __init__(self, graph: Graph, combine: bool = True) -> None:
+        self.graph, self.combine = graph, combine
+        self._tensors = {name: t.detach() for name, t in named_tensors(graph.model)}
+        behind = {
+            slot.tensor: group.name
+            for group in graph.free
+            for slot in group.slots_as("producer")
+            if slot.tensor.endswith(".weight")
+        }
+        self._parts = {group.name: _part(graph, group, behind) for group in graph.free}
+        self._grams: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def weights(self, keep: Keep, names: Collection[str] | None = None) -> dict[str, Tensor]:
+        """Weights in their original shape, with removed units silenced and stood in for.
+
+        Args:
+            keep: Keep-sets by group.
+            names: Only these tensors; all that change by default.
+
+        Returns:
+            By name. Weights that a reparametrisation computes (weight norm) are left as they are.
+
+        Cost:
+            O(n^3) for each group of n units that lost some, and O(n) for each weight that reads it.
+        """
+        found: dict[str, Tensor] = {}
+        less = {name: units for name, units in keep.items() if len(units) < self.graph[name].size}
+        for name in less:
+            part, mix = self._parts[name], None
+            for slot in (*part.mixed, *part.silent):
+                if names is not None and slot.tensor not in names:
+                    continue
+                if mix is None:
+                    mix = self._mixing(name, less)
+                silent = torch.diag(mix.diagonal()) if slot in part.silent else mix
+                before = found.get(slot.tensor, self._tensors[slot.tensor])
+                found[slot.tensor] = applied(before, slot, silent)
+        return found
+
+    def touched(self, name: str) -> frozenset[str]:
+        """Names of the weights that change with the units a group keeps."""
+        follow = [p for p in self._parts.values() if p.after == name]
+        slots = [s for p in (self._parts[name], *follow) for s in (*p.mixed, *p.silent)]
+        return frozenset(slot.tensor for slot in slots)
+
+    def _mixing(self, name: str, keep: Keep) -> Tensor:
+        part, size = self._parts[name], self.graph[name].size
+        if not self.combine or not part.mixed:
+            return mixing(torch.eye(size), keep[name])
+        if part.after is not None and part.after in keep:
+            return mixing(part.gram(keep), keep[name])
+        if name not in self._grams:
+            self._grams[name] = part.gram({})
+        return mixing(self._grams[name], keep[name])
+
+
+def combine_(small: nn.Module, graph: Graph, keep: Keep) -> tuple[str, ...]:
+    """Let kept units stand in for removed ones in a network after removal, in place.
+
+    Args:
+        small: What `remove` made.
+        graph: Of the original.
+        keep: Keep-sets by group.
+
+    Returns:
+        Names of the weights that have changed.
+
+    Raises:
+        InputError: Filters that are not finite.
+
+    Cost:
+        O(n^2 d + n^3) for each group of n filters with d taps.
+
+    References:
+        [joo2021lrf] Linearly replaceable filters for deep network channel pruning, AAAI 2021.
+    """
+    slices, own = graph.slices(keep), dict(named_tensors(small))
+    found = Combination(graph).weights(keep)
+    with torch.no_grad():
+        for name, weight in found.items():
+            own[name].copy_(take(weight, slices.get(name, {})))
+    return tuple(found)
+
+
+def applied(weight: Tensor, slot: Slot, mix: Tensor) -> Tensor:
+    """V P along one axis of a weight, for every one of the places a unit has on it.
+
+    Example:
+        >>> import numpy as np
+        >>> slot = Slot("w", 1, np.array([[0], [1]]), "consumer")
+        >>> applied(torch.tensor([[1.0, 2.0]]), slot, torch.tensor([[1.0, 0.0], [3.0, 0.0]]))
+        tensor([[7., 0.]])
+    """
+    places = torch.as_tensor(slot.positions, device=weight.device)
+    moved = weight.movedim(slot.axis, 0).clone()
+    parts = moved[places].double()
+    moved[places] = torch.einsum("j...,jl->l...", parts, mix.to(parts)).to(moved)
+    return moved.movedim(0, slot.axis).contiguous()
+
+
+def _part(graph: Graph, group: Group, behind: Mapping[str, str]) -> _Part:
+    view = GroupView(graph.model, group)
+    makers, readers = group.slots_as("producer"), group.slots_as("consumer")
+    banks = tuple(_scaled(view))
+    if view.entering:
+        return _Part(banks, makers, readers, behind.get(readers[0].tensor))
+    plain = [s for s in readers if not is_reparametrised(graph.model, {s.tensor: {}})]
+    return _Part(banks, tuple(plain), (), None)
+
+
+def _scaled(view: GroupView) -> list[Tensor]:
+    """Filters, times the factors of the batch norms right behind them where each has one."""
+    if len(view.norms) != len(view.banks):
+        return list(view.banks)
+    factors = [
+        represent.batch_norm_scale(norm.gamma.double(), norm.var.double(), eps=norm.eps)
+        for norm in view.norms
+    ]
+    return [bank * f.to(bank)[:, None, None] for bank, f in zip(view.banks, factors, strict=True)]
