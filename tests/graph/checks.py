@@ -38,7 +38,9 @@ def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
     with torch.no_grad():
         for p in model.parameters():
             if p.dim() < 2 or p.numel() == max(p.shape):
-                p.copy_((torch.rand(p.shape, generator=draw) * 0.8 + 0.6) * torch.where(p.mean() < 0, -1.0, 1.0))
+                p.copy_(
+                    (torch.rand(p.shape, generator=draw) * 0.8 + 0.6) * torch.where(p.mean() < 0, -1.0, 1.0)
+                )
             else:
                 fan = max(1, p.numel() // p.shape[0])
                 p.copy_(torch.randn(p.shape, generator=draw) * (1.4 / fan) ** 0.5)
@@ -75,7 +77,9 @@ def plan_of(graph: Graph, keep: dict[str, np.ndarray]) -> Plan:
     )
 
 
-def prune(model: nn.Module, example: Any, choose: Any = half, seed: int = 0, tracer: Tracer | None = None) -> Cut:
+def prune(
+    model: nn.Module, example: Any, choose: Any = half, seed: int = 0, tracer: Tracer | None = None
+) -> Cut:
     """Trace, remove a share of every free group, prove; what fails by values is locked and tried again."""
     tracer = tracer or Tracer(model, example)
     graph = tracer.graph()
@@ -134,46 +138,68 @@ def _zeroed(x: Tensor, axis: int, positions: Tensor) -> Tensor:
     return x.clone().index_fill_(axis, positions, 0)
 
 
-def silenced_by_hooks(model: nn.Module, graph: Graph, keep: dict[str, np.ndarray]) -> tuple[nn.Module, ExitStack, bool]:
+def silenced_by_hooks(
+    model: nn.Module, graph: Graph, keep: dict[str, np.ndarray]
+) -> tuple[nn.Module, ExitStack]:
     """A copy of the model whose layers see zeros in the channels that leave: an independent statement of silencing.
 
-    Returns the copy, the context to run it in, and whether every reader of removed channels was reached.
+    Returns the copy and the context to run it in.
     """
+    for module in model.modules():  # tensors that hooks compute (old weight norm) cannot be copied otherwise
+        for name, value in vars(module).items():
+            if isinstance(value, Tensor) and not value.is_leaf:
+                module.__dict__[name] = value.detach()
     whole = copy.deepcopy(model).double()
     tensors = dict(whole.named_parameters(remove_duplicate=False))
-    stack, bare, complete = ExitStack(), {}, True
+    stack, bare = ExitStack(), {}
     gone: dict[tuple[str, int], list[int]] = {}
     for group in graph.groups:
         lost = np.setdiff1d(np.arange(group.size), keep.get(group.name, np.arange(group.size)))
         for slot in group.slots_as("consumer"):
             gone.setdefault((slot.tensor, slot.axis), []).extend(slot.positions[lost].ravel().tolist())
     for (tensor, axis), positions in gone.items():
-        path = tensor.split(".parametrizations")[0] if ".parametrizations" in tensor else tensor.rpartition(".")[0]
-        module = whole.get_submodule(path)
         index = torch.tensor(sorted(set(positions)), dtype=torch.long)
-        if isinstance(module, nn.modules.conv._ConvNd):
-            if module.groups > 1 and not module.transposed:
-                per = module.in_channels // module.groups
-                index = torch.cat([index + k * per for k in range(module.groups)])
-            _hook(module, 1, index, -len(module.kernel_size) - 1)
-        elif isinstance(module, (nn.Linear, nn.RNNBase)):
-            _hook(module, -1, index, -1)
-        elif tensor in tensors:
+        readers = _readers(whole, tensor, tensors)
+        for module in readers:
+            _hook(module, index)
+        if not readers and tensor in tensors:
             bare[id(tensors[tensor])] = index
-            complete = complete and (tensors[tensor].dim() != 1)
-        else:
-            complete = False
     stack.enter_context(_Quiet(bare))
-    return whole, stack, complete
+    return whole, stack
 
 
-def _hook(module: nn.Module, axis: int, index: Tensor, from_end: int) -> None:
+def _readers(whole: nn.Module, tensor: str, tensors: dict[str, Tensor]) -> list[nn.Module]:
+    """The standard layers whose weight a tensor is, or is made from by a reparametrisation."""
+    path = (
+        tensor.split(".parametrizations")[0] if ".parametrizations" in tensor else tensor.rpartition(".")[0]
+    )
+    kinds = (nn.modules.conv._ConvNd, nn.Linear, nn.RNNBase)
+    own = whole.get_submodule(path)
+    same = [
+        module
+        for module in whole.modules()
+        if isinstance(module, kinds) and any(p is tensors.get(tensor) for p in module._parameters.values())
+    ]
+    return same or ([own] if isinstance(own, kinds) else [])
+
+
+def _hook(module: nn.Module, index: Tensor) -> None:
+    if isinstance(module, nn.modules.conv._ConvNd):
+        axis = -len(module.kernel_size) - 1
+        if module.groups > 1 and not module.transposed:
+            per = module.in_channels // module.groups
+            index = torch.cat([index + k * per for k in range(module.groups)])
+    else:
+        axis = -1
+
     def quiet(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (_zeroed(args[0], from_end, index), *args[1:])
+        return (_zeroed(args[0], axis, index), *args[1:])
 
     module.register_forward_pre_hook(quiet)
 
 
 def double(example: Any) -> Any:
     """The example with its floats in float64."""
-    return pytree.tree_map(lambda x: x.double() if isinstance(x, Tensor) and x.is_floating_point() else x, example)
+    return pytree.tree_map(
+        lambda x: x.double() if isinstance(x, Tensor) and x.is_floating_point() else x, example
+    )

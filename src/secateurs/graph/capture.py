@@ -58,10 +58,10 @@ def location_of(error: BaseException) -> str:
     while trace is not None:
         frames.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
         trace = trace.tb_next
-    return _user_line(frames)
+    return user_line(frames)
 
 
-def _user_line(frames: list[tuple[str, int]]) -> str:
+def user_line(frames: list[tuple[str, int]]) -> str:
     own = [
         f for f in frames if not re.search(r"[/\\]torch[/\\]|[/\\]secateurs[/\\](graph|surgery)[/\\]|<", f[0])
     ]
@@ -195,7 +195,7 @@ def make_op(
 
 def _place(node: torch.fx.Node) -> str:
     trace = node.meta.get("stack_trace") or ""
-    return _user_line([(name, int(line)) for name, line in _FRAME.findall(trace)]) if trace else ""
+    return user_line([(name, int(line)) for name, line in _FRAME.findall(trace)]) if trace else ""
 
 
 def _module_of(node: torch.fx.Node) -> str:

@@ -45,6 +45,10 @@ def make_groups(labels: Labels) -> Units:
     for i, (_, _, first, length) in enumerate(labels.slots):
         slot_of[first : first + length] = i
     makes, reads = _marked(labels.producers, labels.count), _marked(labels.consumers, labels.count)
+    for a, b in reversed(labels.twins):
+        both = (a >= 0) & (b >= 0)
+        reads[a[both]] |= reads[b[both]]
+        reads[b[both]] |= reads[a[both]]
     seat = _first_seen(labels)
     made = np.zeros(count, dtype=bool)
     made[unit_of[makes]] = True

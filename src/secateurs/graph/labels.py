@@ -57,7 +57,7 @@ class Labels:
     ) -> None:
         self.choices = choices
         self.numbers = numbers or {}
-        self.options: dict[int, int] = {}
+        self.options: dict[int, tuple[str, ...]] = {}
         self.touched: dict[int, list[IntArray]] = {}
         self.slots: list[tuple[str, int, int, int]] = []  # tensor, axis, first atom, length
         self.names: dict[tuple[str, int], int] = {}
@@ -69,6 +69,8 @@ class Labels:
         self.terms: list[Term] = []
         self.follows: list[Follow] = []
         self.axes: dict[Value, list[Axis]] = {}
+        self.derived: set[Value] = set()  # made from state alone
+        self.twins: list[tuple[IntArray, IntArray]] = []  # axes of weights that are summed before use
         self.static: set[Value] = set()  # made from state alone, and zero wherever the state is zero
         self.step = -1
 
@@ -88,6 +90,13 @@ class Labels:
             axes.append(np.arange(self.names[key], self.names[key] + size))
         self.axes[value] = axes
         self.static.add(value)
+        self.derived.add(value)
+
+    def is_tap(self, axis: Axis) -> bool:
+        """Whether an axis counts the taps of a kernel."""
+        if not isinstance(axis, np.ndarray) or not len(axis) or axis[0] < 0:
+            return False
+        return any(first <= axis[0] < first + size and place >= 2 for _, place, first, size in self.slots)
 
     def of(self, value: Value) -> list[Axis]:
         """The labels of a tensor; inputs and constants have fixed axes."""
@@ -141,11 +150,11 @@ class Labels:
             self.lock(self.of(value), reason)
 
     # -- choices ---------------------------------------------------------------------------------
-    def choose(self, count: int, arrays: Iterable[Axis]) -> int:
-        """Which of `count` readings of the present operation to take; trial decides, see trace.py."""
-        self.options[self.step] = count
+    def choose(self, readings: Sequence[str], arrays: Iterable[Axis]) -> int:
+        """Which of the readings of the present operation to take; trial decides, see trace.py."""
+        self.options[self.step] = tuple(readings)
         self.touched.setdefault(self.step, []).extend(a for a in arrays if isinstance(a, np.ndarray))
-        return min(self.choices.get(self.step, 0), count - 1)
+        return min(self.choices.get(self.step, 0), len(readings) - 1)
 
     def following(self, op: Op, lengths: Sequence[tuple[IntArray, int]]) -> list[Follow]:
         """Integer attributes of the module that runs `op` which equal one of the lengths (positions / divisor)."""
@@ -156,6 +165,16 @@ class Labels:
                     found.append(Follow(op.module, attribute, array, divisor))
                     break
         return found
+
+    def follow_count(self, op: Op, array: IntArray, divisor: int, attribute: str) -> None:
+        """The module's number of groups follows: the attribute that standard layers have, or one that fits."""
+        own = self.numbers.get(op.module, {})
+        if attribute in own or not own:
+            self.follows.append(Follow(op.module, attribute, array, divisor))
+            return
+        counted = self.following(op, [(array, divisor)])
+        if counted and self.choose(["as it is", "counted"], [array]) == 1:
+            self.follows.extend(counted)
 
 
 class LabelError(Exception):

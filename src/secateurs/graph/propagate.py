@@ -58,6 +58,8 @@ def _apply(labels: Labels, op: Op) -> None:
     if rule is not None:
         try:
             rule(labels, op)
+            if touched and all(v in labels.derived for v in touched):
+                labels.derived.update(v for v in op.outs if v is not None)
             return
         except _SHAPE_ERRORS:
             pass

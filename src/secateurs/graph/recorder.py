@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import traceback
+import sys
 from typing import Any
 
 import torch
@@ -34,6 +34,10 @@ class _Recorder(TorchDispatchMode):
             self.values[key] = Value(tuple(tensor.shape))
         return self.values[key]
 
+    def leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        """A module is done: what follows belongs to the one that called it."""
+        self.modules.pop()
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         from secateurs.graph.capture import make_op
 
@@ -48,10 +52,14 @@ class _Recorder(TorchDispatchMode):
 
 
 def _caller() -> str:
-    from secateurs.graph.capture import _user_line
+    """File and line, in the user's code where possible, that called the operation being recorded."""
+    from secateurs.graph.capture import user_line
 
-    frames = [(f.filename, f.lineno or 0) for f in traceback.extract_stack(limit=40)]
-    return _user_line([f for f in frames if "recorder.py" not in f[0]])
+    frames, frame = [], sys._getframe(2)
+    while frame is not None and len(frames) < 60:
+        frames.append((frame.f_code.co_filename, frame.f_lineno))
+        frame = frame.f_back  # type: ignore[assignment]
+    return user_line(frames[::-1])
 
 
 def record(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Program:
@@ -60,9 +68,7 @@ def record(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> P
     handles = []
     for name, module in model.named_modules():
         handles.append(module.register_forward_pre_hook(lambda m, a, n=name: recorder.modules.append(n)))
-        handles.append(
-            module.register_forward_hook(lambda m, a, o: recorder.modules.pop() and None, always_call=True)
-        )
+        handles.append(module.register_forward_hook(recorder.leave, always_call=True))
     try:
         with torch.no_grad(), recorder:
             result = model(*args, **kwargs)

@@ -182,8 +182,8 @@ class Tracer:
         if not lines:
             self.lock(group, str(failure))
             return False
-        exact = [steps for where, steps in lines.items() if where == failure.where]
-        tries = exact[:1] if exact else list(lines.values())
+        exact = [steps for kind, steps in lines.items() if kind[0] == failure.where]
+        tries = exact or list(lines.values())
         if len(tries) > 1:
             tries = [steps for steps in tries if self._passes_with(group, steps, test)][:1] or [
                 [step for steps in tries for step in steps]
@@ -219,21 +219,22 @@ class Tracer:
         found = {g for value in values for a in labels.axes[value] for g in units.groups_of(a)}
         return {units.groups[g].name for g in found}
 
-    def _lines(self, group: Group) -> dict[str, list[int]]:
-        """Steps with readings left, by line of code, for the lines of which some step touches the group."""
+    def _lines(self, group: Group) -> dict[tuple[str, ...], list[int]]:
+        """Steps with the same readings left, by line of code, where some step of it touches the group."""
         labels, units = self._seen.labels, self._seen.units
         index = next(i for i, g in enumerate(units.groups) if g.name == group.name)
         steps = [op for program in self.programs for op in program.ops]
-        left = [s for s, count in labels.options.items() if self.choices.get(s, 0) + 1 < count]
+        left = [s for s, names in labels.options.items() if self.choices.get(s, 0) + 1 < len(names)]
         own = [s for s in left if any(index in units.groups_of(a) for a in labels.touched[s])]
-        lines: dict[str, list[int]] = {}
-        for s in own:
-            where = steps[s].where or f"step {s}"
-            lines[where] = [
-                t
-                for t in left
-                if t == s or (steps[t].where == where and self.choices.get(t, 0) == self.choices.get(s, 0))
-            ]
+
+        def kind(step: int) -> tuple[str, ...]:
+            where = steps[step].where or f"step {step}"
+            return (where, *labels.options[step][self.choices.get(step, 0) :])
+
+        lines: dict[tuple[str, ...], list[int]] = {kind(s): [] for s in own}
+        for step in left:
+            if kind(step) in lines:
+                lines[kind(step)].append(step)
         return lines
 
     def _advanced(self, steps: Sequence[int]) -> dict[int, int]:

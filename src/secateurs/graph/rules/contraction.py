@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from secateurs.contracts import IntArray
-from secateurs.graph.labels import Axis, Follow, Free, Labels, Term
+from secateurs.graph.labels import Axis, Free, Labels, Term
 from secateurs.graph.program import Op, Value
 
 Rule = Callable[[Labels, Op], None]
@@ -28,11 +28,14 @@ def _read(labels: Labels, weight: Value, axis: Axis, source: Axis, op: Op) -> No
             labels.lock(axis[fixed], f"reads padding in {op}")
     if isinstance(axis, np.ndarray):
         labels.consumers.append(axis)
-        if weight not in labels.static:
+        if weight in labels.derived and weight not in labels.static:
+            labels.lock([axis, source], f"is read by a weight that is computed from all its inputs in {op}")
+        elif weight not in labels.static:
             labels.lock([axis, source], f"is multiplied with other activations in {op}")
 
 
-def _term(labels: Labels, op: Op, macs: float, *axes: Axis) -> None:
+def add_term(labels: Labels, op: Op, macs: float, *axes: Axis) -> None:
+    """Note multiply-adds that shrink with the product of the axes' lengths."""
     arrays = tuple(a for a in axes if isinstance(a, np.ndarray))
     labels.terms.append(Term(op, macs / math.prod([len(a) for a in arrays] or [1]), arrays))
 
@@ -70,7 +73,7 @@ def convolution(
     taps = math.prod(weight.shape[2:])
     batch = out.shape[0] if channel else 1
     macs = batch * size * taps * math.prod(weight.shape[:2])
-    _term(labels, op, macs, made, read)
+    add_term(labels, op, macs, made, read)
     labels.set(out, [*xa[:channel], made, *[None] * spatial])
 
 
@@ -87,8 +90,11 @@ def _grouped(
     per_out = weight.shape[1] if transposed else weight.shape[0] // groups
     stored_out, stored_in = (wa[1], wa[0]) if transposed else (wa[0], wa[1])
     if not isinstance(source, np.ndarray):
-        labels.lock([stored_in, stored_out], f"is grouped over an input of fixed size in {op}")
-        return (_tiled(stored_out, groups) if transposed else stored_out), None
+        labels.lock(stored_in, f"is grouped over an input of fixed size in {op}")
+        if not transposed and isinstance(stored_out, np.ndarray):
+            labels.tie(stored_out.reshape(groups, per_out).T, op)
+        made = _produce(labels, stored_out)
+        return (_tiled(made, groups) if transposed else made), None
     if per_in == 1 or (groups > per_in and groups > per_out):
         return _whole_groups(labels, op, source.reshape(groups, per_in), wa, transposed, per_out)
     parts = source.reshape(groups, per_in)
@@ -115,7 +121,8 @@ def _whole_groups(
         if source.shape[1] > 1:
             _produce(labels, stored)
     labels.lock(shared, f"is shared by all groups in {op}")
-    labels.follows.append(Follow(op.module, "groups", made, per_out))
+    if isinstance(made, np.ndarray):
+        labels.follow_count(op, made, per_out, "groups")
     return made, None
 
 
@@ -171,7 +178,7 @@ def contract(labels: Labels, op: Op, operands: list[Value], terms: list[str], re
             letters[letter] = None
     out = op.outs[0]
     if any(v not in labels.static for v in operands) and len(operands) > 1:
-        _term(labels, op, float(math.prod(sizes.values())), *[letters[k] for k in sizes])
+        add_term(labels, op, float(math.prod(sizes.values())), *[letters[k] for k in sizes])
     if out is not None:
         if all(v in labels.static for v in operands):
             labels.static.add(out)
@@ -240,12 +247,22 @@ def _attention(labels: Labels, op: Op) -> None:
     ]
     shape = op.args[0].shape
     macs = math.prod(shape[:-1]) * op.args[1].shape[-2] * (shape[-1] + op.args[2].shape[-1])
-    _term(labels, op, float(macs), *lead)
+    add_term(labels, op, float(macs), *lead)
     labels.lock([*lead, v[-1]], f"is mixed by attention in {op}")
     labels.set(op.outs[0], [*lead, None, None])
 
 
+def _affine_grid(labels: Labels, op: Op) -> None:
+    labels.lock_values(op.values(), f"is a transformation of places in {op}")
+    out = op.outs[0]
+    if out is not None:
+        side = out.shape[-1]
+        add_term(labels, op, float(math.prod(out.shape) * (side + 1)))
+        labels.set(out, [None] * len(out.shape))
+
+
 RULES: dict[str, Rule] = {
+    "affine_grid_generator": _affine_grid,
     **{f"conv{d}d": _conv(False) for d in (1, 2, 3)},
     **{f"conv_transpose{d}d": _conv(True) for d in (1, 2, 3)},
     "convolution": _convolution,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from secateurs.graph.labels import FREE, Axis, Follow, Free, Labels
+from secateurs.graph.labels import FREE, Axis, Follow, Labels
 from secateurs.graph.program import Op, Value
 
 Rule = Callable[[Labels, Op], None]
@@ -42,12 +42,26 @@ def pointwise(labels: Labels, op: Op) -> None:
             else:
                 found[i + shift].append(axis)
     result = [_united(labels, axes, op) for axes in found]
-    if all(v in labels.static for v in values) and op.name in _ZERO_KEEPING:
+    if all(v in labels.static for v in values) and (
+        op.name in _ZERO_KEEPING
+        or (op.name == "div" and isinstance(op.args[0], Value))
+        or (op.name in ("add", "sub") and _all_labelled(labels, values, result, found))
+    ):
         labels.static.add(out)
-    if op.name == "div" and values[0] in labels.static and all(v in labels.static for v in values):
-        labels.static.add(out)
+        for axes in found:
+            arrays = [a for a in axes if isinstance(a, np.ndarray)]
+            labels.twins.extend((arrays[0], other) for other in arrays[1:])
     for extra in op.outs:
         labels.set(extra, result)
+
+
+def _all_labelled(labels: Labels, values: list[Value], result: list[Axis], found: list[list[Axis]]) -> bool:
+    """Whether each operand holds the labels of each labelled axis: then zeros meet zeros only."""
+    return len(values) > 1 and all(
+        len([a for a in axes if isinstance(a, np.ndarray)]) == len(values)
+        for axes, united in zip(found, result, strict=True)
+        if isinstance(united, np.ndarray) and not labels.is_tap(united)
+    )
 
 
 def _united(labels: Labels, axes: list[Axis], op: Op) -> Axis:
@@ -97,6 +111,9 @@ def _batch_norm(labels: Labels, op: Op) -> None:
         value = op.args[position] if position < len(op.args) else None
         if isinstance(value, Value) and value.shape and value.shape[0] != 1:
             axes[1] = labels.unite(axes[1], labels.of(value)[0], op)
+    running = op.args[3] if len(op.args) > 3 else None
+    if op.name == "instance_norm" or not isinstance(running, Value):
+        labels.lock(axes[2:], f"is normalised over in {op}")
     if isinstance(axes[1], np.ndarray):
         labels.follows.append(Follow(op.module, "num_features", axes[1], 1))
     for out in op.outs:
@@ -124,7 +141,7 @@ def _group_norm(labels: Labels, op: Op) -> None:
         if groups == 1:
             labels.lock(array, f"all channels are normalised together in {op}")
         labels.tie(array.reshape(groups, per), op)
-        labels.follows.append(Follow(op.module, "num_groups", array, per))
+        labels.follow_count(op, array, per, "num_groups")
         labels.follows.append(Follow(op.module, "num_channels", array, 1))
     labels.set(op.outs[0], axes)
 
@@ -169,6 +186,43 @@ def _reduce(labels: Labels, op: Op) -> None:
     for out in op.outs:
         if out is not None and len(out.shape) == len(left):
             labels.set(out, left)
+
+
+def _fft(labels: Labels, op: Op) -> None:
+    """Fourier transforms: the transformed axes are space, the others pass."""
+    axes = list(labels.of(op.args[0]))
+    dims = op.arg(2, "dim")
+    if dims is None:
+        dims = [-2, -1] if op.name.endswith("2") else [-1] if not op.name.endswith("n") else range(len(axes))
+    for d in [dims] if isinstance(dims, int) else dims:
+        labels.lock(axes[d], f"is treated as space in {op}")
+        axes[d] = None
+    labels.set(op.outs[0], axes)
+
+
+def _sampled(labels: Labels, op: Op) -> None:
+    """grid_sample: reads places of the map for all channels alike."""
+    axes = labels.of(op.args[0])
+    labels.lock([*axes[2:], *labels.of(op.args[1])], f"is treated as space in {op}")
+    labels.set(op.outs[0], [*axes[:2], *[None] * (len(axes) - 2)])
+
+
+def _unpool(labels: Labels, op: Op) -> None:
+    both = [labels.of(value)[:-2] for value in op.args[:2]]
+    lead = [labels.unite(a, b, op) for a, b in zip(*both, strict=True)]
+    labels.lock(labels.of(op.args[0])[-2:], f"is treated as space in {op}")
+    labels.set(op.outs[0], [*lead, None, None])
+
+
+def _embedding(labels: Labels, op: Op) -> None:
+    """A table of vectors: its columns are channels, its rows stay."""
+    rows, columns = labels.of(op.args[0])
+    labels.lock(rows, f"is looked up by number in {op}")
+    labels.lock_values([v for v in op.values() if v is not op.args[0]], f"is looked up by number in {op}")
+    if isinstance(columns, np.ndarray):
+        labels.producers.append(columns)
+    if op.outs[0] is not None:
+        labels.set(op.outs[0], [*[None] * (len(op.outs[0].shape) - 1), columns])
 
 
 def _prelu(labels: Labels, op: Op) -> None:
@@ -309,6 +363,15 @@ RULES: dict[str, Rule] = {
     ),
     # element by element, though PyTorch does not tag them so
     **dict.fromkeys(("hardswish", "log_sigmoid", "floor_divide", "copy", "fix", "special_expit"), pointwise),
+    **dict.fromkeys(
+        [f"fft_{kind}fft{d}" for kind in ("", "i", "r", "ir", "h", "ih") for d in ("", "2", "n")],
+        _fft,
+    ),
+    "grid_sampler": _sampled,
+    "grid_sampler_2d": _sampled,
+    "grid_sampler_3d": _sampled,
+    "max_unpool2d": _unpool,
+    "embedding": _embedding,
     "prelu": _prelu,
     "_prelu_kernel": _prelu,
     "_weight_norm": _weight_norm,

@@ -126,7 +126,7 @@ def _sliced(labels: Labels, op: Op, array: np.ndarray, cut: slice) -> np.ndarray
     if len(taken) == n:
         return taken
     size = end - start
-    shares = step == 1 and n % size == 0 and start % size == 0
+    shares = step == 1 and size > 1 and n % size == 0 and start % size == 0
     blocks = step > 1 and n % step == 0
     literal = step == 1
     counted = labels.following(op, [(taken, 1), (array, 1)]) if shares else []
@@ -137,7 +137,7 @@ def _sliced(labels: Labels, op: Op, array: np.ndarray, cut: slice) -> np.ndarray
         *["literal"] * literal,
         "locked",
     ]
-    reading = readings[labels.choose(len(readings), [array])]
+    reading = readings[labels.choose(readings, [array])]
     if reading in ("shares", "counted"):
         labels.tie(array.reshape(n // size, size).T, op)
         labels.follows.extend(counted if reading == "counted" else [])
@@ -188,7 +188,7 @@ def _read_parts(labels: Labels, op: Op, array: np.ndarray, sizes: list[int]) -> 
     listed = _listed(labels, op, [array[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)])
     counted = labels.following(op, [(array[: sizes[0]], 1), (array, 1)]) if equal else []
     readings = [*["shares"] * equal, *["counted"] * bool(counted), *["listed"] * bool(listed), "locked"]
-    reading = readings[labels.choose(len(readings), [array])]
+    reading = readings[labels.choose(readings, [array])]
     if reading == "locked":
         labels.lock(array, f"is split into parts of fixed size in {op}")
     if reading in ("shares", "counted"):

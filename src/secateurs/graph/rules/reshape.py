@@ -37,10 +37,12 @@ def reshape(labels: Labels, op: Op, value: Value, out: Value) -> None:
         elif len(ins) == len(outs) == 1:
             result[outs[0]] = kept[0]
         else:
+            if value in labels.static:
+                kept = _without_taps(labels, op, kept)
             merged = _merged(labels, op, kept, shape)
             if len(sizes) == 1 and isinstance(merged, np.ndarray):
                 counted = labels.following(op, [(merged, 1)])
-                if counted and labels.choose(2, [merged]) == 1:
+                if counted and labels.choose(["as it is", "counted"], [merged]) == 1:
                     labels.follows.extend(counted)
             for i, axis in zip(outs, _split(labels, op, merged, sizes), strict=True):
                 result[i] = axis
@@ -64,6 +66,13 @@ def _blocks(a: tuple[int, ...], b: tuple[int, ...]) -> Iterator[tuple[list[int],
                 outs.append(right.pop(0))
                 q *= b[outs[-1]]
         yield ins, outs
+
+
+def _without_taps(labels: Labels, op: Op, axes: list[Axis]) -> list[Axis]:
+    """A weight made a matrix (spectral norm): the taps of its kernel stay, so its channels can be followed."""
+    taps = [labels.is_tap(a) for a in axes]
+    labels.lock([a for a, tap in zip(axes, taps, strict=True) if tap], f"is space in {op}")
+    return [None if tap else a for a, tap in zip(axes, taps, strict=True)]
 
 
 def _merged(labels: Labels, op: Op, axes: list[Axis], shape: list[int]) -> Axis:
@@ -97,7 +106,8 @@ def _split(labels: Labels, op: Op, array: Axis, sizes: list[int]) -> list[Axis]:
         first = np.moveaxis(grid, axis, 0).reshape(sizes[axis], -1)[:, 0]
         counted = labels.following(op, [(first, 1), (array, 1)])
         readings.extend([(axis, counted)] * bool(counted))
-    choice = labels.choose(len(readings) + 1, [array])
+    names = [f"axis {axis}{' counted' if counted else ''}" for axis, counted in readings]
+    choice = labels.choose([*names, "locked"], [array])
     if choice == len(readings):
         labels.lock(array, f"is split into parts of fixed size in {op}")
         return [None] * len(sizes)
