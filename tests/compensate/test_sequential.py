@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import secateurs as sc
-from secateurs.compensate import least_squares_
+from secateurs.compensate import least_squares_, reconstruct_
 from secateurs.contracts import Order, Ranking
 from secateurs.planning import plan_from_keep
 
@@ -157,3 +157,16 @@ def test_survey_orders_measure_and_plan():
     assert plan.predicted["macs"] <= 0.6 * graph.costs.macs()
     same = survey(model, graph, images(200), levels=(0.25, 0.5, 1.0), measured=100)
     assert same == found
+
+
+def test_reconstruct_lowers_what_least_squares_left():
+    model = trained_like(Block())
+    small, plan = pruned(model, {"conv1": range(6), "conv3": range(6)})
+    least_squares_(small, model, plan, images(400), rounds=1)
+    repaired = error(model, small, images(64, 1))
+    report = reconstruct_(small, model, plan, images(400), epochs=10)
+    assert max(report.unexplained.values()) <= 1.0
+    assert np.mean(list(report.unexplained.values())) < 0.95
+    assert error(model, small, images(64, 1)) < repaired
+    with pytest.raises(sc.InputError, match="epochs"):
+        reconstruct_(small, model, plan, images(8), epochs=0)

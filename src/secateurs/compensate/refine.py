@@ -18,7 +18,7 @@ from torch import Tensor
 from secateurs.compensate.conjugate import Parts, conjugate_gradients
 from secateurs.compensate.walk import Stop
 from secateurs.observe.moments import Moments
-from secateurs.surgery.links import Layer, norm_of
+from secateurs.surgery.links import Layer, norm_of, weights_of
 from secateurs.surgery.reading import from_matrix, matrix, positions, reading, rows, to_matrix
 
 _ELEMENTS = 8e6  # outputs that a refinement looks at: enough for some ten thousand unknowns
@@ -112,10 +112,7 @@ def _unknown(stop: Stop, maker: Layer, used: Sequence[int]) -> _Unknown | None:
     form = reading(module)
     if form is None:
         return None
-    weight = net.index[node.args[1]]  # type: ignore[index]
-    home = node if maker.norm is None else net.nodes[maker.norm]
-    shift = home.args[2] if len(home.args) > 2 else None
-    place = net.index[shift] if isinstance(shift, torch.fx.Node) else None
+    weight, place = weights_of(net, maker)
     chosen: Tensor | None = None
     total: Moments | None = None
     each = max(1, 400 * form.width // max(1, len(used) * node.meta["val"].shape[0]))

@@ -200,3 +200,13 @@ def _name(net: Captured, index: int) -> str:
 def _shape(node: Node) -> tuple[int, ...]:
     value = node.meta.get("val")
     return tuple(value.shape) if isinstance(value, Tensor) else ()
+
+
+def weights_of(net: Captured, layer: Layer) -> tuple[int, int | None]:
+    """Nodes of a layer's weight, and of its bias or, where a batch norm follows, of that one's shift."""
+    node = net.nodes[layer.node]
+    home = node if layer.norm is None else net.nodes[layer.norm]
+    shift = home.args[2] if len(home.args) > 2 else None
+    weight = node.args[1]
+    assert isinstance(weight, Node)
+    return net.index[weight], net.index[shift] if isinstance(shift, Node) else None

@@ -1,0 +1,164 @@
+"""Accuracy straight after pruning, without labels and without retraining.
+
+    python benchmarks/no_finetune.py --cifar10 FOLDER --weights resnet56.safetensors [--model resnet56]
+        [--macs 0.7 0.59 0.513 0.4] [--params 0.421] [--rounds 2] [--calibrate 3000] [--reconstruct EPOCHS]
+        [--results FILE.json] [--write docs/no_finetune.md]
+
+FOLDER holds the data set's official binary files. Calibration sees training images only, without their labels;
+test images serve for the last column alone. Results are added to FILE.json as they come, and the table is
+written from it, so that a long table can be made in several runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import secateurs as sc
+from secateurs.compensate import least_squares_
+from secateurs.data import resolve_data
+from secateurs.data.batches import batches
+from secateurs.data.normalisation import IMAGENET
+from secateurs.graph import Graph
+from secateurs.planning import keep_of
+from secateurs.report.accuracy import evaluate
+from secateurs.surgery import Plan
+from secateurs.survey import Survey, survey
+from secateurs.zoo.registry import build
+from secateurs.zoo.weights import load_weights
+
+
+def planned(graph: Graph, found: Survey, macs: float, params: float | None) -> Plan:
+    """Keep-sets for a share of MACs and, if given, of parameters as well: the blend is found by halving."""
+    ranking = found.ranking(graph)
+    if params is None:
+        return sc.plan(ranking, macs=macs, allocate=found.sensitivity())
+    low, high = 0.0, 1.0
+    for _ in range(20):
+        blend = (low + high) / 2
+        made = sc.plan(ranking, params=params, allocate=found.sensitivity(blend))
+        low, high = (blend, high) if made.predicted["macs"] <= macs * graph.costs.macs() else (low, blend)
+    return sc.plan(ranking, params=params, allocate=found.sensitivity(low))
+
+
+def run(
+    model: nn.Module, graph: Graph, found: Survey, calibration: Any, args: Any, macs: float, params: Any
+) -> Any:
+    """One row of the table."""
+    example = torch.zeros(1, 3, 32, 32)
+    made = planned(graph, found, macs, params)
+    small = sc.remove(model, made)
+    proof = sc.verify(model, small, graph.silenced(keep_of(made)), example)
+    row: dict[str, Any] = {
+        "model": args.model,
+        "macs_cut": 1 - made.predicted["macs"] / graph.costs.macs(),
+        "params_cut": 1 - made.predicted["params"] / graph.costs.params(),
+        "proof": proof.max_rel_diff,
+        "plain": 100 * evaluate(small, args.test).value,
+        "kept": {name: len(units) for name, units in made.kept.items()},
+    }
+    started, cpu = time.perf_counter(), time.process_time()
+    least_squares_(small, model, made, calibration, rounds=args.rounds, limit=args.calibrate)
+    row["seconds"], row["cpu"] = time.perf_counter() - started, time.process_time() - cpu
+    row["repaired"] = 100 * evaluate(small, args.test).value
+    row["samples"], row["rounds"] = args.calibrate, args.rounds
+    if args.reconstruct:
+        from secateurs.compensate import reconstruct_
+
+        started, cpu = time.perf_counter(), time.process_time()
+        reconstruct_(small, model, made, calibration, epochs=args.reconstruct, limit=args.calibrate)
+        row["reconstruct_seconds"] = time.perf_counter() - started
+        row["reconstruct_cpu"] = time.process_time() - cpu
+        row["reconstructed"] = 100 * evaluate(small, args.test).value
+        row["epochs"] = args.reconstruct
+    return row
+
+
+def table(results: list[Any]) -> str:
+    """Markdown."""
+    lines = [
+        "# Straight out of `prune`: no labels, no retraining",
+        "",
+        "CIFAR-10 test accuracy in per cent. Selection by `moments`, allocation by `sensitivity`, repair by sequential",
+        "`least-squares` with the layers before refitted as well; calibration on unlabelled training images; nothing",
+        "was chosen on test images. `plain` is the same network before the repair. Seconds are of the repair, and of",
+        "its processors; `benchmarks/no_finetune.py` makes this table.",
+        "",
+        "| network | MACs cut | params cut | before | plain | repaired | drop | images | rounds | seconds | CPU s |"
+        " reconstructed | epochs |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for r in sorted(results, key=lambda r: (r["model"], r["macs_cut"])):
+        end = (f"{r['reconstructed']:.2f}", str(r["epochs"])) if "reconstructed" in r else ("", "")
+        cells = [
+            r["model"],
+            f"{100 * r['macs_cut']:.1f} %",
+            f"{100 * r['params_cut']:.1f} %",
+            f"{r['before']:.2f}",
+            f"{r['plain']:.2f}",
+            f"{r['repaired']:.2f}",
+            f"{r['before'] - r['repaired']:.2f}",
+            str(r["samples"]),
+            str(r["rounds"]),
+            f"{r['seconds']:.0f}",
+            f"{r['cpu']:.0f}",
+            *end,
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", f"PyTorch {torch.__version__}, {platform.machine()}, {torch.get_num_threads()} thread(s)."]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Read the arguments, run the rows, write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cifar10", required=True)
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--model", default="resnet56")
+    parser.add_argument("--macs", type=float, nargs="*", default=[0.7, 0.59, 0.513, 0.4])
+    parser.add_argument("--params", type=float, default=None, help="a second target, for every row")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--calibrate", type=int, default=3000)
+    parser.add_argument("--reconstruct", type=int, default=0, metavar="EPOCHS")
+    parser.add_argument("--results", type=Path, default=None)
+    parser.add_argument("--write", type=Path, default=None)
+    args = parser.parse_args()
+    model = build(args.model)
+    load_weights(model, args.weights)
+    model.eval()
+    source = resolve_data(f"cifar10:{args.cifar10}", normalisation=IMAGENET)
+    args.test = source.test
+    calibration = torch.cat([x for (x,), _ in batches(source.calibration(args.calibrate), 500)])
+    graph = sc.trace(model, torch.zeros(1, 3, 32, 32))
+    before = 100 * evaluate(model, args.test).value
+    started = time.perf_counter()
+    found = survey(model, graph, calibration)
+    print(
+        f"survey: {time.perf_counter() - started:.0f} s, CPU {time.process_time():.0f} s in all", flush=True
+    )
+    for name, curve in found.curves.items():
+        print(name, " ".join(f"{k}:{d:.4f}" for k, d in curve))
+    results = json.loads(args.results.read_text()) if args.results and args.results.exists() else []
+    for macs in args.macs:
+        row = {"before": before, **run(model, graph, found, calibration, args, macs, args.params)}
+        print(json.dumps(row), flush=True)
+        results.append(row)
+        if args.results:
+            args.results.write_text(json.dumps(results, indent=1))
+    text = table(results)
+    print(text)
+    if args.write:
+        args.write.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
