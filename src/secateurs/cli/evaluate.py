@@ -37,14 +37,14 @@ def evaluate(
 
     with Bars() as bars:
         source = open_source(model, weights=weights, input_shape=shape(input_shape))
-        if not source.trained:
-            note(f"no --weights given, so {model} has random weights: its accuracy is that of chance")
         splits = resolve_data(data, normalisation=source.normalisation, input_shape=source.sample_shape)
         source = source.fitted_to(splits)
         example = source.example()
         latency = measure_latency(source.model, example)
         accuracy = score(source.model, splits.test, progress=bars)
         found = measures(count_costs(source.model, example), latency, accuracy)
+    if not source.trained:
+        note(f"no --weights given, so {model} has random weights: its accuracy is that of chance")
     if as_json is not None:
         how = dataclasses.asdict(timing(latency))
         numbers = {"model": model, "data": data, **dataclasses.asdict(found), "latency": how}

@@ -23,8 +23,8 @@ def export(
 
     require_onnx()
     source = open_source(model, weights=weights, input_shape=shape(input_shape))
-    if not source.trained:
-        note(f"no --weights given, so {model} has random weights")
     with Bars() as bars, bars.working("writing and checking ONNX"):
         written = write_onnx(source.model, source.example(), onnx)
+    if not source.trained:
+        note(f"no --weights given, so {model} has random weights")
     say(f"Wrote {written}")

@@ -58,8 +58,6 @@ def prune(
         require_onnx()
     with Bars() as bars:
         source = open_source(model, weights=weights, input_shape=shape(input_shape), seed=seed)
-        if not source.trained:
-            note(f"no --weights given, so {model} has random weights: only costs and structure mean anything")
         splits = None
         if data is not None:
             splits = resolve_data(data, normalisation=source.normalisation, input_shape=source.sample_shape)
@@ -67,6 +65,8 @@ def prune(
         done = run(source, splits, settings, data_spec=data, progress=bars)
         example = source.example(seed) if onnx else None
         written = write_folder(out, done.model, done.plan, done.record, onnx_example=example)
+    if not source.trained:
+        note(f"no --weights given, so {model} has random weights: only costs and structure mean anything")
     say(*after_run(done.record))
     if written is not None:
         say(f"ONNX: {written}")
