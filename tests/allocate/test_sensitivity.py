@@ -23,7 +23,7 @@ def test_sequence_is_the_cheapest_split_at_every_prefix():
     graph = sc.trace(net, torch.zeros(1, 3, 2, 2))
     ranking = sc.rank(graph, sc.methods.l1_norm())
     curves = {"0": ((1, 0.1), (2, 0.5), (3, 2.0)), "2": ((1, 0.3), (2, 0.7), (3, 1.3))}
-    sequence = removals(ranking, Sensitivity(curves))
+    sequence = removals(ranking, Sensitivity(curves)).sequence
     saved = graph.costs.macs_per_unit()
     damage = {0: convex(curves["0"], 4), 1: convex(curves["2"], 4)}
     names = [g.name for g in graph.groups]
