@@ -154,7 +154,9 @@ def nystrom(quick: bool) -> list[Line]:
             columns, d, dtype=torch.float64
         )
         seconds, order = timed(
-            lambda k=columns: nearest_pairs_of_rows(nystrom_factor(filters, columns=k), decimals=5, rounds=1)
+            lambda f=filters, k=columns: nearest_pairs_of_rows(
+                nystrom_factor(f, columns=k), decimals=5, rounds=1
+            )
         )
         lines.append(
             Line(

@@ -118,7 +118,8 @@ def test_rows_give_the_same_order_as_the_whole_matrix(filters, decimals):
 def test_many_rows_in_many_tiles(n, monkeypatch):
     filters = plain.filters(n, 9)
     filters[n // 2 : n // 2 + 50] = filters[:50]
-    monkeypatch.setattr("secateurs.select.nearest_rows._TILE", 50_000)
+    for size, value in {"_HEIGHT": 20, "_WIDTH": 60, "_STRIPES": 5, "_BLOCK": 5000}.items():
+        monkeypatch.setattr(f"secateurs.select.nearest_rows.{size}", value)
     whole = nearest_pairs(cosine(filters, decimals=5))
     by_rows = NearestRows(decimals=5)(torch.from_numpy(nystrom_factor(filters)))
     assert by_rows.units == whole.units

@@ -14,7 +14,8 @@ from secateurs.select.nearest_pairs import rounds as pair_rounds
 from secateurs.select.nearest_pairs import settled
 
 _STRIPES = 64  # so many stripes of columns; one number a row and stripe is remembered
-_TILE = 2**20  # entries of one tile of products: 4 MiB, which stay in the cache
+_HEIGHT, _WIDTH = 256, 1024  # of one tile of products: 1 MiB, which stays in the cache
+_BLOCK = 2**20  # entries of one block of products in float64: 8 MiB
 _EPSILON = float(torch.finfo(torch.float32).eps)
 
 
@@ -87,7 +88,7 @@ def nearest_rows(rows: Tensor, *, decimals: int | None = None) -> tuple[Tensor, 
         tensor([1, 0, 0])
     """
     n, width = rows.shape
-    stripe = max(512, -(-n // _STRIPES))
+    stripe = _WIDTH * max(1, -(-n // (_WIDTH * _STRIPES)))  # whole tiles
     longest = float(rows.square().sum(dim=1).max())
     slack = 2.0 * (width + 2) * _EPSILON * longest
     peaks = _peaks(_fast(rows, slack / 2.0), stripe)
@@ -96,7 +97,7 @@ def nearest_rows(rows: Tensor, *, decimals: int | None = None) -> tuple[Tensor, 
     best = rows.new_full((n,), -torch.inf)
     where = torch.zeros(n, dtype=torch.int64, device=rows.device)
     for index, start in enumerate(range(0, n, stripe)):
-        for part in torch.split(possible[:, index].nonzero()[:, 0], max(1, _TILE // stripe)):
+        for part in torch.split(possible[:, index].nonzero()[:, 0], max(1, _BLOCK // stripe)):
             products = rows[part] @ rows[start : start + stripe].T
             inside = (part >= start) & (part < start + stripe)
             products[inside, part[inside] - start] = -torch.inf
@@ -121,23 +122,23 @@ def _fast(rows: Tensor, tolerance: float) -> Tensor:
 def _peaks(rows: Tensor, stripe: int) -> Tensor:
     """Largest product of each row with the other rows of each stripe, shape (n, stripes)."""
     n = len(rows)
-    starts = range(0, n, stripe)
-    peaks = rows.new_full((len(starts), n), -torch.inf)
-    height = max(1, _TILE // stripe)
-    for j, right in enumerate(starts):
-        columns = rows[right : right + stripe].T.contiguous()
-        for i, left in enumerate(starts[: j + 1]):
-            for top in range(left, min(left + stripe, n), height):
-                bottom = min(top + height, left + stripe, n)
-                tile = rows[top:bottom] @ columns
-                if i == j:
-                    place = torch.arange(bottom - top, device=rows.device)
-                    tile[place, place + top - right] = -torch.inf
-                peaks[j, top:bottom] = tile.amax(dim=1)
-                if i < j:
-                    across = peaks[i, right : right + stripe]
-                    torch.maximum(across, tile.amax(dim=0), out=across)
+    peaks = rows.new_full((-(-n // stripe), n), -torch.inf)
+    for left in range(0, n, _WIDTH):
+        columns = rows[left : left + _WIDTH].T.contiguous()
+        right = left + columns.shape[1]
+        for top in range(0, right, _HEIGHT):
+            bottom = min(top + _HEIGHT, right)
+            tile = rows[top:bottom] @ columns
+            if bottom > left:  # on the diagonal: what lies below it has its mirror image above
+                place = torch.arange(max(top, left), bottom, device=rows.device)
+                tile[place - top, place - left] = -torch.inf
+            _raise(peaks[left // stripe, top:bottom], tile.amax(dim=1))
+            _raise(peaks[top // stripe, left:right], tile.amax(dim=0))
     return peaks.T
+
+
+def _raise(peaks: Tensor, to: Tensor) -> None:
+    torch.maximum(peaks, to, out=peaks)
 
 
 @dataclass(frozen=True)
