@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from secateurs.allocate.sensitivity import Curve, Sensitivity
 from secateurs.compensate.refit import refit
 from secateurs.compensate.walk import samples_of
-from secateurs.contracts import Group, IntArray, Loader, Order, Progress, Ranking, Slot
+from secateurs.contracts import Group, IntArray, Loader, Order, Progress, Ranking
 from secateurs.errors import InputError
 from secateurs.graph import Graph
 from secateurs.observe.moments import Moments
 from secateurs.select.moments import Reader, moments
 from secateurs.surgery.links import Layer, layers
-from secateurs.surgery.reading import from_matrix, matrix, positions, reading, rows
+from secateurs.surgery.reading import from_matrix, matrix, positions, reading, rows, unit_columns
 from secateurs.surgery.tandem import Captured, Frontier
 
 _LEVELS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
@@ -165,7 +165,7 @@ class _Walk:
             layer = self.layers.get(name)
             if layer is None or slot.tensor not in self.place:
                 return []
-            columns = _columns(self.model.get_submodule(name), slot)
+            columns = unit_columns(self.model.get_submodule(name), slot.positions, slot.axis)
             if columns is None:
                 return []
             module = self.model.get_submodule(name)
@@ -255,18 +255,6 @@ class _Walk:
     def _outputs(self, changed: Mapping[int, Any]) -> list[Tensor]:
         kept = self.frontier.chunks[: self.measured]
         return [self.net.pull(self.out, {**values, **changed}) for values in kept]
-
-
-def _columns(module: nn.Module, slot: Slot) -> IntArray | None:
-    """Columns of `matrix` that belong to each unit: all taps of its places on the input axis."""
-    form = reading(module)
-    if form is None or slot.axis != (0 if form.kind == "transposed" else 1):
-        return None
-    if form.kind == "transposed" and form.groups > 1:
-        return None
-    taps = np.arange(form.taps)
-    columns = slot.positions[:, :, None] * form.taps + taps
-    return columns.reshape(len(slot.positions), -1)
 
 
 def _difference(wanted: Sequence[Tensor], found: Sequence[Tensor]) -> float:

@@ -2,5 +2,6 @@
 
 from secateurs.observe.moments import Moments
 from secateurs.observe.statistics import Statistics
+from secateurs.observe.units import observe
 
-__all__ = ["Moments", "Statistics"]
+__all__ = ["Moments", "Statistics", "observe"]

@@ -9,9 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from secateurs.contracts import IntArray
 
 
 @dataclass(frozen=True)
@@ -187,3 +190,48 @@ def _stretched(layer: _ConvTransposeNd, x: Tensor) -> Tensor:
         side = layer.dilation[i] * (layer.kernel_size[i] - 1) - layer.padding[i]
         pads += [side, side + layer.output_padding[i]]
     return nn.functional.pad(out, pads)
+
+
+def unit_rows(layer: nn.Module, x: Tensor, places: IntArray) -> Tensor:
+    """What the layer reads of some units: one row per sample and place of the input, one entry per unit.
+
+    Args:
+        layer: One that has a `reading`.
+        x: Its input, with the batch axis first.
+        places: Positions of each unit on the input axis of the weight, shape (n, m); m places of a unit (and, for
+            grouped convolutions, the same place of every group) give m rows.
+
+    Returns:
+        Shape (rows, n).
+
+    Example:
+        >>> import numpy as np
+        >>> unit_rows(nn.Linear(4, 1), torch.arange(4.0)[None], np.array([[0, 1], [2, 3]]))
+        tensor([[0., 2.],
+                [1., 3.]])
+    """
+    form = _form(layer)
+    index = torch.as_tensor(places, device=x.device)
+    if form.kind == "conv" and form.groups > 1:
+        starts = torch.arange(form.groups, device=x.device) * form.inputs
+        index = (index[:, :, None] + starts).flatten(1)
+    moved = x.movedim(-1, 0) if form.kind == "linear" else x.movedim(1, 0)
+    return moved[index.ravel()].reshape(index.shape[0], -1).T
+
+
+def unit_columns(layer: nn.Module, places: IntArray, axis: int) -> IntArray | None:
+    """Columns of `matrix` that belong to each unit, shape (n, m taps); None where they differ by group.
+
+    Example:
+        >>> import numpy as np
+        >>> unit_columns(nn.Conv1d(2, 1, 3), np.array([[0], [1]]), 1)
+        array([[0, 1, 2],
+               [3, 4, 5]])
+    """
+    form = reading(layer)
+    if form is None or axis != (0 if form.kind == "transposed" else 1):
+        return None
+    if form.kind == "transposed" and form.groups > 1:
+        return None
+    columns: IntArray = places[:, :, None] * form.taps + np.arange(form.taps)
+    return columns.reshape(len(places), -1)

@@ -1,0 +1,178 @@
+"""Repairs from the original's moments alone: no walk, and after `observe` no data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from secateurs.compensate.stand_in import by_all, by_mean, by_nearest, merged
+from secateurs.compensate.walk import Repair
+from secateurs.contracts import Group, Slot
+from secateurs.errors import InputError
+from secateurs.graph import Graph
+from secateurs.observe.moments import Moments
+from secateurs.observe.statistics import Statistics
+from secateurs.observe.units import key
+from secateurs.select.coefficients import coefficients
+from secateurs.surgery.plan import Plan
+from secateurs.surgery.reading import from_matrix, matrix, reading, unit_columns
+from secateurs.surgery.shift import shift_
+from secateurs.surgery.view import GroupView
+
+Kind = Literal["bias", "merge", "weights", "least-squares-once"]
+
+
+def stand_in_(
+    small: nn.Module,
+    model: nn.Module,
+    graph: Graph,
+    plan: Plan,
+    stats: Statistics | None,
+    kind: Kind = "least-squares-once",
+) -> Repair:
+    r"""Let the units that stay stand in for those that left, in place.
+
+    `bias`: for their means. `merge`: each by the one most like it. `least-squares-once`: by the best combination
+    of all that stay. `weights`: by the combination that rebuilds its filter (batch norm folded), which needs no data
+    and is exact only where nothing nonlinear lies between.
+
+    Args:
+        small: The network after removal; filled in place.
+        model: The original; untouched.
+        graph: Its structure.
+        plan: What was removed.
+        stats: From `observe` on the original; not needed for `weights`.
+        kind: Which of the four.
+
+    Returns:
+        The share of the removed units' variance that no stand-in explains, by consumer, and remarks.
+
+    Raises:
+        InputError: Statistics are missing, or of another network.
+
+    Cost:
+        O(k^3) for a consumer that keeps k units.
+
+    References:
+        [joo2021lrf] (`weights`); [wang2021qsfm] (`merge`, a reading).
+    """
+    if kind != "weights" and stats is None:
+        raise InputError(
+            f"data: the repair '{kind}' needs statistics and got none; give some data, or use 'weights'"
+        )
+    left: dict[str, float] = {}
+    remarks: list[str] = []
+    cut = plan.steps[-1].slices if plan.steps else {}
+    for group in graph.free:
+        units = plan.kept.get(group.name)
+        if units is None or len(units) == group.size:
+            continue
+        kept = torch.as_tensor(np.asarray(units, dtype=np.int64))
+        gone = torch.as_tensor(np.setdiff1d(np.arange(group.size), np.asarray(units)))
+        for slot in group.slots_as("consumer"):
+            found = _stand_ins(model, group, slot, stats, kind, gone, kept)
+            norm = None if stats is None else stats.norms.get(slot.tensor.removesuffix(".weight"))
+            if found is None or not _write_(small, model, slot, cut, found, gone, kept, norm):
+                remarks.append(f"{slot.tensor}: its layer cannot be repaired this way; left as it was")
+                continue
+            left[slot.tensor.removesuffix(".weight")] = found[2]
+    return Repair(kind, left, 0 if stats is None else stats.samples, tuple(remarks))
+
+
+def _stand_ins(
+    model: nn.Module,
+    group: Group,
+    slot: Slot,
+    stats: Statistics | None,
+    kind: Kind,
+    gone: Tensor,
+    kept: Tensor,
+) -> tuple[Tensor, Tensor, float] | None:
+    """B, c and the unexplained share."""
+    if kind == "weights":
+        found = _by_filters(model, group, gone, kept)
+        return None if found is None else (*found, float("nan"))
+    assert stats is not None
+    moments = stats.channels.get(key(group, slot))
+    if moments is None:
+        return None
+    if moments.first.shape[1] != group.size:
+        raise InputError(
+            f"statistics: '{key(group, slot)}' has {moments.first.shape[1]} units there and {group.size} in this "
+            "network; observe the network that is pruned"
+        )
+    mean, covariance = moments.mean()[0].cpu(), moments.covariance()[0].cpu()
+    if kind == "bias":
+        mix, constant = by_mean(mean, gone, kept)
+    elif kind == "merge":
+        mix, constant = by_nearest(mean, covariance, gone, kept)
+    else:
+        mix, constant = by_all(mean, moments.gram()[0].cpu(), gone, kept)
+    return mix, constant, _unexplained(moments, mix, gone, kept)
+
+
+def _unexplained(moments: Moments, mix: Tensor, gone: Tensor, kept: Tensor) -> float:
+    covariance = moments.covariance()[0].cpu()
+    own = covariance.diagonal()[gone]
+    cross, inner = covariance[gone][:, kept], covariance[kept][:, kept]
+    rest = own - 2 * (mix * cross).sum(1) + ((mix @ inner) * mix).sum(1)
+    return float(rest.clamp_min(0).sum() / own.sum().clamp_min(1e-300))
+
+
+def _by_filters(model: nn.Module, group: Group, gone: Tensor, kept: Tensor) -> tuple[Tensor, Tensor] | None:
+    view = GroupView(model, group)
+    if not view.banks:
+        return None
+    filters = []
+    for i, bank in enumerate(view.banks):
+        norm = view.norm_of(i)
+        scale = (
+            torch.ones(group.size).double() if norm is None else norm.gamma * torch.rsqrt(norm.var + norm.eps)
+        )
+        filters.append((bank.flatten(1) * scale[:, None].to(bank.device)).cpu())
+    mix = coefficients(torch.cat(filters, 1), kept.tolist(), ridge=1e-6)
+    return mix, torch.zeros(len(gone), dtype=torch.float64)
+
+
+@torch.no_grad()
+def _write_(
+    small: nn.Module,
+    model: nn.Module,
+    slot: Slot,
+    cut: Mapping[str, Mapping[int, tuple[int, ...]]],
+    found: tuple[Tensor, Tensor, float],
+    gone: Tensor,
+    kept: Tensor,
+    norm: str | None,
+) -> bool:
+    """Put the merged weights of one group's units into one reader; False where its form does not allow it."""
+    name = slot.tensor.removesuffix(".weight")
+    if not slot.tensor.endswith(".weight") or name not in dict(model.named_modules()):
+        return False
+    before, after = model.get_submodule(name), small.get_submodule(name)
+    form, new = reading(before), reading(after)
+    columns = unit_columns(before, slot.positions, slot.axis)
+    ins, outs = (0, 1) if form is not None and form.kind == "transposed" else (1, 0)
+    kept_outs = cut.get(slot.tensor, {}).get(outs)
+    if form is None or new is None or columns is None or (form.groups > 1 and kept_outs is not None):
+        return False
+    old = matrix(before).double().cpu()
+    rows = old if kept_outs is None else old[:, list(kept_outs)]
+    by_unit = rows[:, :, torch.as_tensor(columns)].flatten(0, 1)  # (g o, n, t)
+    weights, constant = merged(by_unit, found[0], found[1], gone, kept)
+    stay = cut.get(slot.tensor, {}).get(ins, tuple(range(form.inputs * (form.groups if ins == 0 else 1))))
+    place = {position: i for i, position in enumerate(stay)}
+    moved = np.vectorize(place.__getitem__)(slot.positions[kept.numpy()])
+    target = unit_columns(after, moved, slot.axis)
+    assert target is not None
+    values = matrix(after).double().cpu()
+    values[:, :, torch.as_tensor(target)] = weights.reshape(*values.shape[:2], *weights.shape[1:])
+    weight = after.get_parameter("weight")
+    weight.copy_(from_matrix(after, values).to(weight))
+    if bool((constant != 0).any()):
+        shift_(small, name, constant, norm)
+    return True

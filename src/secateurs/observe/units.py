@@ -1,0 +1,182 @@
+"""observe(): one pass that leaves the moments of what every consumer reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from secateurs.contracts import Group, Loader, Progress, Slot
+from secateurs.data.batches import batches, count
+from secateurs.modes import device_of, evaluation
+from secateurs.observe.moments import Moments
+from secateurs.observe.statistics import Statistics
+from secateurs.surgery.reading import reading, rows, unit_rows
+
+_FAR = 0.5  # deviations by which means may differ before it is said
+_RATIO = 2.0  # factor by which variances may
+
+
+def observe(
+    model: nn.Module,
+    groups: Sequence[Group],
+    data: Loader,
+    *,
+    taps: bool = False,
+    limit: int | None = None,
+    batch_size: int = 100,
+    progress: Progress | None = None,
+) -> Statistics:
+    r"""Moments of every consumer's input, streamed: E[x] and E[x x^T], whatever the number of samples.
+
+    For each group and each layer that reads it, x holds the group's units at one place of the input (all places
+    and samples count alike). With `taps`, also the moments of whole rows: all channels at all taps of the layer,
+    from which its refit is exact; d = channels times taps, so these cost more.
+
+    Args:
+        model: Left as it was; run where it lies.
+        groups: Whose consumers, usually `graph.free`.
+        data: Unlabelled samples (labels are dropped).
+        taps: Whether to collect rows as well.
+        limit: At most so many samples.
+        batch_size: Where `data` does not come in batches.
+        progress: Told of every batch.
+
+    Returns:
+        `channels` by "group|tensor", `taps` by tensor, both mergeable by +; warnings where the data do not look
+        like those the first batch norm was trained on.
+
+    Raises:
+        InputError: No samples, or activations that are not finite.
+
+    Cost:
+        One forward pass and O(n^2) a place for a consumer of n units (with `taps` O(d^2)); memory O(n^2) a
+        consumer (with `taps` O(d^2)), in float64.
+
+    References:
+        Sums over machines: `Statistics.all_reduce`.
+    """
+    sums: dict[str, Moments] = {}
+    wide: dict[str, Moments] = {}
+    norm = _NormCheck()
+    samples, total = 0, count(data)
+    with evaluation(model), torch.no_grad(), _hooked(model, groups, sums, wide if taps else None, norm):
+        for inputs, _ in batches(data, batch_size, limit=limit):
+            model(*(x.to(device_of(model)) for x in inputs))
+            samples += len(inputs[0])
+            if progress is not None:
+                progress("observe", samples, min(total or samples, limit or samples))
+    return Statistics(samples, sums, wide, norm.warnings(), norm.after)
+
+
+def key(group: Group, slot: Slot) -> str:
+    """Under which name `channels` holds what a consumer reads of a group.
+
+    Example:
+        >>> import numpy as np
+        >>> slot = Slot("b.weight", 1, np.arange(2)[:, None], "consumer")
+        >>> key(Group("a", 2, (slot,)), slot)
+        'a|b.weight'
+    """
+    return f"{group.name}|{slot.tensor}"
+
+
+@contextmanager
+def _hooked(
+    model: nn.Module,
+    groups: Sequence[Group],
+    sums: dict[str, Moments],
+    wide: dict[str, Moments] | None,
+    norm: _NormCheck,
+) -> Iterator[None]:
+    handles = []
+    wanted: dict[str, list[tuple[Group, Slot]]] = {}
+    for group in groups:
+        for slot in group.slots_as("consumer"):
+            wanted.setdefault(slot.tensor, []).append((group, slot))
+    modules = dict(model.named_modules())
+    for tensor, entries in wanted.items():
+        module = modules.get(tensor.removesuffix(".weight"))
+        if module is not None and reading(module) is not None:
+            handles.append(module.register_forward_pre_hook(_look(tensor, entries, sums, wide)))
+            handles.append(module.register_forward_hook(norm.gave(tensor.removesuffix(".weight"))))
+    for name, module in modules.items():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None:
+            handles.append(module.register_forward_pre_hook(norm.reads(name)))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _look(
+    tensor: str,
+    entries: list[tuple[Group, Slot]],
+    sums: dict[str, Moments],
+    wide: dict[str, Moments] | None,
+) -> Callable[[nn.Module, Any], None]:
+    def hook(module: nn.Module, args: Any) -> None:
+        for group, slot in entries:
+            part = Moments.of(unit_rows(module, args[0], slot.positions))
+            name = key(group, slot)
+            sums[name] = sums[name] + part if name in sums else part
+        if wide is not None:
+            part = Moments.of(rows(module, args[0]))
+            wide[tensor] = wide[tensor] + part if tensor in wide else part
+
+    return hook
+
+
+class _NormCheck:
+    """Which batch norm reads which layer, and whether the first sees what its running statistics were taken from."""
+
+    def __init__(self) -> None:
+        self.first: nn.Module | None = None
+        self.sums: Tensor | None = None
+        self.after: dict[str, str] = {}
+        self.given: tuple[str, Tensor] | None = None
+
+    def gave(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
+        """Remember the last output of a layer."""
+
+        def hook(module: nn.Module, args: Any, output: Any) -> None:
+            self.given = (name, output)
+
+        return hook
+
+    def reads(self, name: str) -> Callable[[nn.Module, Any], None]:
+        """Note whose output this norm reads; add up the batch if it is the first norm of the network."""
+
+        def hook(module: nn.Module, args: Any) -> None:
+            if self.given is not None and self.given[1] is args[0]:
+                self.after[self.given[0]] = name
+            self.first = self.first or module
+            if module is self.first:
+                x = args[0].transpose(0, 1).flatten(1).double()
+                ones = torch.full((len(x),), float(x.shape[1]), dtype=torch.float64, device=x.device)
+                part = torch.stack([ones, x.sum(1), x.square().sum(1)])
+                self.sums = part if self.sums is None else self.sums + part
+
+        return hook
+
+    def warnings(self) -> tuple[str, ...]:
+        """One sentence with both numbers where they disagree."""
+        if self.sums is None or self.first is None:
+            return ()
+        mean = self.sums[1] / self.sums[0]
+        var = self.sums[2] / self.sums[0] - mean.square()
+        kept_mean, kept_var = self.first.get_buffer("running_mean"), self.first.get_buffer("running_var")
+        size = kept_var.double().clamp_min(1e-12)
+        far = float(((mean - kept_mean.double()).abs() / size.sqrt()).mean())
+        ratio = float((var.clamp_min(1e-12) / size).log().mean().exp())
+        if far <= _FAR and 1 / _RATIO <= ratio <= _RATIO:
+            return ()
+        return (
+            "the data do not look like those the network was trained on: at its first batch norm the mean is "
+            f"{float(mean.mean()):.3g} here and {float(kept_mean.mean()):.3g} in the network, the variance "
+            f"{float(var.mean()):.3g} here and {float(kept_var.mean()):.3g} in the network; check the normalisation.",
+        )
