@@ -52,7 +52,7 @@ class Sight(Protocol):
         ...
 
     @property
-    def seen(self) -> Tensor | None:
+    def seen(self) -> Any:
         """What the method's look at the data left of this group."""
         ...
 
@@ -116,6 +116,20 @@ class Seen:
         if sight.seen is None:
             return select.by_worth(total(measure.l2_norm(represent.flat(bank)) for bank in sight.banks))
         return self.select(sight.seen)
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """The order that a survey of the readers' moments has found already."""
+
+    def __call__(self, sight: Sight, seed: int) -> Order:
+        """Cost: none."""
+        del seed
+        if not isinstance(sight.seen, Order):
+            raise InputError(
+                "moments: the orders of a survey are missing; call survey(...) and hand on its orders."
+            )
+        return sight.seen
 
 
 def look_taylor(glimpse: Glimpse) -> measure.MapMean | None:

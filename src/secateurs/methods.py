@@ -24,6 +24,7 @@ from secateurs.compose import (
     Replaceable,
     Seen,
     Sight,
+    Surveyed,
     look_contributions,
     look_taylor,
 )
@@ -40,7 +41,7 @@ class Method:
     `certain` says what is found in the source and what is a reading of it; `needs` is "data" where the
     method looks at feature maps; `own_ratio` where it decides by itself how many leave. `look` makes sums of
     one batch of a group's maps (with the loss's `gradients` if it wants them); `order` finds their mean in
-    what it sees.
+    what it sees. `surveys` says that the order comes from the moments of what the group's readers read.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Method:
     notes: Callable[[Sight], Mapping[str, Any]] | None = None
     look: Callable[[Any], measure.MapMean | None] | None = None
     gradients: bool = False
+    surveys: bool = False
 
 
 _SINGH = "Singh & Plumbley, A passive similarity based CNN filter pruning, Interspeech"
@@ -222,6 +224,15 @@ def lasso() -> Method:
     )
 
 
+def moments() -> Method:
+    """Backward elimination by the exact rise of the readers' least-squares error: our own.
+
+    Choice and repair are then the same problem: what leaves is what the kept channels, refitted, miss least.
+    """
+    summary = "channels the readers, refitted by least squares, miss least"
+    return Method("moments", summary, Surveyed(), "ours", 2026, "data", "our own", surveys=True)
+
+
 def l1_norm() -> Method:
     """Filters with the smallest sum of absolute weights leave first. [li2017pruning]."""
     paper = "Li et al., Pruning filters for efficient ConvNets, ICLR"
@@ -290,6 +301,7 @@ __all__ = [
     "l2_norm",
     "lasso",
     "lrf",
+    "moments",
     "operator_norm",
     "qsfm_psnr",
     "qsfm_ssim",

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import platform
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from secateurs import allocate as allocations
 from secateurs import methods
 from secateurs.allocate.sequence import Allocation
-from secateurs.contracts import Loader, Progress, Ranking
+from secateurs.contracts import Loader, Progress
 from secateurs.errors import InputError, VerificationError
 from secateurs.graph import Graph, Tracer
 from secateurs.graph.values import retrace_by_values
-from secateurs.latency import plan_for_latency
-from secateurs.observe.glances import glances
-from secateurs.planning import check_target, keep_of, plan, rank
-from secateurs.recover.recalibrate import recalibrate_
+from secateurs.planning import check_target, keep_of
+from secateurs.recipe import Clock, Recipe, Wish
 from secateurs.report.costs import Costs, count_costs
 from secateurs.surgery import Plan, Verification, remove, verify
 from secateurs.surgery.cut import named_tensors
@@ -60,6 +55,9 @@ class Result:
     seconds: Mapping[str, float]
     seed: int
     versions: Mapping[str, str] = field(default_factory=dict)
+    allocate: str = "uniform"
+    compensate: str = "none"
+    remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         rows = [
@@ -74,6 +72,7 @@ class Result:
         rows.append(f"{pruned} of {len(self.groups)} groups pruned, {len(locked)} locked")
         rows.extend(f"  {g.name}: {g.reason}" for g in locked)
         rows.append(str(self.verification))
+        rows.extend(self.remarks)
         return "\n".join(rows)
 
 
@@ -81,14 +80,15 @@ def prune(
     model: nn.Module,
     example: Any,
     *,
-    method: str | methods.Method = "l1-norm",
+    method: str | methods.Method | None = None,
     macs: float | None = None,
     params: float | None = None,
     keep: float | None = None,
     latency: float | None = None,
+    accuracy_drop: float | None = None,
     data: Loader | None = None,
-    allocate: str | Allocation = "uniform",
-    compensate: str = "none",
+    allocate: str | Allocation | None = None,
+    compensate: str | None = None,
     recalibrate: bool = False,
     calibrate: int = 2048,
     round_to: int = 1,
@@ -96,7 +96,11 @@ def prune(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Result:
-    """Make a smaller network, prove it, and repair it if asked.
+    """Make a smaller network, prove it, and repair it.
+
+    Without a method and with data, everything is at its strongest: `moments` decides which units leave,
+    `sensitivity` from where, `least-squares` repairs. Without data it is `DATA_FREE`. A method that is
+    named comes plain, uniform and unrepaired, as published, unless more is asked for.
 
     Args:
         model: Any trained module; it is left untouched.
@@ -107,9 +111,11 @@ def prune(
         params: Share of the parameters that stays.
         keep: Share of the prunable units that stays.
         latency: Share of the measured latency at batch 1 that stays.
-        data: A little unlabelled training data, for methods and repairs that look at it.
-        allocate: "uniform", "global", or an `Allocation`.
-        compensate: How consumers are repaired: "none" or a name from `compensate.names()`.
+        accuracy_drop: As small as can be while no more than this share of a held-out fifth of `data` (of its
+            labels, or without any of the network's own decisions) is lost, in (0, 1).
+        data: A little training data, unlabelled but for `accuracy_drop`, for methods and repairs that look at it.
+        allocate: "uniform", "global", "sensitivity", or an `Allocation`.
+        compensate: How consumers are repaired: a name from `compensate.names()`.
         recalibrate: Estimate the batch-norm statistics anew on `data`.
         calibrate: At most this many samples of `data` are used.
         round_to: Groups keep a multiple of this many units.
@@ -132,30 +138,27 @@ def prune(
         >>> result.model[0].out_channels, result.verification.passed
         (4, True)
     """
-    chosen = methods.get(method) if isinstance(method, str) else method
-    check_target({"macs": macs, "params": params, "keep": keep, "latency": latency})
-    allocation = allocations.get(allocate) if isinstance(allocate, str) else allocate
+    shares = {
+        "macs": macs,
+        "params": params,
+        "keep": keep,
+        "latency": latency,
+        "accuracy_drop": accuracy_drop,
+    }
+    target = check_target(shares)
+    recipe = Recipe.of(method, allocate, compensate, recalibrate, data, calibrate, seed, progress)
     check_finite(model)
-    if recalibrate and data is None:
-        raise InputError(
-            "data: recalibration estimates statistics from data and got none; give some training data."
-        )
-    clock = _Clock()
+    clock = Clock()
     with clock("trace"):
         tracer = Tracer(model, example)
         graph = tracer.graph()
     with clock("costs"):
         before = count_costs(model, example)
     for _ in range(_TRIES):
-        with clock("observe"):
-            stats = _look(model, graph, chosen, data, calibrate, progress)
-        with clock("rank"):
-            ranking = rank(graph, chosen, stats, seed=seed)
+        ranking, allocation = recipe.ranked(graph, clock)
         with clock("plan"):
-            shares = {"macs": macs, "params": params, "keep": keep}
-            made = _plan(
-                ranking, shares, latency, example, allocate=allocation, round_to=round_to, layers=layers
-            )
+            wish = Wish(target, allocation, round_to, layers)
+            made = recipe.planned(ranking, wish, example)
         with clock("remove"):
             small = remove(model, made)
         with clock("verify"):
@@ -166,44 +169,28 @@ def prune(
         graph = found  # code that computes with the number of channels: what it touches is locked now
     if not verification.passed:
         raise VerificationError(f"{verification}. Nothing was written; please report this network.")
-    if recalibrate:
-        with clock("recalibrate"):
-            _recalibrate(small, data, calibrate, progress)
+    made, remarks = recipe.repaired(small, graph, made, clock)
     with clock("costs"):
         after = count_costs(small, example)
     small.train(model.training)
-    groups = group_reports(graph, made)
-    kind = dict(made.target)
     return Result(
-        small, made, verification, chosen.name, kind, before, after, groups, clock.seconds, seed, versions()
+        model=small,
+        plan=made,
+        verification=verification,
+        method=recipe.method.name,
+        target=dict(made.target),
+        before=before,
+        after=after,
+        groups=group_reports(graph, made),
+        seconds=clock.seconds,
+        seed=seed,
+        versions=versions(),
+        allocate=recipe.allocate
+        if isinstance(recipe.allocate, str)
+        else type(recipe.allocate).__name__.lower(),
+        compensate=recipe.compensate,
+        remarks=remarks,
     )
-
-
-def _plan(
-    ranking: Ranking, shares: Mapping[str, Any], latency: float | None, example: Any, **settings: Any
-) -> Plan:
-    if latency is not None:
-        return plan_for_latency(ranking, latency, example, **settings)
-    return plan(ranking, **shares, **settings)
-
-
-def _look(
-    model: nn.Module,
-    graph: Graph,
-    method: methods.Method,
-    data: Loader | None,
-    limit: int,
-    progress: Progress | None,
-) -> Mapping[str, Tensor] | None:
-    if method.look is None or data is None:
-        return None
-    return glances(
-        model, graph.free, data, method.look, gradients=method.gradients, limit=limit, progress=progress
-    )
-
-
-def _recalibrate(small: nn.Module, data: Loader, calibrate: int, progress: Progress | None) -> None:
-    recalibrate_(small, data, limit=calibrate, progress=progress)
 
 
 def check_finite(model: nn.Module) -> None:
@@ -262,18 +249,3 @@ def versions() -> dict[str, str]:
 def save(result: Result, path: str | Path) -> None:
     """Write the network of a result, with its plan, as one safetensors file; see `load`."""
     save_model(result.model, result.plan, path)
-
-
-class _Clock:
-    """Seconds by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from secateurs.allocate.sequence import Allocation, counts_after, in_blocks, shortest_prefix, whole_blocks
 from secateurs.allocate.uniform import Uniform
@@ -20,12 +19,10 @@ from secateurs.methods import METHODS, Method
 from secateurs.surgery.plan import Plan, make_step
 from secateurs.surgery.view import GroupView
 
-TARGETS = ("macs", "params", "keep", "latency")
+TARGETS = ("macs", "params", "keep", "latency", "accuracy_drop")
 
 
-def rank(
-    graph: Graph, method: Method, stats: Mapping[str, Tensor] | None = None, *, seed: int = 0
-) -> Ranking:
+def rank(graph: Graph, method: Method, stats: Mapping[str, Any] | None = None, *, seed: int = 0) -> Ranking:
     """Order of removal for every free group; no budget yet.
 
     Args:

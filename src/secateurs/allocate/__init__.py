@@ -1,8 +1,8 @@
 """Orders, costs and a target to keep counts."""
 
-from secateurs.allocate.named import get, names
+from secateurs.allocate.named import check, get, names
 from secateurs.allocate.overall import Global
 from secateurs.allocate.sequence import Allocation
 from secateurs.allocate.uniform import Uniform
 
-__all__ = ["Allocation", "Global", "Uniform", "get", "names"]
+__all__ = ["Allocation", "Global", "Uniform", "check", "get", "names"]

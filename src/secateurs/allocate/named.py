@@ -5,9 +5,26 @@ from __future__ import annotations
 from secateurs.allocate.overall import Global
 from secateurs.allocate.sequence import Allocation
 from secateurs.allocate.uniform import Uniform
+from secateurs.contracts import Loader
 from secateurs.errors import InputError
 
 _NAMED = {"uniform": Uniform, "global": Global}
+_WITH_DATA = ("sensitivity",)  # made from what was measured on data
+
+
+def check(name: str, data: Loader | None) -> None:
+    """Raise an InputError where there is no such allocation, or it needs data and there are none.
+
+    Example:
+        >>> check("uniform", None)
+    """
+    if name not in names():
+        raise InputError(f"allocate: there is no '{name}'; the allocations are {', '.join(names())}.")
+    if name in _WITH_DATA and data is None:
+        raise InputError(
+            f"data: the allocation '{name}' measures damage on data and got none; give some, or use "
+            f"{' or '.join(_NAMED)}."
+        )
 
 
 def get(name: str) -> Allocation:
@@ -21,7 +38,7 @@ def get(name: str) -> Allocation:
         Uniform()
     """
     if name not in _NAMED:
-        raise InputError(f"allocate: there is no '{name}'; the allocations are {', '.join(_NAMED)}.")
+        raise InputError(f"allocate: there is no '{name}' without data; there are {', '.join(_NAMED)}.")
     allocation: Allocation = _NAMED[name]()
     return allocation
 
@@ -31,6 +48,6 @@ def names() -> tuple[str, ...]:
 
     Example:
         >>> names()
-        ('uniform', 'global')
+        ('uniform', 'global', 'sensitivity')
     """
-    return tuple(_NAMED)
+    return (*_NAMED, *_WITH_DATA)

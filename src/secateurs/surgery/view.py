@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ class GroupView:
 
     model: nn.Module
     group: Group
-    seen: Tensor | None = None
+    seen: Any = None
 
     @cached_property
     def banks(self) -> list[Tensor]:

@@ -1,0 +1,216 @@
+"""What a run of prune() is made of: a method, an allocation, a repair, and the data they look at."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from secateurs import allocate as allocations
+from secateurs import compensate as repairs
+from secateurs import methods
+from secateurs.allocate.sequence import Allocation
+from secateurs.contracts import Loader, Progress, Ranking
+from secateurs.data.batches import repeatable
+from secateurs.errors import InputError
+from secateurs.floor import plan_for_accuracy
+from secateurs.graph import Graph
+from secateurs.latency import plan_for_latency
+from secateurs.observe.glances import glances
+from secateurs.planning import plan, rank
+from secateurs.recover.recalibrate import recalibrate_
+from secateurs.surgery import Plan, remove
+from secateurs.survey import survey
+
+WITH_DATA = ("moments", "sensitivity", "least-squares")
+DATA_FREE = ("l1-norm", "global", "weights")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How small the network is to be: one target or none, and what it is to be reached by."""
+
+    target: tuple[str, float] | None
+    allocation: Allocation
+    round_to: int = 1
+    layers: Mapping[str, float] | None = None
+
+
+class Clock:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Add the time until the end of the block to a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The parts of a run, chosen and checked; `allocate` is a name until the data have been looked at."""
+
+    method: methods.Method
+    allocate: str | Allocation
+    compensate: str
+    recalibrate: bool = False
+    data: Loader | None = None
+    calibrate: int = 2048
+    seed: int = 0
+    progress: Progress | None = None
+
+    @classmethod
+    def of(
+        cls,
+        method: str | methods.Method | None,
+        allocate: str | Allocation | None,
+        compensate: str | None,
+        recalibrate: bool,
+        data: Loader | None,
+        calibrate: int,
+        seed: int,
+        progress: Progress | None,
+    ) -> Recipe:
+        """Fill in what was not said, and refuse what cannot go together.
+
+        Raises:
+            InputError: An unknown name, or data missing.
+        """
+        named = method is not None
+        usual = ("", "uniform", "none") if named else WITH_DATA if data is not None else DATA_FREE
+        chosen = methods.get(method or usual[0]) if method is None or isinstance(method, str) else method
+        allocation = allocate if allocate is not None else usual[1]
+        if isinstance(allocation, str):
+            allocations.check(allocation, data)
+        repair = compensate if compensate is not None else usual[2]
+        repairs.check(repair, data)
+        if calibrate < 1:
+            raise InputError(f"calibrate is {calibrate}; give at least one sample.")
+        if recalibrate and data is None:
+            raise InputError(
+                "data: recalibration estimates statistics from data and got none; give some training data."
+            )
+        held = None if data is None else repeatable(data, calibrate)
+        return cls(chosen, allocation, repair, recalibrate, held, calibrate, seed, progress)
+
+    def ranked(self, graph: Graph, clock: Clock) -> tuple[Ranking, Allocation]:
+        """Orders of all free groups, and the allocation with what it needs to know."""
+        measured = self.allocate == "sensitivity"
+        with clock("observe"):
+            stats = self._seen(graph)
+        with clock("rank"):
+            ranking = rank(graph, self.method, stats, seed=self.seed)
+        if not measured:
+            made = allocations.get(self.allocate) if isinstance(self.allocate, str) else self.allocate
+            return ranking, made
+        with clock("observe"):
+            found = survey(
+                graph.model,
+                graph,
+                self.data,
+                orders=ranking.orders,
+                limit=self.calibrate,
+                seed=self.seed,
+                progress=self.progress,
+            )
+        return ranking, found.sensitivity()
+
+    def _seen(self, graph: Graph) -> Mapping[str, Any] | None:
+        if self.data is None:
+            return None
+        if self.method.surveys:
+            found = survey(
+                graph.model,
+                graph,
+                self.data,
+                levels=(),
+                limit=self.calibrate,
+                seed=self.seed,
+                progress=self.progress,
+            )
+            return found.orders
+        if self.method.look is None:
+            return None
+        seen: Mapping[str, Tensor] = glances(
+            graph.model,
+            graph.free,
+            self.data,
+            self.method.look,
+            gradients=self.method.gradients,
+            limit=self.calibrate,
+            progress=self.progress,
+        )
+        return seen
+
+    def planned(self, ranking: Ranking, wish: Wish, example: Any) -> Plan:
+        """Keep-sets for the wish; latency and accuracy are measured on candidates."""
+        settings: dict[str, Any] = {
+            "allocate": wish.allocation,
+            "round_to": wish.round_to,
+            "layers": wish.layers,
+        }
+        if wish.target is None:
+            return plan(ranking, **settings)
+        name, value = wish.target
+        if name == "latency":
+            return plan_for_latency(ranking, value, example, **settings)
+        if name == "accuracy_drop":
+            return plan_for_accuracy(
+                ranking, value, self.data, lambda made: self._candidate(ranking.graph, made), **settings
+            )
+        return plan(ranking, **{**settings, name: value})
+
+    def _candidate(self, graph: Graph, made: Plan) -> nn.Module:
+        small = remove(graph.model, made)
+        self.repaired(small, graph, made, Clock())
+        return small
+
+    def repaired(
+        self, small: nn.Module, graph: Graph, made: Plan, clock: Clock
+    ) -> tuple[Plan, tuple[str, ...]]:
+        """Repair in place; the plan with the biases a repair added, and what there is to remark."""
+        remarks: tuple[str, ...] = ()
+        if self.compensate != "none":
+            with clock("compensate"):
+                done = repairs.repair_(
+                    self.compensate,
+                    small,
+                    graph.model,
+                    graph,
+                    made,
+                    self.data,
+                    limit=self.calibrate,
+                    seed=self.seed,
+                    progress=self.progress,
+                )
+            made = made.with_added(added_biases(graph.model, small))
+            remarks = done.remarks
+        if self.recalibrate:
+            with clock("recalibrate"):
+                recalibrate_(small, self.data, limit=self.calibrate, progress=self.progress)
+        return made, remarks
+
+
+def added_biases(model: nn.Module, small: nn.Module) -> dict[str, int]:
+    """Biases that the smaller network has and the original has not, with their lengths.
+
+    Example:
+        >>> added_biases(nn.Linear(2, 3, bias=False), nn.Linear(2, 3))
+        {'bias': 3}
+    """
+    before = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    return {
+        name: parameter.numel()
+        for name, parameter in small.named_parameters(remove_duplicate=False)
+        if name not in before
+    }
