@@ -248,3 +248,12 @@ def test_coarse_float32_products_are_not_trusted():
         assert nearest_pairs_of_rows(rows).units == nearest_pairs(cosine(rows)).units
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def test_rows_of_coupled_layers_stand_side_by_side():
+    """Likeness adds up over layers, to more than 1."""
+    banks = [normalised(plain.filters(60, d, seed=d)) for d in (4, 7, 9)]
+    whole = nearest_pairs(sum(cosine(bank) for bank in banks))
+    by_rows = nearest_pairs_of_rows(np.concatenate(banks, axis=1), decimals=9)
+    assert by_rows.units == whole.units
+    np.testing.assert_allclose(by_rows.damage, whole.damage, atol=1e-8)

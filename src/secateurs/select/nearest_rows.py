@@ -29,7 +29,7 @@ def nearest_pairs_of_rows(
 
     Args:
         rows: R, shape (n, r), such that $R R^T$ is the likeness.
-        decimals: Round $1 - s_{ij}$ to so many decimals, as the published code does with 5.
+        decimals: Round the likeness to so many decimals, as the published code does with 5.
         rounds: Stop after so many rounds of the pair rule; the units left then follow by falling
             index. None goes on until the order is complete. One round is the paper's own selection.
 
@@ -75,7 +75,7 @@ def nearest_rows(rows: Tensor, *, decimals: int | None = None) -> tuple[Tensor, 
 
     Args:
         rows: Shape (n, r), float64, n at least 2.
-        decimals: Compare after rounding 1 - s to so many decimals.
+        decimals: Compare after rounding to so many decimals.
 
     Returns:
         The largest products and where they are, each of shape (n,).
@@ -104,7 +104,7 @@ def nearest_rows(rows: Tensor, *, decimals: int | None = None) -> tuple[Tensor, 
             if decimals is None:
                 products = settled(products, longest)
             else:
-                products = 1.0 - torch.round(1.0 - products.clamp(max=1.0), decimals=decimals)
+                products = torch.round(products, decimals=decimals)
             value, at = products.max(dim=1)
             better = value > best[part]
             best[part[better]] = value[better]
