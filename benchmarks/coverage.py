@@ -100,7 +100,14 @@ def measure(name: str, threads: int, onnx: bool) -> dict[str, Any]:
         "free": len(graph.free),
         "locked": _reasons(graph),
         "untouched": dict(Counter(graph.untouched.values())),
-        "moved": max((float((a - b).abs().max()) / (float(a.abs().max()) or 1) for a, b in zip(original, changed, strict=True) if a.shape == b.shape and a.is_floating_point() and a.numel()), default=0.0),
+        "moved": max(
+            (
+                float((a - b).abs().max()) / (float(a.abs().max()) or 1)
+                for a, b in zip(original, changed, strict=True)
+                if a.shape == b.shape and a.is_floating_point() and a.numel()
+            ),
+            default=0.0,
+        ),
     }
     if onnx:
         result["onnx"] = _onnx(small, example)
@@ -159,7 +166,12 @@ def peer(name: str, threads: int, onnx: bool) -> dict[str, Any]:
     less = _widths(model)
     works = [tuple(t.shape) for t in outputs(model, example)] == shapes
     kept, _ = tp.utils.count_ops_and_params(model, example)
-    return {"works": works, "total": total, "macs_kept": kept / macs, "smaller": sum(less.get(k) != whole[k] for k in whole)}
+    return {
+        "works": works,
+        "total": total,
+        "macs_kept": kept / macs,
+        "smaller": sum(less.get(k) != whole[k] for k in whole),
+    }
 
 
 def _reset_peak() -> int:
@@ -215,21 +227,29 @@ def apart(work: Any, limit: float, *args: Any) -> dict[str, Any]:
 
 def main() -> int:
     """Run what was asked, keep the figures in build/coverage.json, write the table."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--quick", action="store_true", help="a dozen small networks")
     options.add_argument("--peer", action="store_true", help="torch-pruning on the same networks")
     options.add_argument("--onnx", action="store_true", help="write ONNX, compare with ONNX Runtime")
     options.add_argument("--only", nargs="*", help="names as in the table, tv:NAME or timm:NAME")
     options.add_argument("--match", default="", help="only names that contain this")
+    options.add_argument("--resume", action="store_true", help="keep what is in the JSON file; run the rest, or --only")
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--limit", type=float, default=150.0, help="seconds a network may take")
     options.add_argument("--json", type=Path, default=HERE.parent / "build" / "coverage.json")
-    options.add_argument("--out", type=Path, default=None, help="table to write (docs/coverage.md for a whole run)")
+    options.add_argument(
+        "--out", type=Path, default=None, help="table to write (docs/coverage.md for a whole run)"
+    )
     given = options.parse_args()
     names = given.only or (networks.QUICK if given.quick else networks.listed())
     names = [name for name in names if given.match in name]
-    whole = not (given.only or given.quick or given.match)
+    whole = given.resume or not (given.only or given.quick or given.match)
     results: dict[str, Any] = {}
+    if given.resume and given.json.is_file():
+        results = json.loads(given.json.read_text())["results"]
+        names = names if given.only else [name for name in names if name not in results]
     _warm_up()
     for name in names:
         row = apart(measure, given.limit, name, given.threads, given.onnx)
@@ -254,7 +274,10 @@ def _warm_up() -> None:
 
     torch.set_num_threads(1)
     networks.torchvision()
-    prune(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 3)).eval(), torch.randn(1, 3, 8, 8))
+    prune(
+        nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 3)).eval(),
+        torch.randn(1, 3, 8, 8),
+    )
     import timm  # noqa: F401
 
 
@@ -286,7 +309,10 @@ def table(results: dict[str, Any], threads: int) -> str:
         "was proven equal to the silenced original (in float64, on the example and on random input).",
         "",
         f"- pruned and proven: **{len(good)} of {len(results)}**"
-        + "".join(f"; {label}: {_share(results, prefix)}" for label, prefix in (("torchvision", "tv:"), ("timm", "timm:"))),
+        + "".join(
+            f"; {label}: {_share(results, prefix)}"
+            for label, prefix in (("torchvision", "tv:"), ("timm", "timm:"))
+        ),
         f"- from model to proven plan, on {threads} threads: median {statistics.median(seconds or [0]):.2f} s, "
         f"worst {max(seconds or [0]):.1f} s",
         f"- peak memory over that of twice a forward pass plus the weights: median "
@@ -310,7 +336,13 @@ def table(results: dict[str, Any], threads: int) -> str:
     ]
     for name, r in results.items():
         p = r.get("peer", {})
-        beside = "" if not p else f"{p['total']:.2f}, {p['macs_kept']:.2f}, {p['smaller']}" if p.get("works") else str(p.get("error", "output shape changed"))[:60].replace("|", "/")
+        beside = (
+            ""
+            if not p
+            else f"{p['total']:.2f}, {p['macs_kept']:.2f}, {p['smaller']}"
+            if p.get("works")
+            else str(p.get("error", "output shape changed"))[:60].replace("|", "/")
+        )
         if "error" in r:
             rows.append(f"| {name} | {r['error'].replace('|', '/')} | | | | | | | | | | {beside} |")
             continue

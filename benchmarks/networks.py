@@ -31,7 +31,12 @@ tf_mixnet_s tiny_vit_5m_224 tinynet_e visformer_tiny wide_resnet50_2 xception65
 DENSE = """
 fcn_resnet50 deeplabv3_resnet50 deeplabv3_mobilenet_v3_large lraspp_mobilenet_v3_large
 """.split()
-DETECTION = ["ssdlite320_mobilenet_v3_large", "ssd300_vgg16", "retinanet_resnet50_fpn", "fasterrcnn_mobilenet_v3_large_fpn"]
+DETECTION = [
+    "ssdlite320_mobilenet_v3_large",
+    "ssd300_vgg16",
+    "retinanet_resnet50_fpn",
+    "fasterrcnn_mobilenet_v3_large_fpn",
+]
 QUICK = """
 tv:resnet18 tv:mobilenet_v3_small tv:shufflenet_v2_x0_5 tv:densenet121 tv:convnext_tiny tv:swin_t tv:vit_b_16
 timm:res2net50_26w_4s timm:ghostnet_100 timm:mixnet_s timm:skresnet34 timm:resnest14d tv:lraspp_mobilenet_v3_large
@@ -136,7 +141,11 @@ def settle(model: nn.Module, example: Any, seed: int = 0) -> None:
         for name, p in model.named_parameters():
             if p.dim() < 2 or p.numel() == max(p.shape):
                 low = 0.3 if name.endswith("bias") else 0.0
-                fresh = torch.randn(p.shape, generator=draw) * 0.1 if low else torch.rand(p.shape, generator=draw) * 0.6 + 0.7
+                fresh = (
+                    torch.randn(p.shape, generator=draw) * 0.1
+                    if low
+                    else torch.rand(p.shape, generator=draw) * 0.6 + 0.7
+                )
                 p.copy_(fresh)
             else:
                 fan = max(1, p.numel() // p.shape[0])

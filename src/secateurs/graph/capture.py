@@ -1,4 +1,7 @@
-"""From a model and an example input to a `Program`: torch.export first, running it where that fails."""
+"""From a model and an example input to a `Program`.
+
+On shapes alone where that tells all, else by torch.export, and on numbers where that fails, too.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,23 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from secateurs.errors import CaptureError
-from secateurs.graph.program import Op, Program, Value
+from secateurs.graph.places import location_of, user_line
+from secateurs.graph.program import Op, Program, Value, make_op
 from secateurs.graph.recorder import record
+from secateurs.graph.rules import RULES
 from secateurs.surgery.calling import as_arguments
+from secateurs.surgery.cut import cut, reparametrised
 
 _INLINED = ("wrap_with_set_grad_enabled", "wrap_with_autocast")
+_PRODUCTS = ("mm", "addmm", "mv", "dot")
+_WHOLE = ("bmm", "baddbmm", "index", "unbind", "slice_scatter", "select_scatter", "copy")
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 
 
@@ -30,45 +38,76 @@ def capture(model: nn.Module, example: Any) -> Program:
     Raises:
         CaptureError: the model does not run on the example, or cannot be followed.
     """
+    with _quiet():
+        program = by_shapes(model, example)
+    return program if program is not None else exported(model, example)
+
+
+def exported(model: nn.Module, example: Any) -> Program:
+    """Capture by torch.export, or, where that fails, by running the model.
+
+    Raises:
+        CaptureError: the model does not run on the example, or cannot be followed.
+    """
     args, kwargs = as_arguments(example)
     try:
         with _quiet():
-            exported = torch.export.export(model, args, kwargs, strict=False)
-        return _Reader(exported.graph_signature, model).read(exported.graph)
-    except Exception as export_error:
-        try:
+            whole = torch.export.export(model, args, kwargs, strict=False)
+        return _Reader(whole.graph_signature, model).read(whole.graph)
+    except Exception as error:
+        return recorded(model, example, type(error).__name__)
+
+
+def by_shapes(model: nn.Module, example: Any) -> Program | None:
+    """The quick way for plain convolutional networks: run a copy without numbers and write down what it does.
+
+    Operations arrive taken apart here (attention as products, recurrent layers as steps), so that
+    torch.export's larger ones tell more; where there are such, or anything without a rule, None is returned.
+    """
+    if any(isinstance(m, (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)) for m in model.modules()):
+        return None
+    if next(reparametrised(model), None) is not None:
+        return None
+    try:
+        args, kwargs = pytree.tree_map_only(Tensor, lambda x: x.to("meta"), as_arguments(example))
+        copied = cut(model, {}, {}, lambda tensor: tensor.to("meta"))
+        program = record(copied, args, kwargs, strict=True)
+    except Exception:  # code that looks at numbers, say
+        return None
+    derived = set(program.state)
+    for op in program.ops:
+        values = list(op.values())
+        if not (op.name in RULES or op.pointwise) or (op.name in _WHOLE and values):
+            return None
+        if values and all(v in derived for v in values):
+            derived.update(v for v in op.outs if v is not None)
+        elif op.name in _PRODUCTS and not any(v in derived for v in values[-2:]):
+            return None
+    return program
+
+
+def recorded(model: nn.Module, example: Any, export_error: str = "") -> Program:
+    """Capture by running the model and writing down what it does.
+
+    Raises:
+        CaptureError: the model does not run on the example.
+    """
+    args, kwargs = as_arguments(example)
+    try:
+        with _quiet():
             return record(model, args, kwargs)
-        except Exception as error:
-            raise CaptureError(_sentence(error, export_error)) from error
+    except Exception as error:
+        raise CaptureError(_sentence(error, export_error)) from error
 
 
-def _sentence(error: Exception, export_error: Exception) -> str:
+def _sentence(error: Exception, export_error: str) -> str:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     where = location_of(error)
     return (
         f"model: it could not be run on the example input{f' ({where})' if where else ''}: {first} "
-        f"(torch.export said: {type(export_error).__name__}). Check the input's shape and type, and that the "
+        f"(torch.export said: {export_error or 'nothing'}). Check the input's shape and type, and that the "
         "model's forward runs by itself."
     )
-
-
-def location_of(error: BaseException) -> str:
-    """File and line, in the user's own code where possible, at which an exception was raised."""
-    frames, trace = [], error.__traceback__
-    while trace is not None:
-        frames.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
-        trace = trace.tb_next
-    return user_line(frames)
-
-
-def user_line(frames: list[tuple[str, int]]) -> str:
-    own = [
-        f for f in frames if not re.search(r"[/\\]torch[/\\]|[/\\]secateurs[/\\](graph|surgery)[/\\]|<", f[0])
-    ]
-    for filename, line in reversed(own or frames):
-        short = re.split(r"[/\\]", filename)[-1]
-        return f"{short}:{line}"
-    return ""
 
 
 @contextmanager
@@ -137,7 +176,7 @@ class _Reader:
     def _call(self, node: torch.fx.Node) -> None:
         target: Any = node.target
         if target is operator.getitem:
-            source, index = self._resolve(node.args[0]), node.args[1]
+            source, index = self._resolve(node.args[0]), cast(int, node.args[1])
             self.values[node] = source[index] if isinstance(source, (list, tuple)) else source
             return
         if getattr(target, "__name__", "") in _INLINED:
@@ -167,30 +206,6 @@ class _Reader:
             elif part.op == "output":
                 result = self._resolve(part.args[0])
                 self.values[node] = list(result) if isinstance(result, (list, tuple)) else result
-
-
-def make_op(
-    target: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    outs: tuple[Value | None, ...],
-    where: str,
-    module: str,
-) -> Op:
-    """An `Op` from an ATen overload and its arguments."""
-    schema = getattr(target, "_schema", None)
-    name = schema.name.split("::")[-1] if schema is not None else getattr(target, "__name__", str(target))
-    names = tuple(a.name for a in schema.arguments) if schema is not None else ()
-    pointwise = torch.Tag.pointwise in getattr(target, "tags", ())
-    plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
-    for position in range(
-        len(args), len(names)
-    ):  # what was left out takes its place, so that rules can index
-        if names[position] in kwargs:
-            args = (*args, kwargs[names[position]])
-        else:
-            break
-    return Op(plain, args, kwargs, outs, pointwise, where, module, names)
 
 
 def _place(node: torch.fx.Node) -> str:

@@ -141,7 +141,7 @@ class _Axes:
     def __init__(self, units: Units) -> None:
         self.units = units
         self.known: dict[bytes, int] = {}
-        self.rows: list[tuple[float, IntArray]] = []
+        self.rows: list[tuple[float, FloatArray]] = []
         self.sizes = np.array([g.size for g in units.groups], dtype=np.int64)
 
     def index(self, atoms: IntArray) -> int:

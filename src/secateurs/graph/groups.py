@@ -66,9 +66,9 @@ def make_groups(labels: Labels) -> Units:
     names: dict[str, int] = defaultdict(int)
     through = _through(labels, unit_of)
     for (_, why), units in members.items():
-        atoms = [atoms_by_unit[bounds[u] : bounds[u + 1]] for u in units]
+        own = [atoms_by_unit[bounds[u] : bounds[u + 1]] for u in units]
         group_of_unit[units], place[units] = len(groups), np.arange(len(units))
-        slots = _slots(labels, atoms, slot_of, makes, reads)
+        slots = _slots(labels, own, slot_of, makes, reads)
         name = _name(slots, names)
         locked = why or (None if len(units) > 1 else "is a single unit")
         groups.append(Group(name, len(units), slots, locked, through.get(units[0], ())))
@@ -92,7 +92,8 @@ def _components(labels: Labels) -> IntArray:
     edges = coo_matrix(
         (np.ones(int(both.sum()), dtype=np.int8), (a[both], b[both])), shape=(labels.count,) * 2
     )
-    return connected_components(edges, directed=False)[1].astype(np.int64)
+    found: IntArray = connected_components(edges, directed=False)[1].astype(np.int64)
+    return found
 
 
 def _marked(arrays: list[IntArray], count: int) -> np.ndarray:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import torch
 
 
 @dataclass(frozen=True, eq=False)
@@ -12,6 +15,10 @@ class Value:
     """One tensor of the program; compared by identity."""
 
     shape: tuple[int, ...]
+
+    def numel(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,3 +70,27 @@ class Program:
     outputs: tuple[Value, ...]
     aliases: Mapping[str, str] = field(default_factory=dict)
     constants: frozenset[Value] = frozenset()
+
+
+def make_op(
+    target: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    outs: tuple[Value | None, ...],
+    where: str,
+    module: str,
+) -> Op:
+    """An `Op` from an ATen overload and its arguments."""
+    schema = getattr(target, "_schema", None)
+    name = schema.name.split("::")[-1] if schema is not None else getattr(target, "__name__", str(target))
+    names = tuple(a.name for a in schema.arguments) if schema is not None else ()
+    pointwise = torch.Tag.pointwise in getattr(target, "tags", ())
+    plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
+    for position in range(
+        len(args), len(names)
+    ):  # what was left out takes its place, so that rules can index
+        if names[position] in kwargs:
+            args = (*args, kwargs[names[position]])
+        else:
+            break
+    return Op(plain, args, kwargs, outs, pointwise, where, module, names)

@@ -58,6 +58,8 @@ def _apply(labels: Labels, op: Op) -> None:
     if rule is not None:
         try:
             rule(labels, op)
+            if op.outs and op.outs[0] is not None and op.outs[0] not in labels.axes:
+                raise LabelError("a result has no labels")
             if touched and all(v in labels.derived for v in touched):
                 labels.derived.update(v for v in op.outs if v is not None)
             return

@@ -132,7 +132,7 @@ def tell_sizes(module: nn.Module) -> None:
     elif isinstance(module, nn.PReLU):
         module.num_parameters = module.weight.shape[0]
     elif isinstance(module, nn.RNNBase):
-        module.input_size = module.weight_ih_l0.shape[1]
+        module.input_size = int(dict(module.named_parameters())["weight_ih_l0"].shape[1])
         module.flatten_parameters()
 
 

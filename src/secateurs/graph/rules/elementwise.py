@@ -29,7 +29,7 @@ _ZERO_KEEPING = {
 
 def pointwise(labels: Labels, op: Op) -> None:
     """Broadcast all tensor operands together; channels at the same place are the same channels."""
-    values = [v for v in op.values()]
+    values = list(op.values())
     out = op.outs[0] if op.outs else None
     if out is None or not values:
         return
@@ -79,6 +79,13 @@ def same(labels: Labels, op: Op) -> None:
             labels.set(out, labels.of(first))
             if first in labels.static:
                 labels.static.add(out)
+
+
+def _triangle(labels: Labels, op: Op) -> None:
+    """triu, tril: what is zeroed depends on the place in the last two axes."""
+    axes = labels.of(op.args[0])
+    labels.lock(axes[-2:], f"is masked by place in {op}")
+    labels.set(op.outs[0], axes)
 
 
 def _like(labels: Labels, op: Op) -> None:
@@ -263,75 +270,34 @@ _SPATIAL = {
 RULES: dict[str, Rule] = {
     **{name: _spatial(depth) for name, depth in _SPATIAL.items()},
     **dict.fromkeys(
-        (
-            "dropout",
-            "feature_dropout",
-            "alpha_dropout",
-            "feature_alpha_dropout",
-            "native_dropout",
-            "clone",
-            "contiguous",
-        )
-        + (
-            "detach",
-            "alias",
-            "to",
-            "_to_copy",
-            "type_as",
-            "lift_fresh",
-            "lift_fresh_copy",
-            "requires_grad_",
-            "rrelu",
-        )
-        + (
-            "_assert_tensor_metadata",
-            "copy_to",
-            "cpu",
-            "cuda",
-            "float",
-            "half",
-            "double",
-            "relu6",
-            "hardtanh",
-        )
-        + ("triu", "tril", "detach_copy", "view_as_real_copy"),
+        """
+            dropout feature_dropout alpha_dropout feature_alpha_dropout native_dropout clone
+            contiguous detach alias to _to_copy type_as lift_fresh lift_fresh_copy requires_grad_
+            rrelu _assert_tensor_metadata copy_to cpu cuda float half double relu6 hardtanh detach_copy
+            """.split(),  # noqa: SIM905
         same,
     ),
     **dict.fromkeys(
         ("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "bernoulli"), _like
     ),
     **dict.fromkeys(
-        (
-            "zeros",
-            "ones",
-            "full",
-            "empty",
-            "new_zeros",
-            "new_ones",
-            "new_full",
-            "new_empty",
-            "scalar_tensor",
-            "rand",
-        )
-        + ("randn", "empty_permuted"),
+        """
+            zeros ones full empty new_zeros new_ones new_full new_empty scalar_tensor rand randn
+            empty_permuted
+            """.split(),  # noqa: SIM905
         _fill,
     ),
     **dict.fromkeys(
-        (
-            "batch_norm",
-            "native_batch_norm",
-            "_native_batch_norm_legit",
-            "_native_batch_norm_legit_no_training",
-        )
-        + (
-            "_native_batch_norm_legit_functional",
-            "cudnn_batch_norm",
-            "instance_norm",
-            "_batch_norm_impl_index",
-        )
-        + ("_batch_norm_with_update", "batch_norm_with_update", "_batch_norm_no_update", "miopen_batch_norm"),
+        """
+            batch_norm native_batch_norm _native_batch_norm_legit
+            _native_batch_norm_legit_no_training _native_batch_norm_legit_functional
+            cudnn_batch_norm instance_norm _batch_norm_impl_index _batch_norm_with_update
+            batch_norm_with_update _batch_norm_no_update miopen_batch_norm
+            """.split(),  # noqa: SIM905
         _batch_norm,
     ),
+    "triu": _triangle,
+    "tril": _triangle,
     "group_norm": _group_norm,
     "native_group_norm": _group_norm,
     "layer_norm": _layer_norm,
@@ -342,29 +308,22 @@ RULES: dict[str, Rule] = {
         ("softmax", "log_softmax", "_softmax", "_log_softmax", "softmin", "cumsum", "cumprod"), _over_dim(1)
     ),
     **dict.fromkeys(
-        (
-            "mean",
-            "sum",
-            "amax",
-            "amin",
-            "max",
-            "min",
-            "var",
-            "std",
-            "var_mean",
-            "std_mean",
-            "norm",
-            "prod",
-            "any",
-            "all",
-        )
-        + ("linalg_vector_norm", "logsumexp", "argmax", "argmin", "median", "nansum", "aminmax", "nanmean"),
+        """
+            mean sum amax amin max min var std var_mean std_mean norm prod any all
+            linalg_vector_norm logsumexp argmax argmin median nansum aminmax nanmean
+            """.split(),  # noqa: SIM905
         _reduce,
     ),
     # element by element, though PyTorch does not tag them so
-    **dict.fromkeys(("hardswish", "log_sigmoid", "floor_divide", "copy", "fix", "special_expit"), pointwise),
     **dict.fromkeys(
-        [f"fft_{kind}fft{d}" for kind in ("", "i", "r", "ir", "h", "ih") for d in ("", "2", "n")],
+        ("hardswish", "leaky_relu", "log_sigmoid", "floor_divide", "copy", "fix", "special_expit"), pointwise
+    ),
+    **dict.fromkeys(
+        """
+            fft_fft fft_fft2 fft_fftn fft_ifft fft_ifft2 fft_ifftn fft_rfft fft_rfft2 fft_rfftn
+            fft_irfft fft_irfft2 fft_irfftn fft_hfft fft_hfft2 fft_hfftn fft_ihfft fft_ihfft2
+            fft_ihfftn
+            """.split(),  # noqa: SIM905
         _fft,
     ),
     "grid_sampler": _sampled,
@@ -373,7 +332,7 @@ RULES: dict[str, Rule] = {
     "max_unpool2d": _unpool,
     "embedding": _embedding,
     "prelu": _prelu,
-    "_prelu_kernel": _prelu,
+    "_prelu_kernel": pointwise,
     "_weight_norm": _weight_norm,
     "_weight_norm_interface": _weight_norm,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -185,7 +186,7 @@ def _read_parts(labels: Labels, op: Op, array: np.ndarray, sizes: list[int]) -> 
     """Equal shares of any width; else sizes that the code takes from attributes; else numbers in the code."""
     equal = len(set(sizes)) == 1
     bounds = np.cumsum([0, *sizes])
-    listed = _listed(labels, op, [array[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)])
+    listed = _listed(labels, op, [array[a:b] for a, b in pairwise(bounds)])
     counted = labels.following(op, [(array[: sizes[0]], 1), (array, 1)]) if equal else []
     readings = [*["shares"] * equal, *["counted"] * bool(counted), *["listed"] * bool(listed), "locked"]
     reading = readings[labels.choose(readings, [array])]

@@ -15,7 +15,7 @@ Rule = Callable[[Labels, Op], None]
 def _recurrent(labels: Labels, op: Op) -> None:
     x = op.args[0]
     lists = [a for a in op.args[1:] if isinstance(a, (list, tuple)) and a and isinstance(a[0], Value)]
-    weights = lists[-1]
+    weights: list[Value] = list(lists[-1])
     source = labels.of(x)[-1]
     labels.lock(labels.of(x)[:-1], f"is time in {op}")
     inputs: list[Value] = []

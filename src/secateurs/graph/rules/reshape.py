@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from secateurs.graph.labels import FREE, Axis, Follow, Free, Labels, labelled
+from secateurs.graph.labels import FREE, Axis, Follow, Free, LabelError, Labels, labelled
 from secateurs.graph.program import Op, Value
 
 Rule = Callable[[Labels, Op], None]
@@ -118,6 +118,19 @@ def _split(labels: Labels, op: Op, array: Axis, sizes: list[int]) -> list[Axis]:
     return [lines[:, 0] if i == axis else None for i in range(len(sizes))]
 
 
+def _as_strided(labels: Labels, op: Op) -> None:
+    """A vector given axes of length one is a reshape; anything else is not followed."""
+    value, out = op.args[0], op.outs[0]
+    if (
+        out is None
+        or max((*value.shape, 1)) != value.numel()
+        or value.numel() != out.numel()
+        or op.arg(3, "offset")
+    ):
+        raise LabelError("as_strided")
+    reshape(labels, op, value, out)
+
+
 RULES: dict[str, Rule] = dict.fromkeys(
     (
         "view",
@@ -132,3 +145,4 @@ RULES: dict[str, Rule] = dict.fromkeys(
     ),
     _reshape,
 )
+RULES["as_strided"] = _as_strided

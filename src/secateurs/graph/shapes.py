@@ -1,0 +1,73 @@
+"""Shapes without numbers, quickly: what the most frequent operations make of tensors on the meta device.
+
+PyTorch works out shapes on the meta device in Python, for a batch norm or an activation about as slowly
+as for the hardest operation. Trials and captures run nothing else, so the frequent ones are answered
+here; all others, and all that could be an error, go the ordinary way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+_SAME = """
+    relu silu sigmoid hardswish hardtanh hardsigmoid gelu leaky_relu elu tanh mish add mul sub clamp clamp_min
+    neg exp abs sqrt rsqrt
+"""
+_ELEMENTWISE = frozenset(f"aten::{name}{end}" for name in _SAME.split() for end in ("", "_"))
+_BATCH_NORM = frozenset(
+    f"aten::{name}"
+    for name in ("native_batch_norm", "_native_batch_norm_legit_no_training", "cudnn_batch_norm")
+)
+
+
+class Quick(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Inside, the frequent operations on meta tensors take a short way."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """The short way where there is one."""
+        return run(func, args, kwargs or {})
+
+
+def run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Do one operation, the short way where there is one."""
+    name = func._schema.name
+    if name in _ELEMENTWISE and not kwargs.get("dtype"):
+        made = _elementwise(name, args)
+    elif name in _BATCH_NORM:
+        made = _batch_norm(name, args)
+    else:
+        made = None
+    return made if made is not None else func(*args, **kwargs)
+
+
+def _elementwise(name: str, args: tuple[Any, ...]) -> Any:
+    first = args[0]
+    if not isinstance(first, Tensor) or first.device.type != "meta" or not first.is_floating_point():
+        return None
+    shape = first.shape
+    for other in args[1:]:
+        if isinstance(other, Tensor) and (
+            other.dtype != first.dtype
+            or other.dim() > len(shape)
+            or any(
+                a != b and a != 1 for a, b in zip(other.shape, shape[len(shape) - other.dim() :], strict=True)
+            )
+        ):
+            return None
+    return first if name.endswith("_") else torch.empty_like(first)
+
+
+def _batch_norm(name: str, args: tuple[Any, ...]) -> Any:
+    x, *vectors = args[:5]
+    if x.device.type != "meta" or x.dim() < 2:
+        return None
+    if any(isinstance(v, Tensor) and v.shape != x.shape[1:2] for v in vectors):
+        return None
+    if name.endswith("native_batch_norm") and args[5] and x.numel() == x.shape[1]:
+        return None
+    outs = (torch.empty_like(x), x.new_empty(0), x.new_empty(0))
+    return (*outs, x.new_empty(0)) if name.endswith("cudnn_batch_norm") else outs
