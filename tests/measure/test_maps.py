@@ -78,7 +78,7 @@ def test_psnr(scaled):
 def test_blocks_of_windows_give_the_same(monkeypatch):
     maps = drawn(2, 5, 12, 12)
     whole = measure.Ssim()(maps)
-    monkeypatch.setattr("secateurs.measure.map_likeness._BLOCK", 1)
+    monkeypatch.setattr("secateurs.measure.ssim._BLOCK", 1)
     np.testing.assert_allclose(measure.Ssim()(maps), whole, atol=1e-13)
 
 

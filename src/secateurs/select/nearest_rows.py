@@ -101,11 +101,9 @@ def nearest_rows(rows: Tensor, *, decimals: int | None = None) -> tuple[Tensor, 
             products = rows[part] @ rows[start : start + stripe].T
             inside = (part >= start) & (part < start + stripe)
             products[inside, part[inside] - start] = -torch.inf
-            if decimals is None:
-                products = settled(products, longest)
-            else:
-                products = torch.round(products, decimals=decimals)
-            value, at = products.max(dim=1)
+            exact = decimals is None
+            compared = settled(products, longest) if exact else torch.round(products, decimals=decimals or 0)
+            value, at = compared.max(dim=1)
             better = value > best[part]
             best[part[better]] = value[better]
             where[part[better]] = at[better] + start
