@@ -194,3 +194,69 @@ def test_the_library_in_steps_gives_what_prune_gives():
     whole = sc.prune(net, EXAMPLE, method="l1-norm", macs=0.5)
     assert plan.to_json() == whole.plan.to_json()
     assert torch.equal(small(EXAMPLE), whole.model(EXAMPLE))
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A network that has learnt to tell which third of the picture is bright."""
+    torch.manual_seed(0)
+    labels = torch.arange(240) % 3
+    images = 0.3 * torch.randn(240, 3, 9, 9)
+    for i, label in enumerate(labels):
+        images[i, :, :, 3 * label : 3 * label + 3] += 1.0
+    net = nn.Sequential(
+        nn.Conv2d(3, 12, 3), nn.BatchNorm2d(12), nn.ReLU(), nn.Conv2d(12, 12, 3), nn.ReLU(), nn.Flatten(),
+        nn.Linear(300, 3),
+    )  # fmt: skip
+    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
+    for _ in range(40):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(images), labels).backward()
+        optimizer.step()
+    return net.eval(), images, labels
+
+
+def test_defaults_with_data_are_the_strongest(trained):
+    net, images, _ = trained
+    result = sc.prune(net, images[:1], macs=0.4, data=images)
+    assert (result.method, result.allocate, result.compensate) == ("moments", "sensitivity", "least-squares")
+    plain = sc.prune(net, images[:1], method="l1-norm", macs=0.4)
+    assert (plain.allocate, plain.compensate) == ("uniform", "none")
+    with torch.no_grad():
+        wanted = net(images)
+        repaired, bare = ((m(images) - wanted).square().mean() for m in (result.model, plain.model))
+    assert repaired < 0.1 * bare
+
+
+def test_accuracy_floor_is_kept_on_held_out_samples(trained):
+    net, images, labels = trained
+    result = sc.prune(net, images[:1], accuracy_drop=2.0, data=(images, labels))
+    held = slice(192, 240)  # batches of 32: the last fifth of them
+    with torch.no_grad():
+        before, after = (
+            (m(images[held]).argmax(1) == labels[held]).float().mean() for m in (net, result.model)
+        )
+    assert before - after <= 0.02 + 1e-6
+    assert result.after.macs < 0.7 * result.before.macs
+    assert result.plan.target == {"accuracy_drop": 2.0}
+
+
+def test_accuracy_floor_without_data_is_refused():
+    with pytest.raises(sc.InputError, match="data: an accuracy floor"):
+        sc.prune(residual(), EXAMPLE, accuracy_drop=1.0)
+    with pytest.raises(sc.InputError, match="accuracy_drop is 100; give points"):
+        sc.prune(residual(), EXAMPLE, accuracy_drop=100.0)
+
+
+@pytest.mark.parametrize(
+    "repair", ["bias", "merge", "weights", "least-squares-once", "least-squares", "reconstruct"]
+)
+def test_repaired_networks_are_saved_and_loaded_bit_equal(trained, tmp_path, repair):
+    net, images, _ = trained
+    result = sc.prune(net, images[:1], method="l1-norm", macs=0.5, data=images, compensate=repair)
+    sc.save(result, tmp_path / "small.safetensors")
+    fresh = copy.deepcopy(net)
+    for parameter in fresh.parameters():
+        nn.init.zeros_(parameter)
+    small = sc.load(tmp_path / "small.safetensors", into=fresh)
+    assert torch.equal(small(images), result.model(images))

@@ -29,14 +29,14 @@ def plan_for_accuracy(
     layers: Mapping[str, float] | None = None,
     limit: int = 2048,
 ) -> Plan:
-    """The smallest network found by halving whose accuracy on the samples falls by at most `drop`.
+    """The smallest network found by halving whose accuracy on the samples falls by at most `drop` points.
 
     Accuracy is agreement with the labels; without labels, with the original's own decisions. Training samples
     that a network has learnt by heart flatter the original, so the drop on new data can differ: hold some out.
 
     Args:
         ranking: From `rank`.
-        drop: Largest loss of accuracy, as a share of 1.
+        drop: Largest loss of accuracy, in points (hundredths).
         data: Samples to score on, best held out of the training data.
         make: From a plan to the smaller network as it will be, repaired.
         allocate: Which group gives the next unit; `Uniform()` by default.
@@ -67,7 +67,7 @@ def plan_for_accuracy(
 
     def lost(steps: int) -> float:
         small = make(plan_from_counts(ranking, queue.counts(steps), {}))
-        return best - _agreement([_decisions(small, x) for x, _ in read], labels)
+        return 100 * (best - _agreement([_decisions(small, x) for x, _ in read], labels))
 
     low, high = 0, len(queue.sequence)
     for _ in range(_ROUNDS):

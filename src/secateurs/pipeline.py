@@ -111,8 +111,8 @@ def prune(
         params: Share of the parameters that stays.
         keep: Share of the prunable units that stays.
         latency: Share of the measured latency at batch 1 that stays.
-        accuracy_drop: As small as can be while no more than this share of a held-out fifth of `data` (of its
-            labels, or without any of the network's own decisions) is lost, in (0, 1).
+        accuracy_drop: As small as can be while accuracy on a held-out fifth of `data` (by its labels, or without
+            any by the network's own decisions) falls by no more than so many points (hundredths).
         data: A little training data, unlabelled but for `accuracy_drop`, for methods and repairs that look at it.
         allocate: "uniform", "global", "sensitivity", or an `Allocation`.
         compensate: How consumers are repaired: a name from `compensate.names()`.
@@ -146,7 +146,9 @@ def prune(
         "accuracy_drop": accuracy_drop,
     }
     target = check_target(shares)
-    recipe = Recipe.of(method, allocate, compensate, recalibrate, data, calibrate, seed, progress)
+    recipe = Recipe.of(
+        method, allocate, compensate, recalibrate, data, calibrate, seed, progress, accuracy_drop is not None
+    )
     check_finite(model)
     clock = Clock()
     with clock("trace"):

@@ -66,7 +66,10 @@ def check_target(targets: Mapping[str, float | None]) -> tuple[str, float] | Non
             f"target: {' and '.join(name for name, _ in given)} are both given; give one of {', '.join(TARGETS)}."
         )
     for name, value in given:
-        if not 0 < value <= 1:
+        if name.endswith(("accuracy_drop", "accuracy-drop")):
+            if not 0 <= value < 100:
+                raise InputError(f"{name} is {value:g}; give points of accuracy (hundredths) from 0 to 100.")
+        elif not 0 < value <= 1:
             raise InputError(
                 f"{name} is {value:g}; a target is the share that stays: give a number in (0, 1]."
             )

@@ -15,7 +15,7 @@ from secateurs import compensate as repairs
 from secateurs import methods
 from secateurs.allocate.sequence import Allocation
 from secateurs.contracts import Loader, Progress, Ranking
-from secateurs.data.batches import repeatable
+from secateurs.data.batches import batches, repeatable
 from secateurs.errors import InputError
 from secateurs.floor import plan_for_accuracy
 from secateurs.graph import Graph
@@ -68,6 +68,7 @@ class Recipe:
     calibrate: int = 2048
     seed: int = 0
     progress: Progress | None = None
+    holdout: Loader | None = None
 
     @classmethod
     def of(
@@ -80,8 +81,11 @@ class Recipe:
         calibrate: int,
         seed: int,
         progress: Progress | None,
+        scored: bool = False,
     ) -> Recipe:
         """Fill in what was not said, and refuse what cannot go together.
+
+        Where candidates are to be `scored`, a fifth of the data is held out for that.
 
         Raises:
             InputError: An unknown name, or data missing.
@@ -101,7 +105,8 @@ class Recipe:
                 "data: recalibration estimates statistics from data and got none; give some training data."
             )
         held = None if data is None else repeatable(data, calibrate)
-        return cls(chosen, allocation, repair, recalibrate, held, calibrate, seed, progress)
+        held, aside = _parted(held, calibrate) if scored else (held, None)
+        return cls(chosen, allocation, repair, recalibrate, held, calibrate, seed, progress, aside)
 
     def ranked(self, graph: Graph, clock: Clock) -> tuple[Ranking, Allocation]:
         """Orders of all free groups, and the allocation with what it needs to know."""
@@ -166,7 +171,7 @@ class Recipe:
             return plan_for_latency(ranking, value, example, **settings)
         if name == "accuracy_drop":
             return plan_for_accuracy(
-                ranking, value, self.data, lambda made: self._candidate(ranking.graph, made), **settings
+                ranking, value, self.holdout, lambda made: self._candidate(ranking.graph, made), **settings
             )
         return plan(ranking, **{**settings, name: value})
 
@@ -199,6 +204,21 @@ class Recipe:
             with clock("recalibrate"):
                 recalibrate_(small, self.data, limit=self.calibrate, progress=self.progress)
         return made, remarks
+
+
+def _parted(data: Loader | None, limit: int) -> tuple[Loader, Loader]:
+    """Four fifths to calibrate on, and the last fifth to score candidates on."""
+    if data is None:
+        raise InputError(
+            "data: an accuracy floor is measured on data and got none; give some training data, best with labels."
+        )
+    read = list(batches(data, 32, limit=limit))
+    cut = max(1, len(read) * 4 // 5)
+    if cut == len(read):
+        raise InputError(
+            "data: an accuracy floor needs a part of its own to be measured on; give more samples."
+        )
+    return read[:cut], read[cut:]
 
 
 def added_biases(model: nn.Module, small: nn.Module) -> dict[str, int]:

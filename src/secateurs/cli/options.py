@@ -88,3 +88,25 @@ def shape(text: str | None) -> tuple[int, ...] | None:
             f"--input {text}: has to be the shape of one input, batch first, such as 1,3,224,224"
         )
     return sizes
+
+
+def exceptions(given: list[str]) -> dict[str, float]:
+    """Shares by name pattern from `PATTERN=SHARE`.
+
+    Raises:
+        InputError: It is not of that form.
+
+    Example:
+        >>> exceptions(["layer1.*=1", "conv1=0.5"])
+        {'layer1.*': 1.0, 'conv1': 0.5}
+    """
+    found = {}
+    for text in given:
+        pattern, _, share_ = text.rpartition("=")
+        try:
+            found[pattern] = float(share_)
+        except ValueError:
+            pattern = ""
+        if not pattern:
+            raise InputError(f"--layer {text}: give a pattern and a share, such as --layer 'layer1.*=0.5'")
+    return found

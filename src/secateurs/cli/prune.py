@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from secateurs.cli.console import Bars, note, say
-from secateurs.cli.options import Data, Input, Model, Seed, Weights, shape, share
+from secateurs.cli.options import Data, Input, Model, Seed, Weights, exceptions, shape, share
 from secateurs.cli.tables import after_run
 
 
@@ -19,16 +19,41 @@ def prune(
     ],
     weights: Weights = None,
     data: Data = None,
-    method: Annotated[str, typer.Option(metavar="NAME", help="See `secateurs methods`.")] = "l1-norm",
+    method: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="See `secateurs methods`. A named method comes plain; without one everything is at its strongest.",
+        ),
+    ] = None,
     macs: Annotated[float | None, share("multiply-adds")] = None,
     params: Annotated[float | None, share("parameters")] = None,
     latency: Annotated[float | None, share("measured latency")] = None,
     keep: Annotated[float | None, share("prunable channels")] = None,
+    accuracy_drop: Annotated[
+        float | None,
+        typer.Option(
+            metavar="POINTS", help="As small as held-out training accuracy allows.", show_default=False
+        ),
+    ] = None,
     allocate: Annotated[
-        str,
-        typer.Option(metavar="HOW", help="How the cut is shared out among the groups: uniform or global."),
-    ] = "uniform",
-    compensate: Annotated[str, typer.Option(metavar="HOW", help="Repair without gradients.")] = "none",
+        str | None,
+        typer.Option(
+            metavar="HOW", help="Which groups the cut comes from: uniform, global, sensitivity, search."
+        ),
+    ] = None,
+    compensate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOW",
+            help="Repair: none, bias, merge, weights, least-squares-once, least-squares, reconstruct.",
+        ),
+    ] = None,
+    round_to: Annotated[int, typer.Option(metavar="N", help="Keep multiples of N channels.")] = 1,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN=SHARE", help="Groups named so keep this share, such as 'layer1.*=1'."),
+    ] = None,
     recalibrate: Annotated[
         bool, typer.Option("--recalibrate", help="Measure the batch-norm statistics anew on training data.")
     ] = False,
@@ -41,7 +66,8 @@ def prune(
 ) -> None:
     """Make a network smaller, prove it, measure it, and write it to a folder.
 
-    A target is always what stays, and only one can be given: --macs, --params, --latency or --keep.
+    A target is always what stays, and only one can be given: --macs, --params, --latency or --keep; or, the
+    other way round, --accuracy-drop says how much accuracy may go.
     """
     from secateurs.data import resolve_data
     from secateurs.export import check_free, require_onnx
@@ -50,9 +76,19 @@ def prune(
     from secateurs.report.run import Settings, run
     from secateurs.report.source import open_source
 
-    found = check_target({"--macs": macs, "--params": params, "--latency": latency, "--keep": keep})
-    target = {} if found is None else {found[0].removeprefix("--"): found[1]}
-    settings = Settings(method, target, allocate, compensate, recalibrate, calibrate, seed)
+    found = check_target(
+        {
+            "--macs": macs,
+            "--params": params,
+            "--latency": latency,
+            "--keep": keep,
+            "--accuracy-drop": accuracy_drop,
+        }
+    )
+    target = {} if found is None else {found[0].removeprefix("--").replace("-", "_"): found[1]}
+    settings = Settings(
+        method, target, allocate, compensate, recalibrate, calibrate, seed, round_to, exceptions(layer or [])
+    )
     check_free(out)
     if onnx:
         require_onnx()

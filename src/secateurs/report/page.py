@@ -54,6 +54,8 @@ def target_sentence(target: Mapping[str, float]) -> str:
     """
     if not target:
         return "no target: the method's own rule decides"
+    if "accuracy_drop" in target:
+        return f"at most {target['accuracy_drop']:g} points of accuracy lost on held-out training data"
     return " and ".join(
         f"{100 * value:.4g} % of the {_NAMES.get(key, key)} stay" for key, value in target.items()
     )

@@ -28,13 +28,15 @@ if TYPE_CHECKING:
 class Settings:
     """What a user asked of `secateurs prune`; see `secateurs.prune` for each."""
 
-    method: str = "l1-norm"
+    method: str | None = None
     target: Mapping[str, float] = field(default_factory=dict)
-    allocate: str = "uniform"
-    compensate: str = "none"
+    allocate: str | None = None
+    compensate: str | None = None
     recalibrate: bool = False
     calibrate: int = 2048
     seed: int = 0
+    round_to: int = 1
+    layers: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.calibrate < 1:
@@ -86,6 +88,8 @@ def run(
         compensate=settings.compensate,
         recalibrate=settings.recalibrate,
         calibrate=settings.calibrate,
+        round_to=settings.round_to,
+        layers=settings.layers,
         seed=settings.seed,
         progress=progress,
     )
@@ -147,8 +151,8 @@ def _record(
         data=data_spec,
         normalisation=normalisation_record(source.normalisation),
         method=result.method,
-        allocate=settings.allocate,
-        compensate=settings.compensate,
+        allocate=result.allocate,
+        compensate=result.compensate,
         recalibrated=settings.recalibrate,
         target=dict(result.target),
         before=before,
