@@ -235,7 +235,9 @@ def main() -> int:
     options.add_argument("--onnx", action="store_true", help="write ONNX, compare with ONNX Runtime")
     options.add_argument("--only", nargs="*", help="names as in the table, tv:NAME or timm:NAME")
     options.add_argument("--match", default="", help="only names that contain this")
-    options.add_argument("--resume", action="store_true", help="keep what is in the JSON file; run the rest, or --only")
+    options.add_argument(
+        "--resume", action="store_true", help="keep what is in the JSON file; run the rest, or --only"
+    )
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--limit", type=float, default=150.0, help="seconds a network may take")
     options.add_argument("--json", type=Path, default=HERE.parent / "build" / "coverage.json")
