@@ -104,6 +104,8 @@ def prune(
     if not source.trained:
         note(f"no --weights given, so {model} has random weights: only costs and structure mean anything")
     say(*after_run(done.record))
+    for remark in done.record.remarks:
+        note(remark)
     if written is not None:
         say(f"ONNX: {written}")
     say(f"Wrote {out}: " + ", ".join(sorted(path.name for path in out.iterdir())))

@@ -104,6 +104,7 @@ class Record:
     seconds: Mapping[str, float]
     seed: int
     versions: Mapping[str, str]
+    remarks: tuple[str, ...] = ()
     schema: int = SCHEMA
 
     def to_json(self) -> str:
@@ -137,6 +138,7 @@ class Record:
                     **{key: Measures(**raw[key]) for key in ("before", "after", "original")},
                     "latency": None if raw["latency"] is None else Timing(**raw["latency"]),
                     "verification": _proof(raw["verification"]),
+                    "remarks": tuple(raw.get("remarks", ())),
                     "groups": tuple(GroupLine(**group) for group in raw["groups"]),
                 }
             )

@@ -170,6 +170,7 @@ def _record(
         seconds={stage: round(value, 3) for stage, value in seconds.items()},
         seed=settings.seed,
         versions=dict(result.versions),
+        remarks=result.remarks,
     )
 
 
