@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from secateurs.cli.console import Bars, note, say
-from secateurs.cli.options import Data, Input, Model, Seed, Weights, exceptions, shape, share
+from secateurs.cli.options import Data, Input, Model, Seed, Weights, exceptions, number, shape, share
 from secateurs.cli.tables import after_run
 
 
@@ -33,7 +33,10 @@ def prune(
     accuracy_drop: Annotated[
         float | None,
         typer.Option(
-            metavar="POINTS", help="As small as held-out training accuracy allows.", show_default=False
+            metavar="POINTS",
+            parser=number,
+            help="As small as held-out training accuracy allows.",
+            show_default=False,
         ),
     ] = None,
     allocate: Annotated[
@@ -52,7 +55,11 @@ def prune(
     round_to: Annotated[int, typer.Option(metavar="N", help="Keep multiples of N channels.")] = 1,
     layer: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATTERN=SHARE", help="Groups named so keep this share, such as 'layer1.*=1'."),
+        typer.Option(
+            metavar="PATTERN=SHARE",
+            help="Groups named so keep this share, such as 'layer1.*=1'; may be repeated.",
+            show_default=False,
+        ),
     ] = None,
     recalibrate: Annotated[
         bool, typer.Option("--recalibrate", help="Measure the batch-norm statistics anew on training data.")

@@ -16,13 +16,23 @@ REASONS = 8
 
 def after_run(record: Record) -> Iterator[Any]:
     """What `secateurs prune` prints: target, before and after, proof, locks."""
-    yield f"{record.model}, {record.method}, asked: {target_sentence(record.target)}"
+    yield f"{record.model}, {made_with(record)}, asked: {target_sentence(record.target)}"
     yield table("", ("", "before", "after", "stays"), list(_rows(record.before, record.after)))
     if record.latency is not None:
         yield f"latency: {record.latency}"
     yield proof(record.verification)
     yield f"groups: {groups_sentence(record.groups)}"
     yield from locks(record.groups)
+
+
+def made_with(record: Record) -> str:
+    """Method, allocation and repair in a few words."""
+    parts = [record.method, f"{record.allocate} allocation"]
+    if record.compensate != "none":
+        parts.append(f"{record.compensate} repair")
+    if record.recalibrated:
+        parts.append("batch norm recalibrated")
+    return ", ".join(parts)
 
 
 def _rows(before: Measures, after: Measures) -> Iterator[tuple[str, str, str, str]]:

@@ -187,6 +187,8 @@ def _accuracy(before: Measures, data: str | None) -> str:
 
 def _run(record: Record) -> dict[str, str]:
     facts = {"seed": str(record.seed)}
+    if record.remarks:
+        facts["remarks"] = " ".join(record.remarks)
     if record.original != record.before:
         facts["pruned before"] = (
             f"this run began with a pruned network; of the first original, "
