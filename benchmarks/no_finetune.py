@@ -23,6 +23,7 @@ from torch import nn
 
 import secateurs as sc
 from secateurs.compensate import least_squares_
+from secateurs.contracts import Order
 from secateurs.data import resolve_data
 from secateurs.data.batches import batches
 from secateurs.data.normalisation import IMAGENET
@@ -46,6 +47,13 @@ def planned(graph: Graph, found: Survey, macs: float, params: float | None) -> P
         made = sc.plan(ranking, params=params, allocate=found.sensitivity(blend))
         low, high = (blend, high) if made.predicted["macs"] <= macs * graph.costs.macs() else (low, blend)
     return sc.plan(ranking, params=params, allocate=found.sensitivity(low))
+
+
+def looked_up(path: Path) -> Survey:
+    """A survey made before."""
+    kept = json.loads(path.read_text())
+    orders = {k: Order(tuple(v)) for k, v in kept["orders"].items()}
+    return Survey(orders, {k: tuple((n, d) for n, d in v) for k, v in kept["curves"].items()})
 
 
 def run(
@@ -129,6 +137,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--calibrate", type=int, default=3000)
     parser.add_argument("--reconstruct", type=int, default=0, metavar="EPOCHS")
+    parser.add_argument(
+        "--survey", type=Path, default=None, help="a file to keep the survey in, or to read it from"
+    )
     parser.add_argument("--results", type=Path, default=None)
     parser.add_argument("--write", type=Path, default=None)
     args = parser.parse_args()
@@ -141,7 +152,12 @@ def main() -> None:
     graph = sc.trace(model, torch.zeros(1, 3, 32, 32))
     before = 100 * evaluate(model, args.test).value
     started = time.perf_counter()
-    found = survey(model, graph, calibration)
+    found = (
+        looked_up(args.survey) if args.survey and args.survey.exists() else survey(model, graph, calibration)
+    )
+    if args.survey:
+        kept = {"orders": {k: v.units for k, v in found.orders.items()}, "curves": found.curves}
+        args.survey.write_text(json.dumps(kept))
     print(
         f"survey: {time.perf_counter() - started:.0f} s, CPU {time.process_time():.0f} s in all", flush=True
     )

@@ -162,7 +162,7 @@ def test_survey_orders_measure_and_plan():
 def test_reconstruct_lowers_what_least_squares_left():
     model = trained_like(Block())
     small, plan = pruned(model, {"conv1": range(6), "conv3": range(6)})
-    least_squares_(small, model, plan, images(400), rounds=1)
+    least_squares_(small, model, plan, images(400), rounds=0)
     repaired = error(model, small, images(64, 1))
     report = reconstruct_(small, model, plan, images(400), epochs=10)
     assert max(report.unexplained.values()) <= 1.0
@@ -170,3 +170,27 @@ def test_reconstruct_lowers_what_least_squares_left():
     assert error(model, small, images(64, 1)) < repaired
     with pytest.raises(sc.InputError, match="epochs"):
         reconstruct_(small, model, plan, images(8), epochs=0)
+
+
+def test_few_samples_and_odd_data_are_remarked_on():
+    model = trained_like(Block())
+    with torch.no_grad():  # statistics as of the data
+        first = model.conv1(F.relu(model.stem(images(200))))
+        model.bn1.running_mean.copy_(first.mean((0, 2, 3)))
+        model.bn1.running_var.copy_(first.var((0, 2, 3)))
+    small, plan = pruned(model, {"conv1": range(6)})
+    fine = least_squares_(copy.deepcopy(small), model, plan, images(100), rounds=0)
+    assert len(fine.remarks) == 1  # the time
+    few = least_squares_(copy.deepcopy(small), model, plan, images(1), rounds=0)
+    assert any("only 64 rows of data for 54 inputs" in remark for remark in few.remarks)
+    odd = least_squares_(copy.deepcopy(small), model, plan, 100 * images(100), rounds=0)
+    assert any("normalisation" in remark for remark in odd.remarks)
+
+
+def test_samples_that_do_not_fit_are_left_out(monkeypatch):
+    monkeypatch.setattr("secateurs.compensate.sequential._BUDGET", 1)
+    model = trained_like(Block())
+    small, plan = pruned(model, {"conv1": range(6)})
+    report = least_squares_(small, model, plan, images(300), rounds=0)
+    assert report.samples == 100
+    assert any("100 of 300 samples" in remark for remark in report.remarks)

@@ -8,7 +8,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from secateurs.compensate.sequential import prepared
+from secateurs.compensate.sequential import noticed, prepared
 from secateurs.compensate.walk import Repair, Stop, stops, unsupported
 from secateurs.contracts import Loader, Progress
 from secateurs.errors import InputError
@@ -63,13 +63,14 @@ def reconstruct_(
     started = time.perf_counter()
     tandem = prepared(small, model, data, limit)
     found = stops(tandem, plan, ridge=ridge, seed=seed)
+    seen = noticed(tandem)
     ratio: dict[str, float] = {}
     for number, stop in enumerate(found):
         tandem.advance(stop.link.first())
         ratio[stop.link.layer.name] = _fit_(stop, epochs, learning_rate)
         if progress is not None:
             progress("reconstruct", number + 1, len(found))
-    remarks = (*unsupported(found, plan, tandem), f"{time.perf_counter() - started:.1f} s")
+    remarks = (*seen, *unsupported(found, plan, tandem), f"{time.perf_counter() - started:.1f} s")
     return Repair("reconstruct", ratio, tandem.samples, remarks)
 
 

@@ -11,10 +11,14 @@ from secateurs.compensate.refine import refine_
 from secateurs.compensate.walk import Repair, refit_, samples_of, stops, unsupported
 from secateurs.contracts import Loader, Progress
 from secateurs.errors import InputError
+from secateurs.modes import device_of, evaluation
+from secateurs.observe.units import disagreement
+from secateurs.surgery.links import running
 from secateurs.surgery.plan import Plan
-from secateurs.surgery.tandem import Tandem
+from secateurs.surgery.tandem import NORM, Tandem, operation
 
 _CHUNK = 100
+_BUDGET = 6 * 2**30  # bytes of values kept for both networks; fewer samples are used beyond
 
 
 def least_squares_(
@@ -67,26 +71,45 @@ def least_squares_(
     tandem = prepared(small, model, data, limit)
     found = stops(tandem, plan, ridge=ridge, seed=seed)
     left: dict[str, float] = {}
+    remarks = list(noticed(tandem))
     for number, stop in enumerate(found):
         tandem.advance(stop.link.first())
-        left[stop.link.layer.name] = refit_(stop)
+        fit = refit_(stop)
         for _ in range(rounds if stop.link.makers else 0):
             refine_(stop)
-            left[stop.link.layer.name] = refit_(stop, rectify=True)
+            fit = refit_(stop, rectify=True)
+        left[stop.link.layer.name] = fit.left
+        remarks.extend(fit.remark(stop.link.layer.name))
         if progress is not None:
             progress("repair", number + 1, len(found))
-    remarks = unsupported(found, plan, tandem)
-    return Repair("least-squares", left, tandem.samples, (*remarks, f"{time.perf_counter() - started:.1f} s"))
+    remarks.extend(unsupported(found, plan, tandem))
+    remarks.append(f"{time.perf_counter() - started:.1f} s")
+    return Repair("least-squares", left, tandem.samples, tuple(remarks))
 
 
 def prepared(small: nn.Module, model: nn.Module, data: Loader, limit: int) -> Tandem:
     """Both networks captured on the calibration samples, in evaluation mode from here on."""
-    device = next(model.parameters()).device
     small.eval()
-    mode = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            return Tandem(model, small, samples_of(data, limit, _CHUNK, device))
-    finally:
-        model.train(mode)
+    with evaluation(model), torch.no_grad():
+        tandem = Tandem(model, small, samples_of(data, limit, _CHUNK, device_of(model)))
+    tandem.trim(_BUDGET)
+    return tandem
+
+
+def noticed(tandem: Tandem) -> tuple[str, ...]:
+    """What there is to say about the samples: fewer than asked for, or unlike those of the training."""
+    found: list[str] = []
+    values = tandem.chunks[0][0]
+    for i, node in enumerate(tandem.full.nodes):
+        if operation(node) == NORM:
+            scale = running(tandem.full, i)
+            x = tandem.full.pull(tandem.full.index[node.args[0]], values)  # type: ignore[index]
+            flat = x.transpose(0, 1).flatten(1).double()
+            found.extend(disagreement(flat.mean(1), flat.var(1, unbiased=False), *scale))
+            break
+    if tandem.trimmed:
+        found.append(
+            f"{tandem.samples} of {tandem.samples + tandem.trimmed} samples were used: what has to be kept of more "
+            f"would not fit in {_BUDGET / 2**30:.0f} GiB"
+        )
+    return tuple(found)

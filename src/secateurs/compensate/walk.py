@@ -41,6 +41,24 @@ class Repair:
         return "\n".join([head, *self.remarks])
 
 
+@dataclass(frozen=True)
+class Fit:
+    """How well one layer could be refitted: share of its output not reproduced, and rows of data per input."""
+
+    left: float
+    rows: int
+    width: int
+
+    def remark(self, name: str) -> tuple[str, ...]:
+        """A word where the data are too few to say much."""
+        if self.rows >= 2 * self.width:
+            return ()
+        return (
+            f"{name}: only {self.rows} rows of data for {self.width} inputs, so that its weights stay near what they "
+            "were; give more samples",
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Stop:
     """One layer on the walk: where it is, and which channels of the original its outputs are."""
@@ -121,13 +139,13 @@ def _outside(tandem: Tandem, link: Link) -> list[int]:
     return [tandem.small.index[n] for n in node.all_input_nodes[:1]]
 
 
-def refit_(stop: Stop, *, rectify: bool = False) -> float:
-    """Refit one layer by least squares, in place; returns the share of the output's energy not reproduced.
+def refit_(stop: Stop, *, rectify: bool = False) -> Fit:
+    """Refit one layer by least squares, in place.
 
     With `rectify`, and a ReLU after the sum, what the ReLU sets to zero in both networks is no error: where the
     original is not positive, the target is the smaller of the present output and 0.
     """
-    gram, cross, energy = _moments(stop, rectify and stop.link.rectified)
+    gram, cross, energy, count = _moments(stop, rectify and stop.link.rectified)
     layer, net = stop.module, stop.tandem.small
     bias = getattr(layer, "bias", None)
     norm = norm_module(net, stop.link.layer)
@@ -145,7 +163,7 @@ def refit_(stop: Stop, *, rectify: bool = False) -> float:
             bias.copy_(torch.where(live, constant, bias.double().view_as(constant)).ravel())
         elif shift is not None and scale is not None:
             shift.add_(torch.where(live, constant, 0.0).ravel().to(shift.dtype) * scale[0])
-    return float(left / energy.sum().clamp_min(1e-300))
+    return Fit(float(left / energy.sum().clamp_min(1e-300)), count, gram.shape[1] - 1)
 
 
 def _live(scale: tuple[Tensor, Tensor] | None, weights: Tensor) -> Tensor:
@@ -157,8 +175,8 @@ def _live(scale: tuple[Tensor, Tensor] | None, weights: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _moments(stop: Stop, rectify: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """E[s s^T], E[s y^T] and E[y^2] of the layer's input rows s (with a 1) and wanted outputs y."""
+def _moments(stop: Stop, rectify: bool) -> tuple[Tensor, Tensor, Tensor, int]:
+    """E[s s^T], E[s y^T], E[y^2] of the input rows s (with a 1) and wanted outputs y, and how many rows."""
     layer, net, link = stop.module, stop.tandem.small, stop.link
     form = reading(layer)
     assert form is not None
@@ -186,7 +204,8 @@ def _moments(stop: Stop, rectify: bool) -> tuple[Tensor, Tensor, Tensor]:
     assert total is not None
     d = form.width + 1
     full = total.gram()
-    return full[:, :d, :d], full[:, :d, d:], full.diagonal(dim1=1, dim2=2)[:, d:]
+    energy = full.diagonal(dim1=1, dim2=2)[:, d:]
+    return full[:, :d, :d], full[:, :d, d:], energy, int(total.count)
 
 
 def _input(stop: Stop) -> int:

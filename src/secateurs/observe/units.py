@@ -104,7 +104,7 @@ def _hooked(
             handles.append(module.register_forward_pre_hook(_look(tensor, entries, sums, wide)))
             handles.append(module.register_forward_hook(norm.gave(tensor.removesuffix(".weight"))))
     for name, module in modules.items():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None:
+        if isinstance(getattr(module, "running_mean", None), Tensor):
             handles.append(module.register_forward_pre_hook(norm.reads(name)))
     try:
         yield
@@ -170,13 +170,27 @@ class _NormCheck:
         mean = self.sums[1] / self.sums[0]
         var = self.sums[2] / self.sums[0] - mean.square()
         kept_mean, kept_var = self.first.get_buffer("running_mean"), self.first.get_buffer("running_var")
-        size = kept_var.double().clamp_min(1e-12)
-        far = float(((mean - kept_mean.double()).abs() / size.sqrt()).mean())
-        ratio = float((var.clamp_min(1e-12) / size).log().mean().exp())
-        if far <= _FAR and 1 / _RATIO <= ratio <= _RATIO:
-            return ()
-        return (
-            "the data do not look like those the network was trained on: at its first batch norm the mean is "
-            f"{float(mean.mean()):.3g} here and {float(kept_mean.mean()):.3g} in the network, the variance "
-            f"{float(var.mean()):.3g} here and {float(kept_var.mean()):.3g} in the network; check the normalisation.",
-        )
+        return disagreement(mean, var, kept_mean, kept_var)
+
+
+def disagreement(mean: Tensor, var: Tensor, kept_mean: Tensor, kept_var: Tensor) -> tuple[str, ...]:
+    """One sentence with both numbers where the data and a batch norm's running statistics disagree.
+
+    They do where the means differ by half a deviation, averaged over the channels, or the variances by a
+    factor of 2, as a geometric mean.
+
+    Example:
+        >>> one = torch.ones(2)
+        >>> disagreement(one, one, one, one), len(disagreement(50 * one, one, one, one))
+        ((), 1)
+    """
+    size = kept_var.double().clamp_min(1e-12)
+    far = float(((mean - kept_mean.double()).abs() / size.sqrt()).mean())
+    ratio = float((var.double().clamp_min(1e-12) / size).log().mean().exp())
+    if far <= _FAR and 1 / _RATIO <= ratio <= _RATIO:
+        return ()
+    return (
+        "the data do not look like those the network was trained on: at its first batch norm the mean is "
+        f"{float(mean.mean()):.3g} here and {float(kept_mean.mean()):.3g} in the network, the variance "
+        f"{float(var.mean()):.3g} here and {float(kept_var.mean()):.3g} in the network; check the normalisation.",
+    )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.fx import Node
 
 from secateurs.surgery.reading import reading
-from secateurs.surgery.tandem import _NORM, Captured, norm_affine, operation
+from secateurs.surgery.tandem import NORM, Captured, norm_affine, operation
 
 _LAYERS = ("conv1d", "conv2d", "conv3d", "linear", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 _LAYERS_GENERAL = (*_LAYERS, "convolution")
@@ -105,6 +105,14 @@ def norm_of(net: Captured, layer: Layer) -> tuple[Tensor, Tensor] | None:
     return norm_affine(parts[0], parts[1], mean, var, float(node.args[6]))  # type: ignore[arg-type]
 
 
+def running(net: Captured, index: int) -> tuple[Tensor, Tensor]:
+    """Running mean and variance of the batch norm at a node."""
+    mean, var = net.nodes[index].args[3:5]
+    assert isinstance(mean, Node)
+    assert isinstance(var, Node)
+    return net.weights[net.index[mean]], net.weights[net.index[var]]
+
+
 def norm_module(net: Captured, layer: Layer) -> nn.Module | None:
     """The batch-norm module after a layer, or None."""
     if layer.norm is None:
@@ -135,7 +143,7 @@ def _link(net: Captured, index: int, modules: dict[str, nn.Module], calls: dict[
 def _layer(net: Captured, index: int) -> tuple[Layer, int]:
     """The layer at a node, and the node of its output after the batch norm."""
     user = _only_user(net, index)
-    if user is not None and operation(net.nodes[user]) == _NORM:
+    if user is not None and operation(net.nodes[user]) == NORM:
         got = _only_user(net, user)
         if got is not None:
             return Layer(index, _name(net, index), user), got
@@ -158,9 +166,7 @@ def _makers(
             found.append(_layer(net, at)[0])
             if not (form.groups > 1 and form.inputs == 1):
                 break
-        elif operation(node) not in (*_ACTIVATIONS, *_IDENTITIES, _NORM) and "getitem" not in str(
-            node.target
-        ):
+        elif operation(node) not in (*_ACTIVATIONS, *_IDENTITIES, NORM) and "getitem" not in str(node.target):
             break
         at = _first_input(net, at)
     whole = bool(found) and not _depthwise(modules[found[-1].name])

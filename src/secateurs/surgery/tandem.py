@@ -18,7 +18,7 @@ from torch.fx import Node
 from secateurs.errors import InputError
 from secateurs.surgery.cut import named_tensors
 
-_NORM = "_native_batch_norm_legit_no_training"
+NORM = "_native_batch_norm_legit_no_training"
 Values = dict[int, Any]
 
 
@@ -78,7 +78,7 @@ class Captured:
             return values[i] if i in values else self.weights[i] if i in self.weights else self.fixed[i]
 
         args = torch.fx.node.map_arg(node.args, read)
-        if operation(node) == _NORM:
+        if operation(node) == NORM:
             return (_affine(args),)
         return node.target(*args, **torch.fx.node.map_arg(node.kwargs, read))  # type: ignore[operator]
 
@@ -137,6 +137,21 @@ class Frontier:
         """Keep the value of a node until the frontier has passed another."""
         self._last[index] = max(self._last[index], until)
 
+    def widest(self) -> int:
+        """Bytes of all values of one chunk that are ever alive at the same time, inputs included."""
+        change = [0] * (len(self.net.nodes) + 1)
+        for i, node in enumerate(self.net.nodes):
+            value = node.meta.get("val")
+            if isinstance(value, Tensor) and not self.net.known(i):
+                size = value.numel() * value.element_size()
+                change[i] += size
+                change[self._last[i] + 1 if self._last[i] + 1 < len(change) else -1] -= size
+        alive = most = 0
+        for step in change:
+            alive += step
+            most = max(most, alive)
+        return most
+
     @torch.no_grad()
     def advance(self, index: int) -> None:
         """Run up to a node (exclusive) on every chunk; values no longer needed are dropped."""
@@ -166,7 +181,20 @@ class Tandem:
             )
         self._fronts = Frontier(self.full, chunks), Frontier(self.small, chunks)
         self.chunks = list(zip(self._fronts[0].chunks, self._fronts[1].chunks, strict=True))
-        self.samples = len(chunks) * len(chunks[0][0])
+        self.samples_each = len(chunks[0][0])
+        self.samples = len(chunks) * self.samples_each
+        self.trimmed = 0
+
+    def trim(self, budget: int) -> int:
+        """Leave out chunks beyond what fits in so many bytes (one always stays); how many are left."""
+        each = sum(front.widest() for front in self._fronts)
+        several = max(1, budget // max(1, each))
+        self.trimmed += self.samples_each * max(0, len(self.chunks) - several)
+        for front in self._fronts:
+            del front.chunks[several:]
+        del self.chunks[several:]
+        self.samples = self.samples_each * len(self.chunks)
+        return len(self.chunks)
 
     def pin(self, index: int, until: int) -> None:
         """Keep the value of a node, in both networks, until the frontier has passed another."""
