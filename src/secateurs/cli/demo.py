@@ -46,15 +46,16 @@ def demo(
         f"{NETWORK}, trained on scikit-learn's digits: {percent(found.accuracy, found.accuracy_error)} of "
         f"{found.samples} test samples. To half its MACs, with no training afterwards:"
     )
-    columns = ("method", "test accuracy", "recalibrated", "held-out training accuracy")
+    columns = ("method", "repair", "as removal left it", "repaired", "held out")
     rows = [
-        (row.method, *(percent(value, None) for value in (row.plain, row.recalibrated, row.held_out)))
+        (row.method, row.repair, *(percent(value, None) for value in (row.plain, row.repaired, row.held_out)))
         for row in found.rows
     ]
     say(
-        table("", columns, rows),
+        table("", columns, rows, left=2),
+        "held out: training samples that neither training nor repair saw; the others are test accuracy.",
         "",
-        f"Best by held-out training accuracy: {found.best.method}, recalibrated.",
+        f"Best by held-out accuracy: {found.best.method} ({found.best.repair}).",
     )
     say(*after_run(found.run.record))
     say(
