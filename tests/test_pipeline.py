@@ -13,6 +13,7 @@ from secateurs.graph import trace
 from secateurs.methods import METHODS
 from secateurs.report import count_costs
 
+residual_without_seed = residual()
 FREE = [m.name for m in METHODS if m.needs == "nothing"]
 
 
@@ -74,6 +75,14 @@ def test_original_is_untouched():
     assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
     assert all(m.training for m in net.modules())
     assert result.model.training
+
+
+def test_the_callers_random_numbers_are_left_alone():
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    torch.manual_seed(5)
+    sc.prune(residual_without_seed, EXAMPLE, method="random", macs=0.5)
+    assert torch.equal(torch.rand(3), wanted)
 
 
 def test_keeping_everything_is_the_identity():
