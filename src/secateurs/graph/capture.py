@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedTensorMixin
 from torch.utils import _pytree as pytree
 
 from secateurs.errors import CaptureError
@@ -24,7 +25,7 @@ from secateurs.graph.program import Op, Program, Value, make_op
 from secateurs.graph.recorder import record
 from secateurs.graph.rules import RULES
 from secateurs.surgery.calling import as_arguments
-from secateurs.surgery.cut import cut, reparametrised
+from secateurs.surgery.cut import cut, named_tensors, reparametrised
 
 _INLINED = ("wrap_with_set_grad_enabled", "wrap_with_autocast")
 _PRODUCTS = ("mm", "addmm", "mv", "dot")
@@ -38,9 +39,24 @@ def capture(model: nn.Module, example: Any) -> Program:
     Raises:
         CaptureError: the model does not run on the example, or cannot be followed.
     """
+    _check(model)
     with _quiet():
         program = by_shapes(model, example)
     return program if program is not None else exported(model, example)
+
+
+def _check(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            part = f"its part '{name}'" if name else "it"
+            raise CaptureError(
+                f"model: {part} is TorchScript, whose code cannot be changed; give the nn.Module it was made from."
+            )
+    for name, tensor in named_tensors(model):
+        if isinstance(tensor, UninitializedTensorMixin):
+            raise CaptureError(
+                f"model: '{name}' has no shape yet (a lazy layer); run the model once on an input first."
+            )
 
 
 def exported(model: nn.Module, example: Any) -> Program:

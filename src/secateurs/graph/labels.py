@@ -69,6 +69,7 @@ class Labels:
         self.terms: list[Term] = []
         self.follows: list[Follow] = []
         self.axes: dict[Value, list[Axis]] = {}
+        self.read: set[str] = set()  # parameters and buffers that some operation reads
         self.derived: set[Value] = set()  # made from state alone
         self.twins: list[tuple[IntArray, IntArray]] = []  # axes of weights that are summed before use
         self.static: set[Value] = set()  # made from state alone, and zero wherever the state is zero

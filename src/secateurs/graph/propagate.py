@@ -39,6 +39,7 @@ def propagate(
         counted = len(labels.terms)
         for value, name in program.state.items():
             labels.add_state(value, name)
+        labels.read.update(program.state[v] for op in program.ops for v in op.values() if v in program.state)
         for op in program.ops:
             labels.step += 1
             _apply(labels, op)

@@ -292,6 +292,21 @@ def _canonical(program: Program, model: nn.Module) -> Program:
     return replace(program, state={v: names.get(name, name) for v, name in program.state.items()})
 
 
+def _why_whole(labels: Labels, name: str, shape: tuple[int, ...]) -> str:
+    """Why a weight is in no group."""
+    first = labels.names.get((name, 0))
+    if first is None:
+        first = next(
+            (labels.names[name, axis] for axis in range(len(shape)) if (name, axis) in labels.names), -1
+        )
+    reasons = [reason for atoms, reason in labels.locks if first >= 0 and (atoms == first).any()]
+    if reasons:
+        return reasons[0]
+    if name not in labels.read:
+        return "is not used on this input"
+    return "has a single output channel" if shape[0] == 1 else "its channels are not made by a layer"
+
+
 def _graph(labels: Labels, units: Units, model: nn.Module, shapes: Shapes) -> Graph:
     parameters = {name: tuple(p.shape) for name, p in model.named_parameters()}
     followers = []
@@ -303,11 +318,8 @@ def _graph(labels: Labels, units: Units, model: nn.Module, shapes: Shapes) -> Gr
             FollowedBy(f.module, f.attribute, f.divisor, fixed, group[group >= 0], place[group >= 0])
         )
     covered = {s.tensor for g in units.groups for s in g.slots}
-    called = {layer for term in labels.terms for layer in [term.op.module]}
     untouched = {
-        name: "has a single output channel"
-        if name.rpartition(".")[0] in called
-        else "is not called on this input"
+        name: _why_whole(labels, name, tuple(p.shape))
         for name, p in model.named_parameters()
         if p.dim() > 1 and name not in covered
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,7 +84,8 @@ class Trial:
             args, kwargs = pytree.tree_map(_to_meta, (args, kwargs))
         if training:
             args, kwargs = pytree.tree_map(_twice, (args, kwargs))
-        with torch.no_grad(), warnings.catch_warnings(), Quick():  # type: ignore[no-untyped-call]
+        quick = Quick() if self.meta else nullcontext()  # type: ignore[no-untyped-call]
+        with torch.no_grad(), warnings.catch_warnings(), quick:
             warnings.simplefilter("ignore")
             out = small(*args, **kwargs)
         return [tuple(leaf.shape) for leaf in pytree.tree_leaves(out) if isinstance(leaf, Tensor)]

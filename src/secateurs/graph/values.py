@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from secateurs.contracts import Group
+from secateurs.errors import InputError
 from secateurs.graph.slices import Keep, kept_positions, removed_positions
 from secateurs.graph.trial import Failure, culprits, kept_in_trial
 from secateurs.surgery.cut import cut
-from secateurs.surgery.verify import verify
+from secateurs.surgery.calling import evaluating
+from secateurs.surgery.verify import NOT_FINITE, verify
 
 if TYPE_CHECKING:
     from secateurs.graph.trace import Graph, Tracer
@@ -33,7 +35,14 @@ def retrace_by_values(tracer: Tracer, keep: Keep) -> Graph | None:
     Returns:
         A graph in which the culprits are locked (or their code read differently), or None where removing
         the units of `keep` is silencing, so that nothing was found.
+
+    Raises:
+        InputError: The original itself gives values that are not finite.
     """
+    with evaluating(tracer.model):
+        given = verify(tracer.model, tracer.model, {}, tracer.example)
+    if given.problem == NOT_FINITE:
+        raise InputError(f"model: {given.problem}. Check its weights and the example input.")
     graph = tracer.last or tracer.graph()
     groups = [g for g in graph.free if g.name in keep and len(keep[g.name]) < g.size]
     found = False

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import torch
 from torch import nn
 
 
@@ -28,9 +29,11 @@ def call(model: nn.Module, example: Any) -> Any:
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode for a while; every module gets its own mode back."""
     modes = [(module, module.training) for module in model.modules()]
+    compiled = any(type(module).__name__ == "OptimizedModule" for module, _ in modes)
     model.eval()
     try:
-        yield
+        with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+            yield
     finally:
         for module, mode in modes:
             module.training = mode

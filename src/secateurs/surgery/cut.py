@@ -48,8 +48,9 @@ def cut(
         for attribute, value in values.items():
             set_number(module, attribute, value)
     owners = {name.rpartition(".")[0] for name in slices}
+    owners |= {owner.partition(".parametrizations.")[0] for owner in owners}
     for path, module in small.named_modules(remove_duplicate=False):
-        if path in owners or any(o.startswith(f"{path}.parametrizations") for o in owners if path):
+        if path in owners:
             tell_sizes(module)
     if make is None or not any(t.device.type == "meta" for _, t in named_tensors(small)):
         keep_norms(model, small, slices)

@@ -14,6 +14,7 @@ from torch.utils import _pytree as pytree
 from secateurs.contracts import IntArray
 
 _LAYERS = ("conv", "linear", "_conv")
+_CASTS = {"float", "half", "bfloat16", "double"}
 _READ_ONLY = {
     "__get__",
     "size",
@@ -63,8 +64,10 @@ class Precise(TorchFunctionMode):
             return func(*args, **kwargs)
         if self._writes(name, args, kwargs):
             raise NeedsCopy(name)
-        args, kwargs = pytree.tree_map_only(Tensor, self._read, (tuple(args), kwargs))
+        args, kwargs = pytree.tree_map(self._wider, (tuple(args), kwargs))
         result = func(*args, **kwargs)
+        if name in _CASTS and isinstance(result, Tensor):
+            return result.to(self.precision)
         if name.startswith(_LAYERS) and len(args) > 1 and isinstance(result, Tensor):
             weight = args[1]
             outs = weight.shape[0] if "transpose" not in name else max(1, weight.shape[1])
@@ -81,6 +84,14 @@ class Precise(TorchFunctionMode):
         changes = (name.endswith("_") and not name.endswith("__")) or name in ("__setitem__", "__set__")
         changes = changes or (name.startswith("__i") and name not in ("__invert__", "__index__", "__int__"))
         return (changes or "out" in kwargs) and id(target) in self.state
+
+    def _wider(self, item: Any) -> Any:
+        """State as it is to be read, and every type of floats that code asks for replaced."""
+        if isinstance(item, Tensor):
+            return self._read(item)
+        if isinstance(item, torch.dtype) and item.is_floating_point:
+            return self.precision
+        return item
 
     def _type(self, tensor: Tensor) -> torch.dtype:
         return self.precision if tensor.is_floating_point() else tensor.dtype
