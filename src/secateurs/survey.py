@@ -19,7 +19,6 @@ from secateurs.allocate.sensitivity import Curve, Sensitivity
 from secateurs.compensate.refit import refit
 from secateurs.compensate.walk import samples_of
 from secateurs.contracts import Group, IntArray, Loader, Order, Progress, Ranking
-from secateurs.errors import InputError
 from secateurs.graph import Graph
 from secateurs.observe.moments import Moments
 from secateurs.select.moments import Reader, moments
@@ -118,14 +117,7 @@ class _Walk:
         self, model: nn.Module, graph: Graph, chunks: list[tuple[Tensor, ...]], measured: int, seed: int
     ) -> None:
         self.graph, self.model = graph, model
-        try:
-            self.net = Captured(model, chunks[0])
-        except Exception as error:
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise InputError(
-                f"model: torch.export cannot capture it ({first[:120]}), so that damage cannot be measured layer by "
-                "layer; choose another method and allocation."
-            ) from error
+        self.net = Captured(model, chunks[0])
         self.frontier = Frontier(self.net, chunks)
         self.measured = min(measured, len(chunks))
         self.samples = len(chunks) * len(chunks[0][0])

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import cast
 
+import numpy as np
 from torch import nn
 
+from secateurs.compensate.combination import combine_
 from secateurs.compensate.one_shot import Kind, stand_in_
 from secateurs.compensate.reconstruct import reconstruct_
 from secateurs.compensate.sequential import least_squares_
@@ -78,6 +80,10 @@ def repair_(
         return Repair("none")
     if name in _ONE_SHOT:
         stats = None
+        if name == "weights" and graph.frames:
+            keep = {g: np.array(units, dtype=np.int64) for g, units in plan.kept.items()}
+            combine_(small, graph, keep)
+            return Repair("weights")
         if name != "weights":
             stats = observe(model, graph.free, data, limit=limit, progress=progress)
         done = stand_in_(small, model, graph, plan, stats, cast(Kind, name))

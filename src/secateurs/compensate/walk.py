@@ -230,9 +230,11 @@ def unsupported(found: Sequence[Stop], plan: Plan, tandem: Tandem) -> tuple[str,
     missing = []
     for tensor, axes in (plan.steps[-1].slices if plan.steps else {}).items():
         name = tensor.rpartition(".")[0]
-        if not tensor.endswith(".weight") or name in known:
-            continue
-        form = reading(tandem.small.model.get_submodule(name))
-        if form is not None and (0 if form.kind == "transposed" else 1) in axes:
-            missing.append(f"{name}: called more than once or in a way that is not followed; left as it was")
+        module = tandem.small.model.get_submodule(name)
+        form = reading(module)
+        ins = 0 if form is not None and form.kind == "transposed" else 1
+        if name not in known and ins in axes:
+            missing.append(
+                f"{tensor}: its layer is called or made in a way that is not refitted; left as it was"
+            )
     return tuple(missing)

@@ -40,7 +40,7 @@ class Moments:
     def of(cls, rows: Tensor) -> Moments:
         r"""Moments of rows (n, g, d), or (n, d) for one group.
 
-        Products run in the precision of `rows`, sums over batches in float64.
+        Products run in the precision of `rows`, at least float32, sums over batches in float64.
 
         Raises:
             InputError: NaN or infinite rows.
@@ -54,6 +54,8 @@ class Moments:
         """
         if rows.dim() == 2:
             rows = rows[:, None]
+        if rows.dtype in (torch.float16, torch.bfloat16):
+            rows = rows.float()
         parts = rows.transpose(0, 1)
         second = torch.matmul(parts.transpose(1, 2), parts).double()
         if not bool(torch.isfinite(second.diagonal(dim1=1, dim2=2)).all()):

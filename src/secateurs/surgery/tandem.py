@@ -39,9 +39,16 @@ class Captured:
 
     def __init__(self, model: nn.Module, chunk: Sequence[Tensor]) -> None:
         self.model = model
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            program = torch.export.export(model, tuple(chunk), strict=False).run_decompositions({})
+        try:
+            with warnings.catch_warnings(), torch.no_grad():
+                warnings.simplefilter("ignore")
+                program = torch.export.export(model, tuple(chunk), strict=False).run_decompositions({})
+        except Exception as error:
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise InputError(
+                f"model: torch.export cannot capture it on a batch of {len(chunk[0])} ({first[:120]}), so it cannot "
+                "be followed layer by layer; use a repair such as 'merge' and an allocation such as 'uniform'."
+            ) from error
         signature = program.graph_signature
         state = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         constants = signature.inputs_to_lifted_tensor_constants
