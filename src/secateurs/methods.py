@@ -42,6 +42,8 @@ class Method:
     method looks at feature maps; `own_ratio` where it decides by itself how many leave. `look` makes sums of
     one batch of a group's maps (with the loss's `gradients` if it wants them); `order` finds their mean in
     what it sees. `surveys` says that the order comes from the moments of what the group's readers read.
+    `search` holds the settings of the whole-network search (`allocate.Search`) that belongs to the method, and with
+    it the repair "weights".
     """
 
     name: str
@@ -55,6 +57,7 @@ class Method:
     notes: Callable[[Sight], Mapping[str, Any]] | None = None
     look: Callable[[Any], measure.MapMean | None] | None = None
     gradients: bool = False
+    search: Mapping[str, Any] | None = None
     surveys: bool = False
 
 
@@ -131,6 +134,46 @@ def fp_backward() -> Method:
     return Method(
         "fp-backward", "filters that the others represent best", order, _HBGS, 2024, certain="official code"
     )
+
+
+def fp_omp_search(batch: int = 5, faithful: bool = False) -> Method:
+    """`fp_omp` within a layer; which layer gives the next `batch` channels is tried. [purohit2022accurate].
+
+    What is compared is the divergence of the outputs, for the multiply-adds that a step saves. `faithful` compares
+    accuracies, counts channels alike, and fits with the published ridge of 1.
+    """
+    error, per = ("accuracy", "channels") if faithful else ("divergence", "macs")
+    settings = {"batch": batch, "error": error, "per": per}
+    summary = "as fp-omp; each next step in the layer where the outputs feel it least"
+    order = fp_omp(faithful).order
+    certain = "official code, which scores on the test set; here on training samples"
+    return Method("fp-omp-search", summary, order, _OMP, 2022, "data", certain, search=settings)
+
+
+def hbgs(batch: int = 5, backward: bool = False) -> Method:
+    """Hierarchical greedy search by the relative error of each layer's own output. [purohit2024greedy].
+
+    Within a layer channels leave by `fp_omp`, or if `backward` by `fp_backward`.
+    """
+    return _hierarchical("hbgs", "layer", "the layer whose own output changes least", batch, backward)
+
+
+def hbgts(batch: int = 5, backward: bool = False) -> Method:
+    """Hierarchical greedy tree search by the relative error of the network's output. [purohit2024greedy].
+
+    Within a layer channels leave by `fp_omp`, or if `backward` by `fp_backward`.
+    """
+    return _hierarchical("hbgts", "output", "the layer whose loss changes the outputs least", batch, backward)
+
+
+def _hierarchical(name: str, error: str, where: str, batch: int, backward: bool) -> Method:
+    order = (fp_backward() if backward else fp_omp()).order
+    settings = {"batch": batch, "error": error}
+    within = "fp-backward" if backward else "fp-omp"
+    certain = "official code, which scores on the test set; here on training samples"
+    summary = f"as {within}; each next step in {where}"
+    full = f"{name}-b" if backward else name
+    return Method(full, summary, order, _HBGS, 2024, "data", certain, search=settings)
 
 
 def lrf() -> Method:
@@ -294,8 +337,11 @@ __all__ = [
     "channel_similarity",
     "fp_backward",
     "fp_omp",
+    "fp_omp_search",
     "geometric_mean",
     "geometric_median",
+    "hbgs",
+    "hbgts",
     "hrank",
     "l1_norm",
     "l2_norm",
@@ -316,6 +362,8 @@ _KINDS: tuple[Centrality, ...] = ("absolute-degree", "betweenness", "closeness",
 METHODS: tuple[Method, ...] = (
     *(getattr(sys.modules[__name__], name)() for name in __all__),
     *(centrality(kind) for kind in _KINDS),
+    hbgs(backward=True),
+    hbgts(backward=True),
 )
 
 

@@ -16,6 +16,7 @@ from secateurs.allocate.sequence import Allocation
 from secateurs.contracts import Loader, Progress
 from secateurs.errors import InputError, VerificationError
 from secateurs.graph import Graph, Tracer
+from secateurs.graph.framed import framed, in_frames
 from secateurs.graph.values import retrace_by_values
 from secateurs.planning import check_target, keep_of
 from secateurs.recipe import Clock, Recipe, Wish
@@ -23,6 +24,7 @@ from secateurs.report.costs import Costs, count_costs
 from secateurs.surgery import Plan, Verification, remove, verify
 from secateurs.surgery.cut import named_tensors
 from secateurs.surgery.files import save_model
+from secateurs.surgery.frame import fold_frames
 
 _TRIES = 5
 
@@ -93,6 +95,7 @@ def prune(
     calibrate: int = 2048,
     round_to: int = 1,
     layers: Mapping[str, float] | None = None,
+    frame: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Result:
@@ -120,6 +123,8 @@ def prune(
         calibrate: At most this many samples of `data` are used.
         round_to: Groups keep a multiple of this many units.
         layers: Exceptions: groups whose name matches a pattern keep that share of their units.
+        frame: Put the papers' identity 1x1 convolutions around each k x k one but the first, and remove only
+            channels between them; they are folded away where that is cheaper.
         seed: Same seed, same plan.
         progress: Told of long stages.
 
@@ -152,8 +157,9 @@ def prune(
     check_finite(model)
     clock = Clock()
     with clock("trace"):
-        tracer = Tracer(model, example)
-        graph = tracer.graph()
+        whole, names = in_frames(model, example) if frame else (model, ())
+        tracer = Tracer(whole, example)
+        graph = framed(tracer.graph(), names) if frame else tracer.graph()
     with clock("costs"):
         before = count_costs(model, example)
     for _ in range(_TRIES):
@@ -162,16 +168,19 @@ def prune(
             wish = Wish(target, allocation, round_to, layers)
             made = recipe.planned(ranking, wish, example)
         with clock("remove"):
-            small = remove(model, made)
+            small = remove(model, made.unfolded())
         with clock("verify"):
-            verification = verify(model, small, graph.silenced(keep_of(made)), example, seed=seed)
+            verification = verify(whole, small, graph.silenced(keep_of(made)), example, seed=seed)
             found = None if verification.passed else retrace_by_values(tracer, keep_of(made))
         if found is None:
             break
-        graph = found  # code that computes with the number of channels: what it touches is locked now
+        graph = (
+            framed(found, names) if frame else found
+        )  # code that computes with the number of channels: what it touches is locked now
     if not verification.passed:
         raise VerificationError(f"{verification}. Nothing was written; please report this network.")
     made, remarks = recipe.repaired(small, graph, made, clock)
+    small = fold_frames(small, made.folds) if made.folds else small
     with clock("costs"):
         after = count_costs(small, example)
     small.train(model.training)

@@ -10,7 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from secateurs.allocate.sequence import Allocation, counts_after, in_blocks, shortest_prefix, whole_blocks
+from secateurs.allocate.sequence import (
+    Allocation,
+    Stepwise,
+    counts_after,
+    in_blocks,
+    shortest_prefix,
+    whole_blocks,
+)
 from secateurs.allocate.uniform import Uniform
 from secateurs.contracts import IntArray, Order, Ranking
 from secateurs.errors import InputError, TargetError
@@ -40,7 +47,7 @@ def rank(graph: Graph, method: Method, stats: Mapping[str, Any] | None = None, *
     Cost:
         That of the method's measure, once per layer that makes channels.
     """
-    if method.needs == "data" and stats is None:
+    if method.needs == "data" and method.search is None and stats is None:
         free = ", ".join(m.name for m in METHODS if m.needs == "nothing")
         raise InputError(
             f"data: '{method.name}' looks at feature maps and got no data; give some, or use {free}."
@@ -113,7 +120,7 @@ def plan(
     if target is None:
         return _own_plan(ranking)
     name, value = target
-    queue = removals(ranking, allocate, round_to, layers)
+    queue = removals(ranking, allocate, round_to, layers, enough=_reached(graph, name, value))
     return plan_from_counts(ranking, queue.counts(steps_to(graph, queue, name, value)), {name: value})
 
 
@@ -135,8 +142,11 @@ def removals(
     allocate: Allocation | None,
     round_to: int = 1,
     layers: Mapping[str, float] | None = None,
+    enough: Callable[[IntArray], bool] | None = None,
 ) -> Queue:
     """The sequence of an allocation, in blocks where counts are to be multiples, less the exceptions.
+
+    An allocation that searches stops where the counts are `enough`.
 
     Raises:
         InputError: `round_to` below 1, a share outside (0, 1], or a pattern that matches no free group.
@@ -144,8 +154,13 @@ def removals(
     if round_to < 1:
         raise InputError(f"round_to is {round_to}; give a whole number from 1.")
     sizes = ranking.graph.costs.sizes
-    sequence = (allocate or Uniform())(ranking)
     start, fixed = _exceptions(ranking, layers or {})
+    allocation = allocate or Uniform()
+    if isinstance(allocation, Stepwise):
+        allocation = allocation.until(
+            enough or (lambda counts: False), start=start, fixed=tuple(fixed.tolist()), multiple=round_to
+        )
+    sequence = allocation(ranking)
     sequence = sequence[~np.isin(sequence, fixed)]
     return Queue(start, sequence if round_to == 1 else in_blocks(sequence, sizes, round_to), round_to)
 
@@ -201,6 +216,12 @@ def _cost(graph: Graph, name: str) -> Callable[[IntArray], float]:
         return graph.costs.params
     free = np.array([group.locked is None for group in graph.groups])
     return lambda counts: float(counts[free].sum())
+
+
+def _reached(graph: Graph, name: str, value: float) -> Callable[[IntArray], bool]:
+    cost = _cost(graph, name)
+    limit = value * cost(graph.costs.sizes)
+    return lambda counts: cost(counts) <= limit
 
 
 def _own_plan(ranking: Ranking) -> Plan:

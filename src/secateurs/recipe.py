@@ -24,6 +24,7 @@ from secateurs.observe.glances import glances
 from secateurs.planning import plan, rank
 from secateurs.recover.recalibrate import recalibrate_
 from secateurs.surgery import Plan, remove
+from secateurs.surgery.frame import fold_frames
 from secateurs.survey import survey
 
 WITH_DATA = ("moments", "sensitivity", "least-squares")
@@ -93,6 +94,8 @@ class Recipe:
         named = method is not None
         usual = ("", "uniform", "none") if named else WITH_DATA if data is not None else DATA_FREE
         chosen = methods.get(method or usual[0]) if method is None or isinstance(method, str) else method
+        if chosen.search is not None:
+            usual = (chosen.name, "search", "weights")
         allocation = allocate if allocate is not None else usual[1]
         if isinstance(allocation, str):
             allocations.check(allocation, data)
@@ -111,10 +114,11 @@ class Recipe:
     def ranked(self, graph: Graph, clock: Clock) -> tuple[Ranking, Allocation]:
         """Orders of all free groups, and the allocation with what it needs to know."""
         measured = self.allocate == "sensitivity"
-        with clock("observe"):
-            stats = self._seen(graph)
-        with clock("rank"):
-            ranking = rank(graph, self.method, stats, seed=self.seed)
+        if self.allocate == "search":
+            search = allocations.Search(**(self.method.search or {}))
+            held = self.holdout if self.holdout is not None else self.data
+            return self._ranking(graph, clock), search.on(held, self.progress)
+        ranking = self._ranking(graph, clock)
         if not measured:
             made = allocations.get(self.allocate) if isinstance(self.allocate, str) else self.allocate
             return ranking, made
@@ -129,6 +133,12 @@ class Recipe:
                 progress=self.progress,
             )
         return ranking, found.sensitivity()
+
+    def _ranking(self, graph: Graph, clock: Clock) -> Ranking:
+        with clock("observe"):
+            stats = self._seen(graph)
+        with clock("rank"):
+            return rank(graph, self.method, stats, seed=self.seed)
 
     def _seen(self, graph: Graph) -> Mapping[str, Any] | None:
         if self.data is None:
@@ -176,15 +186,16 @@ class Recipe:
         return plan(ranking, **{**settings, name: value})
 
     def _candidate(self, graph: Graph, made: Plan) -> nn.Module:
-        small = remove(graph.model, made)
-        self.repaired(small, graph, made, Clock())
-        return small
+        small = remove(graph.model, made.unfolded())
+        made, _ = self.repaired(small, graph, made, Clock())
+        return fold_frames(small, made.folds)
 
     def repaired(
         self, small: nn.Module, graph: Graph, made: Plan, clock: Clock
     ) -> tuple[Plan, tuple[str, ...]]:
-        """Repair in place; the plan with the biases a repair added, and what there is to remark."""
+        """Repair in place, frames unfolded; the plan with the biases a repair added, and what there is to remark."""
         remarks: tuple[str, ...] = ()
+        folds, made = made.folds, made.unfolded()
         if self.compensate != "none":
             with clock("compensate"):
                 done = repairs.repair_(
@@ -203,7 +214,7 @@ class Recipe:
         if self.recalibrate:
             with clock("recalibrate"):
                 recalibrate_(small, self.data, limit=self.calibrate, progress=self.progress)
-        return made, remarks
+        return made.folded(folds), remarks
 
 
 def _parted(data: Loader | None, limit: int) -> tuple[Loader, Loader]:

@@ -2,7 +2,8 @@
 
 from secateurs.allocate.named import check, get, names
 from secateurs.allocate.overall import Global
+from secateurs.allocate.search import Search
 from secateurs.allocate.sequence import Allocation
 from secateurs.allocate.uniform import Uniform
 
-__all__ = ["Allocation", "Global", "Uniform", "check", "get", "names"]
+__all__ = ["Allocation", "Global", "Search", "Uniform", "check", "get", "names"]

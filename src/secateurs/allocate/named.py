@@ -9,7 +9,7 @@ from secateurs.contracts import Loader
 from secateurs.errors import InputError
 
 _NAMED = {"uniform": Uniform, "global": Global}
-_WITH_DATA = ("sensitivity",)  # made from what was measured on data
+_WITH_DATA = ("sensitivity", "search")  # made from what was measured on data
 
 
 def check(name: str, data: Loader | None) -> None:
@@ -48,6 +48,6 @@ def names() -> tuple[str, ...]:
 
     Example:
         >>> names()
-        ('uniform', 'global', 'sensitivity')
+        ('uniform', 'global', 'sensitivity', 'search')
     """
     return (*_NAMED, *_WITH_DATA)

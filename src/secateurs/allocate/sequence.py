@@ -6,7 +6,7 @@ A target is met by the shortest prefix of the sequence, so keep-sets nest as the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -18,6 +18,17 @@ class Allocation(Protocol):
 
     def __call__(self, ranking: Ranking, /) -> IntArray:
         """Indices into `ranking.graph.groups`, one for every unit that may leave, in order."""
+        ...
+
+
+@runtime_checkable
+class Stepwise(Protocol):
+    """An allocation that works its way down, and so wants to know when it is enough."""
+
+    def until(
+        self, enough: Callable[[IntArray], bool], *, start: IntArray, fixed: tuple[int, ...], multiple: int
+    ) -> Allocation:
+        """The same, from the counts `start` until `enough(counts)`; `fixed` groups stay as they start."""
         ...
 
 

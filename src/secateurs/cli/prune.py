@@ -61,6 +61,12 @@ def prune(
             show_default=False,
         ),
     ] = None,
+    frame: Annotated[
+        bool,
+        typer.Option(
+            "--frame", help="Put 1x1 convolutions around each larger one and cut only between them."
+        ),
+    ] = False,
     recalibrate: Annotated[
         bool, typer.Option("--recalibrate", help="Measure the batch-norm statistics anew on training data.")
     ] = False,
@@ -93,8 +99,9 @@ def prune(
         }
     )
     target = {} if found is None else {found[0].removeprefix("--").replace("-", "_"): found[1]}
+    kept = exceptions(layer or [])
     settings = Settings(
-        method, target, allocate, compensate, recalibrate, calibrate, seed, round_to, exceptions(layer or [])
+        method, target, allocate, compensate, recalibrate, calibrate, seed, round_to, kept, frame
     )
     check_free(out)
     if onnx:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
 from secateurs.contracts import FloatArray, Group, IntArray
 from secateurs.errors import InputError
 from secateurs.graph.costs import CostModel
 from secateurs.graph.trace import Graph
-from secateurs.surgery.frame import CONV, ENTER, LEAVE, cheapest_fold
+from secateurs.surgery.calling import call, evaluating
+from secateurs.surgery.frame import CONV, ENTER, LEAVE, cheapest_fold, frameable, insert_frames
 
+_NOTHING = (
+    "frame: this network has no plain two-dimensional convolution larger than 1x1, beside the first, whose channels "
+    "could leave within a frame; prune it without frames."
+)
 _OUTSIDE = "lies outside the frames, so its width stays"
 
 
@@ -92,6 +100,32 @@ class FramedCosts:
         )
 
 
+def in_frames(model: nn.Module, example: Any) -> tuple[nn.Module, tuple[str, ...]]:
+    """The network with frames around each of its k x k convolutions but the first, and their names.
+
+    Raises:
+        InputError: there is no such convolution, or the network does not run with frames.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3))
+        >>> in_frames(net, torch.zeros(1, 1, 8, 8))[1]
+        ('2',)
+    """
+    names = frameable(model)
+    if not names:
+        raise InputError(_NOTHING)
+    whole = insert_frames(model, names)
+    try:
+        with evaluating(whole), torch.no_grad():
+            call(whole, example)
+    except AttributeError as error:
+        raise InputError(
+            f"frame: the network's code looks into its convolutions ({error}), so nothing can be put around them; "
+            "prune it without frames."
+        ) from error
+    return whole, names
+
+
 def framed(graph: Graph, names: tuple[str, ...]) -> Graph:
     """The graph of a network that `names` were framed in, with everything outside the frames locked.
 
@@ -101,10 +135,7 @@ def framed(graph: Graph, names: tuple[str, ...]) -> Graph:
     inner = {f"{name}.{ENTER}.weight" for name in names} | {f"{name}.{CONV}.weight" for name in names}
     groups = tuple(g if _inside(g, inner) else replace(g, locked=g.locked or _OUTSIDE) for g in graph.groups)
     if all(g.locked for g in groups):
-        raise InputError(
-            "frame: this network has no convolution larger than 1x1, beside the first, whose channels could "
-            "leave within a frame; prune it without."
-        )
+        raise InputError(_NOTHING)
     assert isinstance(graph.costs, CostModel)
     frames = tuple(_frame(graph, name, groups) for name in names)
     costs = FramedCosts(graph.costs, frames)

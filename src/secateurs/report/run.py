@@ -37,6 +37,7 @@ class Settings:
     seed: int = 0
     round_to: int = 1
     layers: Mapping[str, float] = field(default_factory=dict)
+    frame: bool = False
 
     def __post_init__(self) -> None:
         if self.calibrate < 1:
@@ -90,6 +91,7 @@ def run(
         calibrate=settings.calibrate,
         round_to=settings.round_to,
         layers=settings.layers,
+        frame=settings.frame,
         seed=settings.seed,
         progress=progress,
     )

@@ -174,10 +174,13 @@ def _folded(frame: nn.Module, fold: str) -> nn.Module:
     enter, conv, leave = (getattr(frame, name) for name in (ENTER, CONV, LEAVE))
     first = enter.weight if fold in ("enter", "both") else None
     last = leave.weight if fold in ("leave", "both") else None
+    if last is not None and (conv.bias is not None or leave.bias is not None):
+        bias = torch.zeros(len(last), dtype=torch.float64, device=last.device)
+        bias += 0.0 if conv.bias is None else last[:, :, 0, 0].double() @ conv.bias.double()
+        bias += 0.0 if leave.bias is None else leave.bias.double()
+        conv.bias = nn.Parameter(bias.to(last.dtype), conv.weight.requires_grad)
     weight = fold_weight(first, conv.weight, last)
     _resize(conv, weight)
-    if last is not None and leave.bias is not None:
-        conv.bias = nn.Parameter(leave.bias.detach().clone(), leave.bias.requires_grad)
     if fold == "both":
         return conv  # type: ignore[no-any-return]
     rest = nn.Sequential()

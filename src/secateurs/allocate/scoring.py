@@ -1,0 +1,264 @@
+"""How far a network with some units gone is from the original, on a few samples: the error that a search lowers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from secateurs.compensate.combination import Combination, combine_
+from secateurs.contracts import IntArray, Loader, Ranking
+from secateurs.data.batches import batches
+from secateurs.errors import InputError
+from secateurs.graph import Graph
+from secateurs.modes import device_of, evaluation
+from secateurs.surgery import remove
+from secateurs.surgery.frame import CONV, ENTER, LEAVE, fold_weight
+from secateurs.surgery.replay import Checkpoints, Replay
+
+ErrorKind = Literal["divergence", "accuracy", "output", "layer"]
+ERRORS: tuple[ErrorKind, ...] = ("divergence", "accuracy", "output", "layer")
+Keep = Mapping[str, IntArray]
+_CHUNK = 64
+
+
+class Scores(Protocol):
+    """Errors of candidates: the network as it is now, with one more group changed."""
+
+    @property
+    def passes(self) -> float:
+        """What has been run, in forward passes of the whole network over all samples."""
+        ...
+
+    def trial(self, name: str, keep: Keep) -> float:
+        """The error if group `name` were as in `keep`, and all others as they are now."""
+        ...
+
+    def take(self, name: str, keep: Keep) -> None:
+        """From now on group `name` is as in `keep`."""
+        ...
+
+
+def samples(data: Loader, limit: int, chunk: int = _CHUNK) -> tuple[list[tuple[Tensor, ...]], Tensor | None]:
+    """At most `limit` samples in chunks of one size, and their labels, if any.
+
+    Raises:
+        InputError: there is no sample.
+    """
+    inputs: list[list[Tensor]] = []
+    labels: list[Tensor] = []
+    for xs, y in batches(data, chunk, limit=limit):
+        inputs.append(list(xs))
+        if y is not None and y.dim() == 1 and not y.is_floating_point():
+            labels.append(y)
+    whole = [torch.cat(parts) for parts in zip(*inputs, strict=True)]
+    size = min(chunk, len(whole[0]))
+    count = len(whole[0]) // size
+    cut = [tuple(x[i * size : (i + 1) * size] for x in whole) for i in range(count)]
+    flat = torch.cat(labels)[: count * size] if labels else torch.zeros(0)
+    return cut, flat if len(flat) == count * size else None
+
+
+def error_of(
+    kind: ErrorKind, outputs: Sequence[Tensor], wanted: Sequence[Tensor], labels: Tensor | None
+) -> float:
+    r"""How far outputs are from the original's.
+
+    "output" (HBGTS) is $\lVert y - y_0 \rVert / \lVert y_0 \rVert$; "divergence" is the mean
+    $KL(\mathrm{softmax}\, y_0 \,\Vert\, \mathrm{softmax}\, y)$ of the first output; "accuracy" (FP-OMP Search) is the
+    share of wrong classes, against the labels or, without labels, against the original's classes.
+
+    Args:
+        kind: Which.
+        outputs: Tensors with the batch axis first.
+        wanted: Those of the original.
+        labels: Classes, shape (b,), or None.
+
+    Raises:
+        InputError: Outputs that are no numbers.
+
+    Example:
+        >>> y = torch.tensor([[2.0, 0.0]])
+        >>> error_of("output", [y / 2], [y], None), error_of("divergence", [y], [y], None)
+        (0.5, 0.0)
+    """
+    if not all(bool(torch.isfinite(y).all()) for y in (*outputs, *wanted)):
+        raise InputError(
+            "data: the network gives NaN or infinity on these samples; check their normalisation."
+        )
+    if kind == "output":
+        gap = sum(
+            float((a.double() - b.double()).square().sum()) for a, b in zip(outputs, wanted, strict=True)
+        )
+        size = sum(float(b.double().square().sum()) for b in wanted)
+        return math.sqrt(gap / size if size > 0 else gap)
+    found, original = outputs[0].double(), wanted[0].double()
+    if kind == "accuracy":
+        truth = labels if labels is not None else original.argmax(1)
+        return float((found.argmax(1).cpu() != truth.cpu()).double().mean())
+    spread = F.kl_div(F.log_softmax(found, 1), F.log_softmax(original, 1), log_target=True, reduction="none")
+    return max(0.0, float(spread.sum(1).mean()))
+
+
+class Replayed:
+    """Scores from runs that start at the change: see `surgery.replay`.
+
+    Removed units are silenced in the original, and with `combine` stood in for by the kept ones; the two 1x1
+    convolutions of a frame and the k x k one between them are run as the one k x k convolution they are.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        chunks: Sequence[tuple[Tensor, ...]],
+        labels: Tensor | None,
+        kind: ErrorKind,
+        combine: bool = True,
+    ) -> None:
+        self.graph, self.kind, self.labels = graph, kind, labels
+        self.combination = Combination(graph, combine)
+        self.tensors = dict(graph.model.named_parameters(remove_duplicate=False))
+        plain, device = graph.original, device_of(graph.model)
+        placed = [tuple(_laid_out(x.to(device)) for x in chunk) for chunk in chunks]
+        with evaluation(plain):
+            self.replay = Replay(plain, placed, fuse=kind != "layer")
+        self.sites = {g.name: self.replay.reads(self._names(g.name)) for g in graph.free}
+        if not all(self.sites.values()):
+            raise ValueError("a weight is read in a way that is not followed")
+        self.replay.place(min(found) for found in self.sites.values())
+        every = sorted({i for found in self.sites.values() for i in found}) if kind == "layer" else None
+        outputs, fresh = self.replay.run()
+        self.replay.commit({}, fresh)
+        self.wanted = _joined(outputs)
+        self.layers: dict[int, list[Tensor]] = {}
+        if every is not None:
+            found, _ = self.replay.run(stop=every)
+            self.layers = {site: [chunk[k] for chunk in found] for k, site in enumerate(every)}
+        self._recent: dict[str, tuple[tuple[int, ...], Checkpoints]] = {}
+
+    @property
+    def passes(self) -> float:
+        """Forward passes of the whole network over all samples."""
+        return self.replay.passes
+
+    def trial(self, name: str, keep: Keep) -> float:
+        """The error of a candidate."""
+        weights, start = self._weights(name, keep), min(self.sites[name])
+        if self.kind == "layer":
+            return self._layer_error(name, weights, start)
+        outputs, fresh = self.replay.run(weights, start)
+        while len(self._recent) > 1:
+            del self._recent[next(iter(self._recent))]
+        self._recent[name] = (tuple(keep[name].tolist()), fresh)
+        return error_of(self.kind, _joined(outputs), self.wanted, self.labels)
+
+    def take(self, name: str, keep: Keep) -> None:
+        """Commit a candidate; runs it only where its run is not at hand."""
+        weights = self._weights(name, keep)
+        units, fresh = self._recent.get(name, ((), {}))
+        if units != tuple(keep[name].tolist()):
+            _, fresh = self.replay.run(weights, min(self.sites[name]))
+        self.replay.commit(weights, fresh)
+        self._recent.clear()
+
+    def _layer_error(self, name: str, weights: Mapping[str, Tensor], start: int) -> float:
+        """Mean relative error of the outputs of the layers that read the group, on what reaches them now."""
+        sites = self.sites[name]
+        found, _ = self.replay.run(weights, start, stop=sites)
+        errors = []
+        for k, site in enumerate(sites):
+            outputs = [chunk[k] for chunk in found]
+            errors.append(error_of("output", outputs, self.layers[site], None))
+        return sum(errors) / len(errors)
+
+    def _names(self, name: str) -> set[str]:
+        """Weights of the plain network that change with a group."""
+        return {self._plain(tensor) for tensor in self.combination.touched(name)}
+
+    def _plain(self, tensor: str) -> str:
+        frame, _, part = tensor.removesuffix(".weight").rpartition(".")
+        return f"{frame}.weight" if frame in self.graph.frames and part in (ENTER, CONV, LEAVE) else tensor
+
+    def _weights(self, name: str, keep: Keep) -> dict[str, Tensor]:
+        names = self._names(name)
+        frames = [f for f in self.graph.frames if f"{f}.weight" in names]
+        parts = {f"{f}.{part}.weight" for f in frames for part in (ENTER, CONV, LEAVE)}
+        found = self.combination.weights(keep, names | parts)
+        result = {n: w for n, w in found.items() if n not in parts}
+        for f in frames:
+            enter, conv, leave = (
+                found.get(f"{f}.{p}.weight", self.tensors[f"{f}.{p}.weight"].detach())
+                for p in (ENTER, CONV, LEAVE)
+            )
+            result[f"{f}.weight"] = fold_weight(enter, conv, leave)
+        return result
+
+
+class Rebuilt:
+    """Scores the plain way, for any network: cut, stand in, and run every candidate from the start."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        chunks: Sequence[tuple[Tensor, ...]],
+        labels: Tensor | None,
+        kind: ErrorKind,
+        combine: bool = True,
+    ) -> None:
+        if kind == "layer":
+            raise InputError(
+                "error: 'layer' needs a network that torch.export captures, and this one is not; use 'output'."
+            )
+        self.graph, self.kind, self.labels, self.combine, self.passes = graph, kind, labels, combine, 0.0
+        device = device_of(graph.model)
+        self.chunks = [tuple(x.to(device) for x in chunk) for chunk in chunks]
+        self.wanted = self._run(graph.original)
+
+    def trial(self, name: str, keep: Keep) -> float:
+        """The error of a candidate."""
+        from secateurs.planning import plan_from_keep  # which reads this folder
+
+        del name
+        small = remove(self.graph.original, plan_from_keep(self.graph, keep, "", {}).unfolded())
+        if self.combine:
+            combine_(small, self.graph, keep)
+        return error_of(self.kind, self._run(small), self.wanted, self.labels)
+
+    def take(self, name: str, keep: Keep) -> None:
+        """Nothing to do: every trial starts anew."""
+
+    @torch.no_grad()
+    def _run(self, model: nn.Module) -> list[Tensor]:
+        self.passes += 1.0
+        with evaluation(model):
+            return _joined([_tensors(model(*chunk)) for chunk in self.chunks])
+
+
+def scores_for(ranking: Ranking, data: Loader, kind: ErrorKind, images: int, combine: bool = True) -> Scores:
+    """The fastest scores that this network allows."""
+    chunks, labels = samples(data, images)
+    make: Callable[..., Scores] = Replayed
+    try:
+        return make(ranking.graph, chunks, labels, kind, combine)
+    except InputError:
+        raise
+    except Exception:  # torch.export refuses in many ways what it cannot follow
+        return Rebuilt(ranking.graph, chunks, labels, kind, combine)
+
+
+def _joined(outputs: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    return [torch.cat([chunk[k] for chunk in outputs]) for k in range(len(outputs[0]))]
+
+
+def _tensors(result: object) -> list[Tensor]:
+    from torch.utils import _pytree as pytree
+
+    return [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
+
+
+def _laid_out(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 and x.device.type == "cpu" else x
