@@ -30,29 +30,42 @@ VGGISH = [(64, 1), (128, 64), (256, 128), (256, 256), (512, 256), (512, 512)]
 
 
 @dataclass(frozen=True)
+class Seconds:
+    """Time on the clock, and of the processor (all threads together)."""
+
+    wall: float
+    processor: float
+
+    def __str__(self) -> str:
+        return f"{self.wall:.3g} / {self.processor:.3g}"
+
+
+@dataclass(frozen=True)
 class Line:
-    """One line of the table: seconds of both sides, what each did, and what was asked for."""
+    """One line of the table: times of both sides, what each did, and what was asked for."""
 
     work: str
-    plain: float | None
+    plain: Seconds | None
     plain_did: str
-    ours: float
+    ours: Seconds
     ours_did: str
     asked: str
 
     @property
     def ratio(self) -> str:
-        return "-" if self.plain is None else f"{self.plain / self.ours:,.1f} x"
+        """By processor time, which other work on the machine disturbs least."""
+        return "-" if self.plain is None else f"{self.plain.processor / self.ours.processor:,.1f} x"
 
 
-def timed(work: Callable[[], Any], *, repeat: int = 1) -> tuple[float, Any]:
+def timed(work: Callable[[], Any], *, repeat: int = 1) -> tuple[Seconds, Any]:
     """The shortest of some runs, and the result."""
-    best, result = float("inf"), None
+    walls, processors, result = [], [], None
     for _ in range(repeat):
-        start = time.perf_counter()
+        wall, processor = time.perf_counter(), time.process_time()
         result = work()
-        best = min(best, time.perf_counter() - start)
-    return best, result
+        walls.append(time.perf_counter() - wall)
+        processors.append(time.process_time() - processor)
+    return Seconds(min(walls), min(processors)), result
 
 
 def same(ours: Any, plain: Any, what: str) -> None:
@@ -115,7 +128,7 @@ def similarity(quick: bool) -> list[Line]:
     lines = []
     for columns, name in ((None, "full"), (9, "Nyström, m = 9")):
         plain_time, plain = timed(lambda m=columns: plain_similarity(layers, m))
-        our_time, ours = timed(lambda m=columns: our_similarity(layers, m), repeat=5)
+        our_time, ours = timed(lambda m=columns: our_similarity(layers, m), repeat=15)
         same(ours, plain, f"similarity {name}")
         lines.append(
             Line(
@@ -265,23 +278,27 @@ def table(lines: list[Line]) -> str:
     head = "| work | plain loops, s | ours, s | ratio | asked for |\n|---|---|---|---|---|\n"
     rows = []
     for line in lines:
-        plain = "-" if line.plain is None else f"{line.plain:.3g} ({line.plain_did})"
+        plain = "-" if line.plain is None else f"{line.plain} ({line.plain_did})"
         rows.append(
-            f"| {line.work} | {plain} | {line.ours:.3g} ({line.ours_did}) | {line.ratio} | {line.asked} |"
+            f"| {line.work} | {plain} | {line.ours} ({line.ours_did}) | {line.ratio} | {line.asked} |"
         )
     return head + "\n".join(rows) + "\n"
 
 
 def page(lines: list[Line]) -> str:
+    load = ", ".join(f"{x:.1f}" for x in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
     return (
         "# Speed of the selections\n\n"
         "Written by `python benchmarks/selection.py --write docs/selection.md`: the authors' way, in plain\n"
         "loops, beside ours, on the same matrices in the same run. Both must come to the same selection, or the\n"
         "run stops. Where the plain loop would take too long it makes the first steps only, and ours all of\n"
-        "them, so the ratio is a lower bound. Filters are drawn at random (seed 0).\n\n"
+        "them, so the ratio is a lower bound. Filters are drawn at random (seed 0). Times are seconds on the\n"
+        "clock / of the processor; the first is the longer where other work runs beside; the ratio is\n"
+        "by processor time.\n\n"
         f"{table(lines)}\n"
-        f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, {platform.machine()}, "
-        f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}.\n"
+        f"{os.cpu_count()} cores, {torch.get_num_threads()} thread(s) used, load of the machine at the end {load} "
+        f"(1, 5, 15 minutes), {platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}, "
+        f"numpy {np.__version__}.\n"
     )
 
 
