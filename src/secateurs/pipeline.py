@@ -174,9 +174,8 @@ def prune(
             found = None if verification.passed else retrace_by_values(tracer, keep_of(made))
         if found is None:
             break
-        graph = (
-            framed(found, names) if frame else found
-        )  # code that computes with the number of channels: what it touches is locked now
+        # Code that computes with the number of channels: what it touches is locked now.
+        graph = framed(found, names) if frame else found
     if not verification.passed:
         raise VerificationError(f"{verification}. Nothing was written; please report this network.")
     made, remarks = recipe.repaired(small, graph, made, clock)
