@@ -58,7 +58,7 @@ def stand_in_(
         O(k^3) for a consumer that keeps k units.
 
     References:
-        [joo2021lrf] (`weights`); [wang2021qsfm] (`merge`, a reading).
+        [joo2021lrf] (`weights`); [wang2022qsfm] (`merge`, a reading).
     """
     if kind != "weights" and stats is None:
         raise InputError(
