@@ -125,6 +125,24 @@ def test_a_named_network_without_weights_is_said_to_be_random(cli):
     assert "random weights" in done.err
 
 
+def test_rounding_and_exceptions_are_kept(cli, work: Path):
+    done = cli("prune", *OWN, "--macs", "0.6", "--round-to", "4", "--layer", "first=1", "--out", "out")
+    assert done.status == 0, done
+    kept = {g["name"]: g["kept"] for g in json.loads((work / "out" / "result.json").read_text())["groups"]}
+    assert kept["first"] == 12
+    assert kept["second"] % 4 == 0
+    assert kept["second"] < 16
+
+
+def test_an_accuracy_floor_is_a_target_too(cli, work: Path):
+    done = cli("prune", *OWN, "--accuracy-drop", "50", "--recalibrate", "--out", "out")
+    assert done.status == 0, done
+    assert "at most 50 points of accuracy" in done.out
+    result = json.loads((work / "out" / "result.json").read_text())
+    assert result["target"] == {"accuracy_drop": 50.0}
+    assert result["after"]["macs"] < result["before"]["macs"]
+
+
 def test_similarity_needs_no_target(cli, work: Path):
     done = cli("prune", *OWN[:-1], "similarity", "--out", "out")
     assert done.status == 0, done
