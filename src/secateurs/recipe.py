@@ -28,7 +28,10 @@ from secateurs.surgery.frame import fold_frames
 from secateurs.survey import survey
 
 WITH_DATA = ("moments", "sensitivity", "least-squares")
-DATA_FREE = ("l1-norm", "global", "weights")
+# Of 11 data-free methods, shared out uniformly or globally, bare or with "weights", the best on held-out training
+# images of CIFAR-10: 85.4, 57.2 and 88.2 % for ResNet-20 at 80 and 70 % of its MACs and ResNet-32 at 80 %, where
+# uniform l1-norm leaves 74.0, 48.8 and 65.2 %. "weights" mixes filters across ReLUs and costs accuracy there.
+DATA_FREE = ("fp-backward", "global", "none")
 
 
 @dataclass(frozen=True)
