@@ -244,8 +244,6 @@ def scores_for(ranking: Ranking, data: Loader, kind: ErrorKind, images: int, com
     make: Callable[..., Scores] = Replayed
     try:
         return make(ranking.graph, chunks, labels, kind, combine)
-    except InputError:
-        raise
     except Exception:  # torch.export refuses in many ways what it cannot follow
         return Rebuilt(ranking.graph, chunks, labels, kind, combine)
 

@@ -64,7 +64,7 @@ class Search:
         About one forward pass a step over `images` samples, and half a pass for each group to begin with.
 
     References:
-        [purohit2022accurate], [purohit2024greedy].
+        [purohit2022accurate], [purohit2024hierarchical].
     """
 
     batch: int = 5
