@@ -3,8 +3,9 @@
     python benchmarks/coverage.py [--quick] [--peer] [--onnx] [--only NAME ...] [--threads 2] [--limit 150]
 
 Every network runs in a process of its own. Weights are random (no download); all parameters and batch-norm
-statistics are disturbed so that every branch counts. Times are those from a model to a proven plan, without
-data, after a first trace of a tiny network in the parent has paid for PyTorch's own imports.
+statistics are disturbed so that every branch counts. Times are seconds of the processor (user and system, all
+threads together, so that a busy machine does not change them) from a model to a proven plan, without data, after a
+first trace of a tiny network in the parent has paid for PyTorch's own imports.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ MB = 2**20
 
 def measure(name: str, threads: int, onnx: bool) -> dict[str, Any]:
     """Trace, halve, remove and prove one network; what it took and what stayed whole."""
-    from checks import half, plan_of, outputs
+    from checks import half, outputs, plan_of
+
     from secateurs.graph import Tracer, retrace_by_values
     from secateurs.surgery import remove, verify
 
@@ -50,32 +52,32 @@ def measure(name: str, threads: int, onnx: bool) -> dict[str, Any]:
     weights = sum(t.numel() * t.element_size() for t in [*model.parameters(), *model.buffers()])
     gc.collect()
     start = _reset_peak()
-    before = time.perf_counter()
+    before = time.process_time()
     original = outputs(model, example)
-    forward_seconds = time.perf_counter() - before
+    forward_seconds = time.process_time() - before
     forward = _peak() - start
     gc.collect()
-    start, begun = _reset_peak(), time.perf_counter()
+    start, begun = _reset_peak(), time.process_time()
     tracer = Tracer(model, example)
     graph = tracer.graph()
-    traced = time.perf_counter()
+    traced = time.process_time()
     rounds, removing, proving = 0, 0.0, 0.0
     while True:
         rng = np.random.default_rng(0)
-        at = time.perf_counter()
+        at = time.process_time()
         keep = {group.name: half(group.size, rng) for group in graph.free}
         plan = plan_of(graph, keep)
         small = remove(model, plan)
-        removed = time.perf_counter()
+        removed = time.process_time()
         proof = verify(model, small, graph.silenced(keep), example)
-        proved = time.perf_counter()
+        proved = time.process_time()
         removing, proving = removed - at, proved - removed
         rounds += 1
         again = None if proof.passed or rounds > 4 else retrace_by_values(tracer, keep)
         if again is None:
             break
         graph = again
-    total = time.perf_counter() - begun
+    total = time.process_time() - begun
     peak = _peak() - start
     whole, less = _widths(model), _widths(small)
     changed = outputs(small, example)
@@ -100,18 +102,23 @@ def measure(name: str, threads: int, onnx: bool) -> dict[str, Any]:
         "free": len(graph.free),
         "locked": _reasons(graph),
         "untouched": dict(Counter(graph.untouched.values())),
-        "moved": max(
-            (
-                float((a - b).abs().max()) / (float(a.abs().max()) or 1)
-                for a, b in zip(original, changed, strict=True)
-                if a.shape == b.shape and a.is_floating_point() and a.numel()
-            ),
-            default=0.0,
-        ),
+        "moved": _moved(original, changed),
     }
     if onnx:
         result["onnx"] = _onnx(small, example)
     return result
+
+
+def _moved(before: list[torch.Tensor], after: list[torch.Tensor]) -> float:
+    """How far the outputs have moved, relative to the largest: nothing would make the proof empty."""
+    return max(
+        (
+            float((a - b).abs().max()) / (float(a.abs().max()) or 1.0)
+            for a, b in zip(before, after, strict=True)
+            if a.shape == b.shape and a.is_floating_point() and a.numel()
+        ),
+        default=0.0,
+    )
 
 
 def _onnx(small: nn.Module, example: Any) -> str:
@@ -152,7 +159,7 @@ def peer(name: str, threads: int, onnx: bool) -> dict[str, Any]:
     shapes = [tuple(t.shape) for t in outputs(model, example)]
     macs, _ = tp.utils.count_ops_and_params(model, example)
     whole = _widths(model)
-    begun = time.perf_counter()
+    begun = time.process_time()
     ignored = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == 1000]
     pruner = tp.pruner.BasePruner(
         model,
@@ -162,7 +169,7 @@ def peer(name: str, threads: int, onnx: bool) -> dict[str, Any]:
         ignored_layers=ignored,
     )
     pruner.step()
-    total = time.perf_counter() - begun
+    total = time.process_time() - begun
     less = _widths(model)
     works = [tuple(t.shape) for t in outputs(model, example)] == shapes
     kept, _ = tp.utils.count_ops_and_params(model, example)
@@ -245,22 +252,24 @@ def main() -> int:
         "--out", type=Path, default=None, help="table to write (docs/coverage.md for a whole run)"
     )
     given = options.parse_args()
-    names = given.only or (networks.QUICK if given.quick else networks.listed())
+    names = given.only if given.only is not None else (networks.QUICK if given.quick else networks.listed())
     names = [name for name in names if given.match in name]
     whole = given.resume or not (given.only or given.quick or given.match)
     results: dict[str, Any] = {}
     if given.resume and given.json.is_file():
         results = json.loads(given.json.read_text())["results"]
-        names = names if given.only else [name for name in names if name not in results]
+        names = names if given.only is not None else [name for name in names if name not in results]
     _warm_up()
     for name in names:
-        row = apart(measure, given.limit, name, given.threads, given.onnx)
-        if given.peer:
-            row["peer"] = apart(peer, given.limit, name, given.threads, False)
-        results[name] = row
-        print(_line(name, row), flush=True)
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps({"threads": given.threads, "results": results}, indent=1))
+        beside = results.get(name, {}).get("peer")
+        results[name] = apart(measure, given.limit, name, given.threads, given.onnx)
+        results[name].update({"peer": beside} if beside else {})
+        print(_line(name, results[name]), flush=True)
+        _keep(given.json, given.threads, results)
+    for name in [name for name in results if given.peer and "peer" not in results[name]]:
+        results[name]["peer"] = apart(peer, given.limit, name, given.threads, False)
+        print(f"{name:38} peer {results[name]['peer']}", flush=True)
+        _keep(given.json, given.threads, results)
     out = given.out or (HERE.parent / "docs" / "coverage.md" if whole else None)
     text = table(results, given.threads)
     print("\n".join(text.splitlines()[:14]))
@@ -268,6 +277,11 @@ def main() -> int:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text)
     return 0 if all(row.get("passed") for row in results.values()) else 1
+
+
+def _keep(path: Path, threads: int, results: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"threads": threads, "results": results}, indent=1))
 
 
 def _warm_up() -> None:
@@ -285,81 +299,99 @@ def _warm_up() -> None:
 
 def _line(name: str, row: dict[str, Any]) -> str:
     if "error" in row:
-        text = f"{name:38} ERROR {row['error']}"
-    else:
-        text = (
-            f"{name:38} {'ok  ' if row['passed'] else 'FAIL'} {row['diff']:.0e} {row['smaller']:3d}/{row['layers']:3d} "
-            f"macs {row['macs_kept']:.3f} t {row['trace']:.2f} r {row['remove']:.2f} p {row['proof']:.2f} = {row['total']:.2f}s "
-            f"(fwd {row['forward']:.2f}) mem {row['memory']:.0f}/{row['memory_allowed']:.0f} moved {row['moved']:.1e} "
-            f"rounds {row['rounds']} params {'ok' if row['params_right'] else 'WRONG'} {row['problem']} {row['locked']}"
-        )
-    if "onnx" in row:
-        text += f" onnx {row['onnx']}"
-    if "peer" in row:
-        text += f" | peer {row['peer']}"
-    return text
+        return f"{name:38} ERROR {row['error']}"
+    parts = [
+        f"{name:38} {'ok  ' if row['passed'] else 'FAIL'} {row['diff']:.0e}",
+        f"{row['smaller']:3d}/{row['layers']:3d} macs {row['macs_kept']:.3f}",
+        f"t {row['trace']:.2f} r {row['remove']:.2f} p {row['proof']:.2f} = {row['total']:.2f}s",
+        f"(fwd {row['forward']:.2f}) mem {row['memory']:.0f}/{row['memory_allowed']:.0f}",
+        f"moved {row['moved']:.1e} rounds {row['rounds']} params {'ok' if row['params_right'] else 'WRONG'}",
+        f"{row['problem']} {row['locked']} {row.get('onnx', '')}",
+    ]
+    return " ".join(parts)
 
 
 def table(results: dict[str, Any], threads: int) -> str:
     """The page: what was done, the sums, one row a network."""
-    good = [r for r in results.values() if r.get("passed")]
-    seconds = [r["total"] for r in good]
-    head = [
+    rows = [
+        "| network | proof | layers | MACs | trace s | remove s | proof s | total s | MB | ONNX | stays whole | peer |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        *(_row(name, result) for name, result in results.items()),
+    ]
+    return "\n".join([*_summary(results, threads), "", *rows, ""])
+
+
+def _summary(results: dict[str, Any], threads: int) -> list[str]:
+    good = {name: r for name, r in results.items() if r.get("passed") and r["smaller"]}
+    whole = [name for name, r in results.items() if r.get("passed") and not r["smaller"]]
+    seconds = [r["total"] for r in good.values()] or [0.0]
+    slowest = max(good, key=lambda name: good[name]["total"], default="")
+    memory = [r["memory"] / max(1, r["memory_allowed"]) for r in good.values()] or [0.0]
+    lines = [
         "# Coverage",
         "",
-        "Half of every group that may leave was removed at random from networks with random weights, and the result "
-        "was proven equal to the silenced original (in float64, on the example and on random input).",
+        "Half of every group that may leave was removed at random from networks with random weights, and the result",
+        "proven equal to the silenced original in float64, on random input and on the example (or a part of it).",
+        "Written by `benchmarks/coverage.py`, which says how.",
         "",
-        f"- pruned and proven: **{len(good)} of {len(results)}**"
-        + "".join(
-            f"; {label}: {_share(results, prefix)}"
-            for label, prefix in (("torchvision", "tv:"), ("timm", "timm:"))
-        ),
-        f"- from model to proven plan, on {threads} threads: median {statistics.median(seconds or [0]):.2f} s, "
-        f"worst {max(seconds or [0]):.1f} s",
-        f"- peak memory over that of twice a forward pass plus the weights: median "
-        f"{statistics.median([r['memory'] / max(1, r['memory_allowed']) for r in good] or [0]):.2f}",
+        f"- pruned and proven: **{len(good)} of {len(results)}**; {_share(results, 'tv:', 'torchvision')}; "
+        f"{_share(results, 'timm:', 'timm')}",
+        f"- proven, but nothing could leave: {', '.join(whole) or 'none'}",
+        f"- seconds of the processor from model to proven plan, {threads} thread{'s' if threads > 1 else ''}: median "
+        f"{statistics.median(seconds):.2f}, worst {max(seconds):.1f} ({slowest}), under 10 s: "
+        f"{sum(s < 10 for s in seconds)} of {len(seconds)}",
+        f"- peak memory over (two forward passes and the weights): median {statistics.median(memory):.2f}",
     ]
-    both = [r for r in good if r.get("peer", {}).get("works")]
     if any("peer" in r for r in results.values()):
-        ratio = [r["peer"]["total"] / r["total"] for r in both]
-        head.append(
-            f"- torch-pruning 1.6.1 in the same run, as its quick start uses it (its times hold no proof): works on {len([r for r in results.values() if r.get('peer', {}).get('works')])} of {len(results)} "
-            f"(its result runs and keeps its output's shape, and some layer is smaller); where both work, its time over "
-            f"ours: median {statistics.median(ratio or [0]):.2f}"
-        )
-    rows = [
+        lines += _beside(results, good)
+    return [
+        *lines,
         "",
-        "Layers: convolutions and linear layers that became smaller, of all. MACs: share that stays. Seconds: trace, removal, proof, and "
-        "together. Memory: peak above the model, MB. Whole: groups that stay whole, by reason.",
-        "",
-        "| network | proof | layers | MACs | trace | remove | proof s | total s | MB | ONNX | whole | peer: s, MACs, layers |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "Layers: convolutions and linear layers that became smaller, of all. MACs: the share that stays. MB: peak memory",
+        "above the model's. Stays whole: groups by reason. Peer: seconds, MACs that stay, layers smaller.",
     ]
-    for name, r in results.items():
-        p = r.get("peer", {})
-        beside = (
-            ""
-            if not p
-            else f"{p['total']:.2f}, {p['macs_kept']:.2f}, {p['smaller']}"
-            if p.get("works")
-            else str(p.get("error", "output shape changed"))[:60].replace("|", "/")
-        )
-        if "error" in r:
-            rows.append(f"| {name} | {r['error'].replace('|', '/')} | | | | | | | | | | {beside} |")
-            continue
-        why = "; ".join(f"{n}: {reason}" for reason, n in r["locked"].items())
-        rows.append(
-            f"| {name} | {'%.0e' % r['diff'] if r['passed'] else 'FAILED ' + r['problem']} | {r['smaller']}/{r['layers']} | "
-            f"{r['macs_kept']:.2f} | {r['trace']:.2f} | {r['remove']:.2f} | {r['proof']:.2f} | {r['total']:.2f} | {r['memory']:.0f} | "
-            f"{r.get('onnx', '')} | {why} | {beside} |"
-        )
-    return "\n".join([*head, *rows, ""])
 
 
-def _share(results: dict[str, Any], prefix: str) -> str:
-    chosen = [r for n, r in results.items() if n.startswith(prefix)]
-    return f"{sum(bool(r.get('passed')) for r in chosen)} of {len(chosen)}"
+def _beside(results: dict[str, Any], good: dict[str, Any]) -> list[str]:
+    tried = {name: r for name, r in results.items() if "peer" in r}
+    works = {name: r for name, r in tried.items() if r["peer"].get("works") and r["peer"]["smaller"]}
+    both = [r["peer"]["total"] / r["total"] for name, r in works.items() if name in good] or [0.0]
+    return [
+        f"- torch-pruning 1.6.1 as its quick start uses it, in the same run: its result runs, keeps the output's shape "
+        f"and is smaller on {len(works)} of {len(tried)} (no proof is made of it); {_share(tried, 'tv:', 'torchvision', works)}; "
+        f"{_share(tried, 'timm:', 'timm', works)}",
+        f"- where both work ({len(both)} networks) its time is {statistics.median(both):.2f} of ours (median; ours holds "
+        f"the proof); ours is shorter on {sum(ratio > 1 for ratio in both)}",
+    ]
+
+
+def _row(name: str, r: dict[str, Any]) -> str:
+    p = r.get("peer", {})
+    if p.get("works"):
+        beside = f"{p['total']:.2f}, {p['macs_kept']:.2f}, {p['smaller']}"
+    else:
+        beside = str(p.get("error", "output shape changed") if p else "")[:60].replace("|", "/")
+    if "error" in r:
+        return f"| {name} | {r['error'].replace('|', '/')} |" + " |" * 9 + f" {beside} |"
+    cells = [
+        name,
+        f"{r['diff']:.0e}" if r["passed"] else f"FAILED {r['problem']}",
+        f"{r['smaller']}/{r['layers']}",
+        *(f"{r[key]:.2f}" for key in ("macs_kept", "trace", "remove", "proof", "total")),
+        f"{r['memory']:.0f}",
+        r.get("onnx", ""),
+        "; ".join(f"{count} {reason}" for reason, count in r["locked"].items()),
+        beside,
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _share(results: dict[str, Any], prefix: str, label: str, works: dict[str, Any] | None = None) -> str:
+    chosen = {n: r for n, r in results.items() if n.startswith(prefix)}
+    done = [
+        n for n, r in chosen.items() if (r.get("passed") and r["smaller"] if works is None else n in works)
+    ]
+    return f"{label} {len(done)} of {len(chosen)}"
 
 
 if __name__ == "__main__":

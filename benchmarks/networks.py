@@ -17,7 +17,7 @@ edgenext_xx_small efficientformer_l1 fastvit_t8 mixnet_s mobilevit_xxs nf_resnet
 res2net50_26w_4s res2next50 rexnet_100 skresnet34 tresnet_m inception_next_atto ghostnet_100 ghostnetv2_100
 resnest14d convnext_atto dla34 hrnet_w18_small mobilenetv4_conv_small mobileone_s0 nasnetalarge regnety_002
 resnet50_gn selecsls42b seresnet50 starnet_s1 tf_efficientnet_b0 xception41
-""".split()
+""".split()  # noqa: SIM905
 TIMM_MORE = """
 bat_resnext26ts coat_lite_tiny convmixer_768_32 convnextv2_atto cs3darknet_s cs3sedarknet_l csatv2 davit_tiny
 dla46x_c eca_resnet33ts efficientnet_b0 efficientnetv2_rw_t efficientvit_b0 ese_vovnet19b_dw fasternet_t0
@@ -27,10 +27,10 @@ levit_conv_128s mambaout_femto mnasnet_small mobilenetv3_small_100 mobilevitv2_0
 pvt_v2_b0 rdnet_tiny regnetx_002 regnetz_b16 repghostnet_050 repvgg_a0 repvit_m0_9 resnet10t resnetaa50
 resnetblur50 resnetrs50 resnetv2_50 sebotnet33ts_256 semnasnet_075 shvit_s1 spnasnet_100 swiftformer_xs
 tf_mixnet_s tiny_vit_5m_224 tinynet_e visformer_tiny wide_resnet50_2 xception65
-""".split()
+""".split()  # noqa: SIM905
 DENSE = """
 fcn_resnet50 deeplabv3_resnet50 deeplabv3_mobilenet_v3_large lraspp_mobilenet_v3_large
-""".split()
+""".split()  # noqa: SIM905
 DETECTION = [
     "ssdlite320_mobilenet_v3_large",
     "ssd300_vgg16",
@@ -39,11 +39,11 @@ DETECTION = [
 QUICK = """
 tv:resnet18 tv:mobilenet_v3_small tv:shufflenet_v2_x0_5 tv:densenet121 tv:convnext_tiny tv:swin_t tv:vit_b_16
 timm:res2net50_26w_4s timm:ghostnet_100 timm:mixnet_s timm:skresnet34 timm:resnest14d tv:lraspp_mobilenet_v3_large
-""".split()
+""".split()  # noqa: SIM905
 
 
 def torchvision() -> Any:
-    """torchvision's models, also where its compiled operators do not load beside the installed torch."""
+    """The models of torchvision, also where its compiled operators do not load beside the installed torch."""
     global _OPERATORS
     if _OPERATORS is None:
         _OPERATORS = _declared()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,7 +139,7 @@ def _zeroed(x: Tensor, axis: int, positions: Tensor) -> Tensor:
 
 def silenced_by_hooks(
     model: nn.Module, graph: Graph, keep: dict[str, np.ndarray]
-) -> tuple[nn.Module, ExitStack]:
+) -> tuple[nn.Module, TorchFunctionMode]:
     """A copy of the model whose layers see zeros in the channels that leave: an independent statement of silencing.
 
     Returns the copy and the context to run it in.
@@ -151,21 +150,20 @@ def silenced_by_hooks(
                 module.__dict__[name] = value.detach()
     whole = copy.deepcopy(model).double()
     tensors = dict(whole.named_parameters(remove_duplicate=False))
-    stack, bare = ExitStack(), {}
-    gone: dict[tuple[str, int], list[int]] = {}
+    bare: dict[int, Tensor] = {}
+    gone: dict[str, list[int]] = {}
     for group in graph.groups:
         lost = np.setdiff1d(np.arange(group.size), keep.get(group.name, np.arange(group.size)))
         for slot in group.slots_as("consumer"):
-            gone.setdefault((slot.tensor, slot.axis), []).extend(slot.positions[lost].ravel().tolist())
-    for (tensor, axis), positions in gone.items():
+            gone.setdefault(slot.tensor, []).extend(slot.positions[lost].ravel().tolist())
+    for tensor, positions in gone.items():
         index = torch.tensor(sorted(set(positions)), dtype=torch.long)
         readers = _readers(whole, tensor, tensors)
         for module in readers:
             _hook(module, index)
         if not readers and tensor in tensors:
             bare[id(tensors[tensor])] = index
-    stack.enter_context(_Quiet(bare))
-    return whole, stack
+    return whole, _Quiet(bare)
 
 
 def _readers(whole: nn.Module, tensor: str, tensors: dict[str, Tensor]) -> list[nn.Module]:

@@ -14,8 +14,8 @@ from secateurs.contracts import Group
 from secateurs.errors import InputError
 from secateurs.graph.slices import Keep, kept_positions, removed_positions
 from secateurs.graph.trial import Failure, culprits, kept_in_trial
-from secateurs.surgery.cut import cut
 from secateurs.surgery.calling import evaluating
+from secateurs.surgery.cut import cut
 from secateurs.surgery.verify import NOT_FINITE, verify
 
 if TYPE_CHECKING:

@@ -1,0 +1,209 @@
+"""Patterns: normalisations."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from patterns.base import add, conv, net
+
+add(
+    "GroupNorm, whole groups leave",
+    net(
+        lambda m, x: m.out(m.n(m.a(x)).relu()),
+        a=lambda: conv(3, 8),
+        n=lambda: nn.GroupNorm(4, 8),
+        out=lambda: conv(8, 4),
+    ),
+    "a",
+)
+add(
+    "GroupNorm without affine",
+    net(
+        lambda m, x: m.out(m.n(m.a(x)).relu()),
+        a=lambda: conv(3, 8),
+        n=lambda: nn.GroupNorm(4, 8, affine=False),
+        out=lambda: conv(8, 4),
+    ),
+    "a",
+)
+add(
+    "GroupNorm of one group",
+    net(
+        lambda m, x: m.out(m.b(m.n(m.a(x)).relu())),
+        a=lambda: conv(3, 8),
+        n=lambda: nn.GroupNorm(1, 8),
+        b=lambda: conv(8, 6),
+        out=lambda: conv(6, 4),
+    ),
+    "b",
+    locked={"a": "normalised together"},
+)
+add(
+    "functional group norm with a literal",
+    net(
+        lambda m, x: m.out(m.b(F.group_norm(m.a(x), 4).relu())),
+        a=lambda: conv(3, 8),
+        b=lambda: conv(8, 6),
+        out=lambda: conv(6, 4),
+    ),
+    "b",
+    locked={"a": ""},
+)
+add(
+    "functional group norm with an attribute",
+    net(
+        lambda m, x: m.out(m.b(F.group_norm(m.a(x), m.parts).relu())),
+        a=lambda: conv(3, 8),
+        parts=lambda: 4,
+        b=lambda: conv(8, 6),
+        out=lambda: conv(6, 4),
+    ),
+    "a b",
+)
+add(
+    "InstanceNorm",
+    net(
+        lambda m, x: m.out(m.n(m.a(x)).relu()),
+        a=lambda: conv(3, 8),
+        n=lambda: nn.InstanceNorm2d(8, affine=True),
+        out=lambda: conv(8, 4),
+    ),
+    "a",
+)
+add(
+    "InstanceNorm without parameters",
+    net(
+        lambda m, x: m.out(m.n(m.a(x)).relu()),
+        a=lambda: conv(3, 8),
+        n=lambda: nn.InstanceNorm2d(8),
+        out=lambda: conv(8, 4),
+    ),
+    "a",
+)
+add(
+    "batch norm without affine or statistics",
+    net(
+        lambda m, x: m.out(m.k(m.n(m.a(x)).relu())),
+        a=lambda: conv(3, 8),
+        n=lambda: nn.BatchNorm2d(8, affine=False),
+        k=lambda: nn.BatchNorm2d(8, track_running_stats=False),
+        out=lambda: conv(8, 4),
+    ),
+    "a",
+)
+add(
+    "LayerNorm by permute (LayerNorm2d)",
+    net(
+        lambda m, x: m.out(m.b(m.n(m.a(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)).relu()),
+        a=lambda: conv(3, 8),
+        n=lambda: nn.LayerNorm(8),
+        b=lambda: conv(8, 6),
+        out=lambda: conv(6, 4),
+    ),
+    "b",
+    locked={"a": "normalised together"},
+)
+add(
+    "LayerNorm by hand",
+    net(
+        lambda m, x: m.out(
+            m.b(((y := m.a(x)) - y.mean(1, keepdim=True)) / (y.var(1, keepdim=True) + 1e-5).sqrt() * m.w)
+        ),
+        a=lambda: conv(3, 8),
+        w=lambda: nn.Parameter(torch.randn(1, 8, 1, 1)),
+        b=lambda: conv(8, 6),
+        out=lambda: conv(6, 4),
+    ),
+    "b",
+    locked={"a": "taken together"},
+)
+add(
+    "LayerNorm over channels and space",
+    net(
+        lambda m, x: m.out(m.b(m.n(m.a(x)))),
+        a=lambda: conv(3, 8),
+        n=lambda: nn.LayerNorm([8, 8, 8]),
+        b=lambda: conv(8, 6),
+        out=lambda: conv(6, 4),
+    ),
+    "b",
+    locked={"a": "normalised together"},
+)
+add(
+    "LayerNorm over space only",
+    net(
+        lambda m, x: m.out(m.b(m.n(m.a(x)))),
+        a=lambda: conv(3, 8),
+        n=lambda: nn.LayerNorm([8, 8]),
+        b=lambda: conv(8, 6),
+        out=lambda: conv(6, 4),
+    ),
+    "a b",
+)
+add(
+    "F.normalize over channels",
+    net(
+        lambda m, x: m.out(m.b(F.normalize(m.a(x), dim=1))),
+        a=lambda: conv(3, 8),
+        b=lambda: conv(8, 6),
+        out=lambda: conv(6, 4),
+    ),
+    "b",
+    locked={"a": "taken together"},
+)
+add(
+    "global response norm (ConvNeXt V2)",
+    net(
+        lambda m, x: m.out(
+            m.b(
+                (y := m.a(x))
+                * ((g := y.norm(2, (2, 3), keepdim=True)) / (g.mean(1, keepdim=True) + 1e-6))
+                * m.w
+                + y
+            )
+        ),
+        a=lambda: conv(3, 8),
+        w=lambda: nn.Parameter(torch.randn(1, 8, 1, 1)),
+        b=lambda: conv(8, 6),
+        out=lambda: conv(6, 4),
+    ),
+    "b",
+    locked={"a": "taken together"},
+)
+add(
+    "local response norm",
+    net(
+        lambda m, x: m.out(m.b(F.local_response_norm(m.a(x), 3))),
+        a=lambda: conv(3, 8),
+        b=lambda: conv(8, 6),
+        out=lambda: conv(6, 4),
+    ),
+    "b",
+    locked={"a": ""},
+)
+add(
+    "RMSNorm over channels last",
+    net(
+        lambda m, x: m.out(m.b(m.n(m.a(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2))),
+        a=lambda: conv(3, 8),
+        n=lambda: nn.RMSNorm(8),
+        b=lambda: conv(8, 6),
+        out=lambda: conv(6, 4),
+    ),
+    "b",
+    locked={"a": ""},
+)
+add(
+    "PReLU per channel and shared",
+    net(
+        lambda m, x: m.out(m.q(m.b(m.p(m.a(x))))),
+        a=lambda: conv(3, 8),
+        p=lambda: nn.PReLU(8),
+        b=lambda: conv(8, 6),
+        q=lambda: nn.PReLU(),
+        out=lambda: conv(6, 4),
+    ),
+    "a b",
+)
