@@ -71,7 +71,7 @@ _HBGS = "Purohit et al., A greedy hierarchical approach to whole-network filter 
 def similarity(faithful: bool = False) -> Method:
     """Of the closest pairs of filter directions one leaves; has its own ratio. [singh2022passive].
 
-    `faithful` rounds distances to 5 decimals and sorts unstably, as the published code does.
+    `faithful` rounds distances to 5 decimals and takes the second smallest as neighbour, as the published code does.
     """
     order = Composition(
         represent.RankOneDirection(faithful),
@@ -95,7 +95,7 @@ def similarity_nystrom(columns: int | None = None, faithful: bool = False) -> Me
 
 
 def centrality(kind: Centrality = "degree", faithful: bool = False) -> Method:
-    """Filters that are central in the graph of cosines are common, so they leave. [king2023graph].
+    """Filters that are central in the graph of cosines are common, so they leave. [king2023compressing].
 
     `faithful` takes the cosine as the length of an edge, as the published code does, where paths matter.
     """
@@ -129,7 +129,7 @@ def fp_omp(faithful: bool = False) -> Method:
 
 
 def fp_backward() -> Method:
-    """Drop again and again the filter whose loss the others make up for best. [purohit2024greedy]."""
+    """Drop again and again the filter whose loss the others make up for best. [purohit2024hierarchical]."""
     order = Composition(represent.Flat(), measure.Gram(), select.Backward())
     return Method(
         "fp-backward", "filters that the others represent best", order, _HBGS, 2024, certain="official code"
@@ -151,7 +151,7 @@ def fp_omp_search(batch: int = 5, faithful: bool = False) -> Method:
 
 
 def hbgs(batch: int = 5, backward: bool = False) -> Method:
-    """Hierarchical greedy search by the relative error of each layer's own output. [purohit2024greedy].
+    """Hierarchical greedy search by the relative error of each layer's own output. [purohit2024hierarchical].
 
     Within a layer channels leave by `fp_omp`, or if `backward` by `fp_backward`.
     """
@@ -159,7 +159,7 @@ def hbgs(batch: int = 5, backward: bool = False) -> Method:
 
 
 def hbgts(batch: int = 5, backward: bool = False) -> Method:
-    """Hierarchical greedy tree search by the relative error of the network's output. [purohit2024greedy].
+    """Hierarchical greedy tree search by the relative error of the network's output. [purohit2024hierarchical].
 
     Within a layer channels leave by `fp_omp`, or if `backward` by `fp_backward`.
     """

@@ -1,7 +1,7 @@
 r"""The papers' frame: identity 1x1 convolutions around a layer, so that both its sides can shrink.
 
 A k x k convolution W becomes 1x1 (identity, c -> c), W, 1x1 (identity, n -> n): the same function, but
-now its inputs and outputs lie between linear layers and are coupled with nothing else. [purohit2022fpomp]
+now its inputs and outputs lie between linear layers and are coupled with nothing else. [purohit2022accurate]
 
 Linear layers in a row are one layer, so a frame can be folded again where that is cheaper: with E, W and L the
 three weights, $W'_{o i} = \sum_{a b} L_{o a} W_{a b} E_{b i}$ is a k x k convolution once more.
