@@ -347,8 +347,8 @@ def _summary(results: dict[str, Any], threads: int) -> list[str]:
     return [
         *lines,
         "",
-        "Layers: convolutions and linear layers that became smaller, of all. MACs: the share that stays. MB: peak memory",
-        "above the model's. Stays whole: groups by reason. Peer: seconds, MACs that stay, layers smaller.",
+        "Layers: convolutions and linear layers that became smaller, of all. MACs: the share that stays. MB: peak",
+        "memory above the model's. Stays whole: groups by reason. Peer: seconds, MACs that stay, layers smaller.",
     ]
 
 
@@ -358,9 +358,10 @@ def _beside(results: dict[str, Any], good: dict[str, Any]) -> list[str]:
     both = [r["peer"]["total"] / r["total"] for name, r in works.items() if name in good] or [0.0]
     return [
         f"- torch-pruning 1.6.1 as its quick start uses it, in the same run: its result runs, keeps the output's shape "
-        f"and is smaller on {len(works)} of {len(tried)} (no proof is made of it); {_share(tried, 'tv:', 'torchvision', works)}; "
+        f"and is smaller on {len(works)} of {len(tried)} (no proof is made of it); "
+        f"{_share(tried, 'tv:', 'torchvision', works)}; "
         f"{_share(tried, 'timm:', 'timm', works)}",
-        f"- where both work ({len(both)} networks) its time is {statistics.median(both):.2f} of ours (median; ours holds "
+        f"- where both work ({len(both)} networks) its time is {statistics.median(both):.2f} of ours (median; ours has "
         f"the proof); ours is shorter on {sum(ratio > 1 for ratio in both)}",
     ]
 

@@ -85,7 +85,8 @@ def main() -> int:
             )
     print(
         f"{len(spent)} networks from seed {given.seed}: {len(failed)} failures {failed[:20]}; median "
-        f"{1e3 * statistics.median(spent or [0]):.0f} ms each; {100 * statistics.fmean(shares or [0]):.0f} % of groups free"
+        f"{1e3 * statistics.median(spent or [0]):.0f} ms each; "
+        f"{100 * statistics.fmean(shares or [0]):.0f} % of groups free"
     )
     for reason, count in reasons.most_common(12):
         print(f"  {count:6d} locked: {reason}")

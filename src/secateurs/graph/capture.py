@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 from torch.utils import _pytree as pytree
 
 from secateurs.errors import CaptureError
@@ -53,7 +53,7 @@ def _check(model: nn.Module) -> None:
                 f"model: {part} is TorchScript, whose code cannot be changed; give the nn.Module it was made from."
             )
     for name, tensor in named_tensors(model):
-        if isinstance(tensor, UninitializedTensorMixin):
+        if is_lazy(tensor):
             raise CaptureError(
                 f"model: '{name}' has no shape yet (a lazy layer); run the model once on an input first."
             )

@@ -1,6 +1,10 @@
 """Small networks, one per structure that users write; adding one is one entry in the file it belongs to."""
 
-from patterns import ends, gates, interfaces, kernels, moves, norms, odd, recurrent, shortcuts, sums, weights
+import importlib
+
 from patterns.base import PATTERNS, Net, conv, unit
+
+for kind in "sums ends kernels gates moves shortcuts norms weights recurrent interfaces odd".split():  # noqa: SIM905
+    importlib.import_module(f"patterns.{kind}")  # each fills PATTERNS
 
 __all__ = ["PATTERNS", "Net", "conv", "unit"]
