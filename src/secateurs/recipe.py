@@ -32,6 +32,8 @@ WITH_DATA = ("moments", "sensitivity", "least-squares")
 # images of CIFAR-10: 85.4, 57.2 and 88.2 % for ResNet-20 at 80 and 70 % of its MACs and ResNet-32 at 80 %, where
 # uniform l1-norm leaves 74.0, 48.8 and 65.2 %. "weights" mixes filters across ReLUs and costs accuracy there.
 DATA_FREE = ("fp-backward", "global", "none")
+# What a search repairs its candidates with, by the repair of the result.
+_SCORED_AS = {name: name if name in ("none", "weights") else "maps" for name in repairs.names()}
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,9 @@ class Recipe:
         """Orders of all free groups, and the allocation with what it needs to know."""
         measured = self.allocate == "sensitivity"
         if self.allocate == "search":
-            search = allocations.Search(**(self.method.search or {}))
+            search = allocations.Search(
+                **{"repair": _SCORED_AS[self.compensate], **(self.method.search or {})}
+            )
             held = self.holdout if self.holdout is not None else self.data
             return self._ranking(graph, clock), search.on(held, self.progress)
         ranking = self._ranking(graph, clock)

@@ -152,6 +152,26 @@ def test_layer_error_is_that_of_the_layers_own_output():
     assert scores.passes - before < 0.7  # not the whole network
 
 
+def test_stand_ins_by_maps_are_least_squares_of_the_maps():
+    graph = traced(False)
+    x, _ = pictures()
+    scores = Replayed(graph, *samples(x, 48, 16), "output", "maps")
+    kept_units = np.array([0, 2, 3, 7, 9])
+    seen = []
+    handle = graph.model.one[3].register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        graph.model(x)
+    handle.remove()
+    maps = seen[0].transpose(0, 1).flatten(1).double().numpy()
+    mix = np.linalg.lstsq(maps[kept_units].T, maps.T, rcond=None)[0].T
+    small = sc.remove(graph.model, plan_from_keep(graph, {"one.0": kept_units}, "", {}))
+    with torch.no_grad():
+        weight = graph.model.one[3].weight.double().numpy()
+        small.one[3].weight.copy_(torch.from_numpy(np.einsum("ojhw,jl->olhw", weight, mix)))
+        gap = (small(x) - graph.model(x)).norm() / graph.model(x).norm()
+    assert scores.trial("one.0", {"one.0": kept_units}) == pytest.approx(float(gap), rel=1e-3)
+
+
 def test_lazy_search_scores_less_and_ends_near_the_full_one(ranking):
     sizes = ranking.graph.costs.sizes
     search = Search(batch=1, data=pictures(), images=48, refresh=0).until(
@@ -273,6 +293,7 @@ def test_errors_as_written_out():
         ({"images": 0}, "images is 0"),
         ({"refresh": -1}, "refresh is -1; give a whole number from 0"),
         ({"error": "loss"}, "error is 'loss'; the errors are divergence, accuracy, output, layer"),
+        ({"repair": "glue"}, "repair is 'glue'; the repairs are none, weights, maps"),
         ({"per": "watts"}, "per is 'watts'"),
         ({"slack": -0.1}, "slack is -0.1"),
     ],

@@ -16,10 +16,13 @@ from secateurs.data.batches import batches
 from secateurs.errors import InputError
 from secateurs.graph import Graph
 from secateurs.modes import device_of, evaluation
+from secateurs.observe.units import observe
 from secateurs.surgery import remove
 from secateurs.surgery.frame import CONV, ENTER, LEAVE, fold_weight
 from secateurs.surgery.replay import Checkpoints, Replay
 
+Repair = Literal["none", "weights", "maps"]
+REPAIRS: tuple[Repair, ...] = ("none", "weights", "maps")
 ErrorKind = Literal["divergence", "accuracy", "output", "layer"]
 ERRORS: tuple[ErrorKind, ...] = ("divergence", "accuracy", "output", "layer")
 Keep = Mapping[str, IntArray]
@@ -107,7 +110,7 @@ def error_of(
 class Replayed:
     """Scores from runs that start at the change: see `surgery.replay`.
 
-    Removed units are silenced in the original, and with `combine` stood in for by the kept ones; the two 1x1
+    Removed units are silenced in the original, and with a repair stood in for by the kept ones; the two 1x1
     convolutions of a frame and the k x k one between them are run as the one k x k convolution they are.
     """
 
@@ -117,10 +120,10 @@ class Replayed:
         chunks: Sequence[tuple[Tensor, ...]],
         labels: Tensor | None,
         kind: ErrorKind,
-        combine: bool = True,
+        repair: Repair = "weights",
     ) -> None:
         self.graph, self.kind, self.labels = graph, kind, labels
-        self.combination = Combination(graph, combine)
+        self.combination = combination_for(graph, chunks, repair)
         self.tensors = dict(graph.model.named_parameters(remove_duplicate=False))
         plain, device = graph.original, device_of(graph.model)
         placed = [tuple(_laid_out(x.to(device)) for x in chunk) for chunk in chunks]
@@ -207,13 +210,14 @@ class Rebuilt:
         chunks: Sequence[tuple[Tensor, ...]],
         labels: Tensor | None,
         kind: ErrorKind,
-        combine: bool = True,
+        repair: Repair = "weights",
     ) -> None:
         if kind == "layer":
             raise InputError(
                 "error: 'layer' needs a network that torch.export captures, and this one is not; use 'output'."
             )
-        self.graph, self.kind, self.labels, self.combine, self.passes = graph, kind, labels, combine, 0.0
+        self.graph, self.kind, self.labels, self.passes = graph, kind, labels, 0.0
+        self.combination = combination_for(graph, chunks, repair)
         device = device_of(graph.model)
         self.chunks = [tuple(x.to(device) for x in chunk) for chunk in chunks]
         self.wanted = self._run(graph.original)
@@ -224,8 +228,7 @@ class Rebuilt:
 
         del name
         small = remove(self.graph.original, plan_from_keep(self.graph, keep, "", {}).unfolded())
-        if self.combine:
-            combine_(small, self.graph, keep)
+        combine_(small, self.graph, keep, self.combination)
         return error_of(self.kind, self._run(small), self.wanted, self.labels)
 
     def take(self, name: str, keep: Keep) -> None:
@@ -238,14 +241,23 @@ class Rebuilt:
             return _joined([_tensors(model(*chunk)) for chunk in self.chunks])
 
 
-def scores_for(ranking: Ranking, data: Loader, kind: ErrorKind, images: int, combine: bool = True) -> Scores:
+def combination_for(graph: Graph, chunks: Sequence[tuple[Tensor, ...]], repair: Repair) -> Combination:
+    """How kept units stand in while candidates are scored: not at all, by their filters, or by their maps."""
+    if repair != "maps":
+        return Combination(graph, repair == "weights")
+    return Combination(graph, stats=observe(graph.model, graph.free, [(*chunk, None) for chunk in chunks]))
+
+
+def scores_for(
+    ranking: Ranking, data: Loader, kind: ErrorKind, images: int, repair: Repair = "weights"
+) -> Scores:
     """The fastest scores that this network allows."""
     chunks, labels = samples(data, images)
     make: Callable[..., Scores] = Replayed
     try:
-        return make(ranking.graph, chunks, labels, kind, combine)
+        return make(ranking.graph, chunks, labels, kind, repair)
     except Exception:  # torch.export refuses in many ways what it cannot follow
-        return Rebuilt(ranking.graph, chunks, labels, kind, combine)
+        return Rebuilt(ranking.graph, chunks, labels, kind, repair)
 
 
 def _joined(outputs: Sequence[Sequence[Tensor]]) -> list[Tensor]:

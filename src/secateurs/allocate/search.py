@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from secateurs.allocate.scoring import ERRORS, ErrorKind, Scores, scores_for
+from secateurs.allocate.scoring import ERRORS, REPAIRS, ErrorKind, Repair, Scores, scores_for
 from secateurs.allocate.sequence import merge_by_time
 from secateurs.contracts import FloatArray, IntArray, Loader, Progress, Ranking
 from secateurs.errors import InputError
@@ -50,8 +50,9 @@ class Search:
         data: Held-out training samples; `prune` fills in its own.
         images: At most so many of them.
         per: "channels" as published, or "macs": the rise of the error for what the step saves.
-        combine: Whether kept channels stand in for removed ones while candidates are scored, as the repair
-            "weights" does afterwards.
+        repair: How kept channels stand in for removed ones while candidates are scored: "weights" by the filters,
+            as the papers do and the repair of that name afterwards; "maps" by what the data make of them, which
+            is near the repairs that look at data; or "none".
         lazy: False scores every group at every step.
         refresh: So many groups, those not scored for longest, are scored again at every step.
         slack: A candidate is taken when its error is at most 1 + `slack` times what the next best promises.
@@ -72,7 +73,7 @@ class Search:
     data: Loader | None = field(default=None, compare=False, repr=False)
     images: int = 256
     per: str = "channels"
-    combine: bool = True
+    repair: Repair = "weights"
     lazy: bool = True
     slack: float = 0.0
     refresh: int = 1
@@ -92,6 +93,8 @@ class Search:
                 raise InputError(f"{name} is {value}; give a whole number from {least}.")
         if self.error not in ERRORS:
             raise InputError(f"error is '{self.error}'; the errors are {', '.join(ERRORS)}.")
+        if self.repair not in REPAIRS:
+            raise InputError(f"repair is '{self.repair}'; the repairs are {', '.join(REPAIRS)}.")
         if self.per not in ("channels", "macs"):
             raise InputError(f"per is '{self.per}'; give channels or macs.")
         if self.slack < 0:
@@ -149,7 +152,7 @@ class Search:
                     "data: a search scores networks on held-out training samples and got none; give some, or use "
                     f"a method that needs none ({free}) with allocate uniform or global."
                 )
-            scores = scores_for(ranking, self.data, self.error, self.images, self.combine)
+            scores = scores_for(ranking, self.data, self.error, self.images, self.repair)
         return _Run(self, ranking, scores).found()
 
 

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from secateurs import measure, represent, select
 from secateurs.contracts import Group, IntArray, Slot
 from secateurs.graph import Graph
+from secateurs.observe.statistics import Statistics
+from secateurs.observe.units import key
 from secateurs.surgery.cut import is_reparametrised, named_tensors, take
 from secateurs.surgery.view import GroupView
 
@@ -82,9 +84,11 @@ class Combination:
     Args:
         graph: Of the original.
         combine: Whether kept units stand in for removed ones; if not, these are silenced only.
+        stats: From `observe`; with it units stand in for others by their maps, $E[x x^T]$ of what the readers read
+            in place of $F F^T$, and what the activation does is seen.
     """
 
-    def __init__(self, graph: Graph, combine: bool = True) -> None:
+    def __init__(self, graph: Graph, combine: bool = True, stats: Statistics | None = None) -> None:
         self.graph, self.combine = graph, combine
         self._tensors = {name: t.detach() for name, t in named_tensors(graph.model)}
         behind = {
@@ -95,6 +99,11 @@ class Combination:
         }
         self._parts = {group.name: _part(graph, group, behind) for group in graph.free}
         self._grams: dict[str, Tensor] = {}
+        for group in graph.free if stats is not None else ():
+            found = _seen(group, stats)
+            if found is not None:
+                self._grams[group.name] = found
+                self._parts[group.name] = _Part((), _plain(graph, group), (), None)
 
     @torch.no_grad()
     def weights(self, keep: Keep, names: Collection[str] | None = None) -> dict[str, Tensor]:
@@ -141,13 +150,16 @@ class Combination:
         return mixing(self._grams[name], keep[name])
 
 
-def combine_(small: nn.Module, graph: Graph, keep: Keep) -> tuple[str, ...]:
+def combine_(
+    small: nn.Module, graph: Graph, keep: Keep, combination: Combination | None = None
+) -> tuple[str, ...]:
     """Let kept units stand in for removed ones in a network after removal, in place.
 
     Args:
         small: What `remove` made.
         graph: Of the original.
         keep: Keep-sets by group.
+        combination: One made for `graph` before, that by the filters by default.
 
     Returns:
         Names of the weights that have changed.
@@ -162,7 +174,7 @@ def combine_(small: nn.Module, graph: Graph, keep: Keep) -> tuple[str, ...]:
         [joo2021lrf] Linearly replaceable filters for deep network channel pruning, AAAI 2021.
     """
     slices, own = graph.slices(keep), dict(named_tensors(small))
-    found = Combination(graph).weights(keep)
+    found = (combination or Combination(graph)).weights(keep)
     with torch.no_grad():
         for name, weight in found.items():
             own[name].copy_(take(weight, slices.get(name, {})))
@@ -191,8 +203,22 @@ def _part(graph: Graph, group: Group, behind: Mapping[str, str]) -> _Part:
     banks = tuple(_scaled(view))
     if view.entering:
         return _Part(banks, makers, readers, behind.get(readers[0].tensor))
-    plain = [s for s in readers if not is_reparametrised(graph.model, {s.tensor: {}})]
-    return _Part(banks, tuple(plain), (), None)
+    return _Part(banks, _plain(graph, group), (), None)
+
+
+def _plain(graph: Graph, group: Group) -> tuple[Slot, ...]:
+    """The weights that read the units, but for those that a reparametrisation computes."""
+    readers = group.slots_as("consumer")
+    return tuple(s for s in readers if not is_reparametrised(graph.model, {s.tensor: {}}))
+
+
+def _seen(group: Group, stats: Statistics | None) -> Tensor | None:
+    """E[x x^T] of the units over all their readers, each with the same say."""
+    if stats is None:
+        return None
+    found = [stats.channels.get(key(group, slot)) for slot in group.slots_as("consumer")]
+    grams = [m.gram()[0] for m in found if m is not None and m.first.shape[1] == group.size]
+    return torch.stack([g / g.diagonal().mean().clamp_min(1e-300) for g in grams]).sum(0) if grams else None
 
 
 def _scaled(view: GroupView) -> list[Tensor]:
