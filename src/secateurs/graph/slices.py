@@ -34,6 +34,13 @@ def removed_positions(
 def kept_positions(groups: Iterable[Group], keep: Keep, shapes: Shapes) -> dict[str, dict[int, IntArray]]:
     """Positions that stay, by tensor and axis, for the tensors that lose any."""
     return {
-        tensor: {axis: np.setdiff1d(np.arange(shapes[tensor][axis]), gone) for axis, gone in axes.items()}
+        tensor: {axis: _others(positions, shapes[tensor][axis]) for axis, positions in axes.items()}
         for tensor, axes in removed_positions(groups, keep).items()
     }
+
+
+def _others(positions: IntArray, length: int) -> IntArray:
+    """The numbers below `length` that are not among the positions, ascending."""
+    stays = np.ones(length, dtype=bool)
+    stays[positions] = False
+    return np.flatnonzero(stays)

@@ -37,8 +37,8 @@ def cut(
     for name, tensor in named_tensors(model):
         if id(tensor) in memo:
             continue
-        made = take(tensor.detach(), slices.get(name, {}))
-        made = make(made) if make is not None else made
+        made = make(tensor.detach()) if make is not None else tensor.detach()
+        made = take(made, slices.get(name, {}))
         if made.data_ptr() == tensor.data_ptr() and made.device.type != "meta":
             made = made.clone()
         memo[id(tensor)] = as_kind_of(tensor, made)

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils import _pytree as pytree
 
 from secateurs.contracts import IntArray
 
@@ -64,7 +63,8 @@ class Precise(TorchFunctionMode):
             return func(*args, **kwargs)
         if self._writes(name, args, kwargs):
             raise NeedsCopy(name)
-        args, kwargs = pytree.tree_map(self._wider, (tuple(args), kwargs))
+        args = tuple(self._wider(item) for item in args)
+        kwargs = {key: self._wider(item) for key, item in kwargs.items()}
         result = func(*args, **kwargs)
         if name in _CASTS and isinstance(result, Tensor):
             return result.to(self.precision)
@@ -91,6 +91,10 @@ class Precise(TorchFunctionMode):
             return self._read(item)
         if isinstance(item, torch.dtype) and item.is_floating_point:
             return self.precision
+        if type(item) in (list, tuple):
+            return type(item)([self._wider(part) for part in item])
+        if type(item) is dict:
+            return {key: self._wider(part) for key, part in item.items()}
         return item
 
     def _type(self, tensor: Tensor) -> torch.dtype:

@@ -105,12 +105,13 @@ def _proof(sides: _Sides, example: Any, precision: torch.dtype, seed: int) -> Ve
 def _inputs(sides: _Sides, example: Any, precision: torch.dtype, seed: int) -> Iterator[tuple[str, Any]]:
     """What to compare on: random input first, small where that will do, then the example or a part of it."""
     for part in parts(example):
+        drawn = random_like(part, seed)
         try:
-            sides.outputs(random_like(part, seed), precision, only_small=True)
+            sides.try_small(drawn, precision)
         except Exception:  # the network takes no smaller input
             continue
+        yield "random", drawn
         whole = sides.macs * _numel(example) / max(1, _numel(part))
-        yield "random", random_like(part, seed)
         if whole > LONG_PASS:
             yield "a part of the example as", part
         else:
@@ -194,11 +195,19 @@ class _Sides:
     silenced: Mapping[str, Mapping[int, IntArray]]
     macs: float = 0.0
     copies: bool = False
+    tried: tuple[Any, list[Tensor]] | None = None
 
-    def outputs(self, given: Any, precision: torch.dtype, only_small: bool = False) -> Any:
+    def outputs(self, given: Any, precision: torch.dtype) -> tuple[list[Tensor], list[Tensor]]:
         """Outputs of the silenced original and of the small network."""
-        found = self._run(self.small, {}, given, precision)
-        return None if only_small else (self._run(self.model, self.silenced, given, precision), found)
+        if self.tried is not None and self.tried[0] is given:
+            found = self.tried[1]
+        else:
+            found = self._run(self.small, {}, given, precision)
+        return self._run(self.model, self.silenced, given, precision), found
+
+    def try_small(self, given: Any, precision: torch.dtype) -> None:
+        """Run the small network alone, to see whether it takes an input; the outputs are kept for it."""
+        self.tried = (given, self._run(self.small, {}, given, precision))
 
     def _run(
         self,
