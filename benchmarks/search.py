@@ -26,8 +26,8 @@ from torch.utils.data import Subset
 
 import secateurs as sc
 from secateurs.allocate import Search
-from secateurs.allocate.scoring import Rebuilt, Replayed, Scores, samples
-from secateurs.compensate.combination import combine_
+from secateurs.allocate.scoring import Rebuilt, Replayed, Scores, combination_for, samples
+from secateurs.compensate.combination import Combination, combine_
 from secateurs.data import resolve_data
 from secateurs.graph import Graph, Tracer
 from secateurs.graph.framed import framed, in_frames
@@ -79,24 +79,23 @@ def graph_of(model: nn.Module, frame: bool) -> Graph:
     return framed(Tracer(whole, EXAMPLE).graph(), names)
 
 
-def cut(model: nn.Module, graph: Graph, plan: sc.Plan) -> nn.Module:
+def cut(model: nn.Module, graph: Graph, plan: sc.Plan, combination: Combination | None = None) -> nn.Module:
     """Remove, stand in, fold."""
     small = sc.remove(model, plan.unfolded())
-    combine_(small, graph, keep_of(plan))
+    combine_(small, graph, keep_of(plan), combination)
     return fold_frames(small, plan.folds)
 
 
 def searched(
     bench: Bench,
-    model: nn.Module,
     graph: Graph,
     method: Method,
     macs: float,
-    scores: Scores | None,
-    lazy: bool,
+    scores: Scores | None = None,
+    **more: Any,
 ) -> tuple[Any, sc.Plan]:
     """One search to a share of the multiply-adds, and the plan it gives."""
-    settings = {**(method.search or {}), "lazy": lazy, "images": bench.images}
+    settings = {**(method.search or {}), "images": bench.images, **more}
     search = Search(**settings, data=bench.data.holdout(bench.images, 0))
     ranking = sc.rank(graph, method)
     limit = macs * graph.costs.macs()
@@ -113,7 +112,7 @@ def same(bench: Bench, frame: bool, macs: float) -> None:
     for name, lazy, make in (("plain", False, Rebuilt), ("ours", True, Replayed)):
         timer = Timer()
         scores: Scores = make(graph, chunks, labels, "divergence")
-        found, plan = searched(bench, model, graph, method, macs, scores, lazy)
+        found, plan = searched(bench, graph, method, macs, scores, lazy=lazy)
         took = str(timer)
         print(
             f"| ResNet-20, {'frames' if frame else 'no frames'}, {macs:.0%} | {name} | {len(found.errors)} | "
@@ -135,7 +134,7 @@ def large(bench: Bench, method: Method, macs: float) -> None:
             model(x)
         one = time.process_time() - timer
     timer_ = Timer()
-    found, plan = searched(bench, model, graph, method, macs, None, True)
+    found, plan = searched(bench, graph, method, macs)
     took = str(timer_)
     print(
         f"| {method.name} | {len(found.errors)} | {found.plain} | {found.plain * one / 3600:.1f} h | {found.trials} | "
@@ -160,9 +159,16 @@ def accuracy(bench: Bench, depth: int, share: float, searches: bool) -> None:
         print(_row(depth, share, macs, method.name, str(timer), bench.accuracy(small)), flush=True)
     for method in (sc.methods.fp_omp_search(), sc.methods.hbgs(), sc.methods.hbgts()) if searches else ():
         timer = Timer()
-        _, plan = searched(bench, model, graph, method, macs, None, True)
+        _, plan = searched(bench, graph, method, macs)
         small = cut(model, graph, plan)
         print(_row(depth, share, macs, method.name, str(timer), bench.accuracy(small)), flush=True)
+    if searches:
+        timer = Timer()
+        _, plan = searched(bench, graph, sc.methods.fp_omp_search(), macs, repair="maps")
+        chunks, _ = samples(bench.data.holdout(bench.images, 0), bench.images)
+        small = cut(model, graph, plan, combination_for(graph, chunks, "maps"))
+        name = "fp-omp-search, stand-ins by maps"
+        print(_row(depth, share, macs, name, str(timer), bench.accuracy(small)), flush=True)
 
 
 def _row(depth: int, share: float, macs: float, name: str, took: str, value: float) -> str:
