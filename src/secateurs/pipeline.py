@@ -16,7 +16,7 @@ from secateurs.allocate.sequence import Allocation
 from secateurs.contracts import Loader, Progress
 from secateurs.errors import InputError, VerificationError
 from secateurs.graph import Graph, Tracer
-from secateurs.graph.framed import framed, in_frames
+from secateurs.graph.framed import about_frames, framed, in_frames
 from secateurs.graph.values import retrace_by_values
 from secateurs.planning import check_target, keep_of
 from secateurs.recipe import Clock, Recipe, Wish
@@ -179,7 +179,8 @@ def prune(
     if not verification.passed:
         raise VerificationError(f"{verification}. Nothing was written; please report this network.")
     made, remarks = recipe.repaired(small, graph, made, clock)
-    small = fold_frames(small, made.folds) if made.folds else small
+    if frame:
+        small, remarks = fold_frames(small, made.folds), (*remarks, about_frames(names, made.folds))
     with clock("costs"):
         after = count_costs(small, example)
     small.train(model.training)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -140,6 +140,20 @@ def framed(graph: Graph, names: tuple[str, ...]) -> Graph:
     frames = tuple(_frame(graph, name, groups) for name in names)
     costs = FramedCosts(graph.costs, frames)
     return replace(graph, groups=groups, costs=costs, frames=names)
+
+
+def about_frames(names: Sequence[str], folds: Mapping[str, str]) -> str:
+    """What has become of the frames, in words.
+
+    Example:
+        >>> about_frames(["a", "b", "c"], {"a": "both", "b": "leave"})
+        'frames: around 3 convolutions; 1 folded away again and 1 in part, as that is cheaper'
+    """
+    whole = sum(fold == "both" for fold in folds.values())
+    return (
+        f"frames: around {len(names)} convolutions; {whole} folded away again and {len(folds) - whole} in part, as "
+        "that is cheaper"
+    )
 
 
 def _inside(group: Group, inner: set[str]) -> bool:
