@@ -24,9 +24,9 @@ from secateurs.surgery.remove import silence
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
 RESCALED = 1e-4
 """Tolerance for weight norm and spectral norm: their scales are written anew, rounded to the weights' type."""
-SIDE = 96
-"""Pixels on a side of the part of an example that stands for a larger one."""
-LONG_PASS, VERY_LONG_PASS = 1.5e9, 4e10
+SIDES = (64, 96)
+"""Pixels on a side of the part of an example that stands for a larger one; the first that a network takes."""
+LONG_PASS, VERY_LONG_PASS = 5e8, 4e10
 """Multiply-adds of one pass over the example above which a part of it is taken, or no random input beside it."""
 
 
@@ -63,8 +63,8 @@ def verify(
 
     Both run on the example and on random input. Weights are cast to float64 and silenced layer by layer as
     they are read, so that no second copy of them exists. Cost: two forward passes of each in float64; a
-    pass of more than `LONG_PASS` multiply-adds is made on a part of the example, `SIDE` pixels wide, where the network
-    takes one.
+    pass of more than `LONG_PASS` multiply-adds is made on a part of the example, `SIDES` pixels wide, where the
+    network takes one.
 
     Args:
         model: The original.
@@ -125,7 +125,7 @@ def _inputs(sides: _Sides, example: Any, precision: torch.dtype, seed: int) -> I
 def parts(example: Any) -> Iterator[Any]:
     """Smaller inputs cut out of the middle of an example with one large image, spectrogram or signal."""
     leaves = [x for x in pytree.tree_leaves(example) if isinstance(x, Tensor)]
-    large = [x for x in leaves if x.dim() in (4, 5) and max(x.shape[2:]) > SIDE * 1.3]
+    large = [x for x in leaves if x.dim() in (4, 5) and max(x.shape[2:]) > SIDES[-1] * 1.3]
     if len(leaves) != 1 or not large:
         return
 
@@ -138,10 +138,10 @@ def parts(example: Any) -> Iterator[Any]:
         return pytree.tree_map(one, example)
 
     shape = list(large[0].shape[2:])
-    every = [min(s, SIDE) for s in shape]
-    yield cut_to(every)
-    if shape[:-1] != every[:-1] and shape[-1] != every[-1]:
-        yield cut_to([*shape[:-1], every[-1]])
+    for side in SIDES:
+        yield cut_to([min(s, side) for s in shape])
+    if max(shape[:-1]) > SIDES[-1] and shape[-1] > SIDES[-1]:
+        yield cut_to([*shape[:-1], SIDES[-1]])
 
 
 def _numel(example: Any) -> int:
