@@ -22,7 +22,7 @@ from secateurs.contracts import Group, IntArray, Loader, Order, Progress, Rankin
 from secateurs.graph import Graph
 from secateurs.observe.moments import Moments
 from secateurs.select.moments import Reader, moments
-from secateurs.surgery.links import Layer, layers
+from secateurs.surgery.links import Layer, layers, norm_of
 from secateurs.surgery.reading import from_matrix, matrix, positions, reading, rows, unit_columns
 from secateurs.surgery.tandem import Captured, Frontier
 
@@ -110,6 +110,14 @@ class _Read:
     weight: int
     gram: Tensor
     columns: IntArray
+    scale: Tensor | None  # of the batch norm that follows: errors count as they are after it
+
+    def reader(self) -> Reader:
+        """As the selection sees it."""
+        weights = matrix(self.module).double()
+        if self.scale is not None:
+            weights = weights * self.scale.double().reshape(*weights.shape[:2], 1)
+        return Reader(self.gram, weights, self.columns)
 
 
 class _Walk:
@@ -163,7 +171,9 @@ class _Walk:
             if columns is None:
                 return []
             module = self.model.get_submodule(name)
-            found.append(_Read(module, self.place[slot.tensor], self._gram(module, layer), columns))
+            affine = norm_of(self.net, layer)
+            scale = None if affine is None else affine[0]
+            found.append(_Read(module, self.place[slot.tensor], self._gram(module, layer), columns, scale))
         return found
 
     def _gram(self, module: nn.Module, layer: Layer) -> Tensor:
@@ -192,7 +202,7 @@ class _Walk:
 
     def _order(self, group: Group, reads: Sequence[_Read]) -> Order:
         if reads:
-            return moments([Reader(r.gram, matrix(r.module), r.columns) for r in reads])
+            return moments([read.reader() for read in reads])
         worth = np.zeros(group.size)
         for slot in group.slots_as("consumer") or group.slots_as("producer"):
             tensor = self.net.weights.get(self.place.get(slot.tensor, -1))
