@@ -180,12 +180,9 @@ class _Walk:
         form = reading(module)
         assert form is not None
         total: Moments | None = None
-        chosen: Tensor | None = None
-        for number, values in enumerate(self.frontier.chunks):
+        for values in self.frontier.chunks:
             x = self.net.pull(self.net.index[self.net.nodes[layer.node].args[0]], values)  # type: ignore[index]
-            if number == 0:
-                chosen = self.chosen(module, layer, form.width)
-            r = rows(module, x, chosen)
+            r = rows(module, x, self.chosen(module, layer, form.width))
             part = Moments.of(torch.cat([r, torch.ones_like(r[..., :1])], 2))
             total = part if total is None else total + part
         assert total is not None

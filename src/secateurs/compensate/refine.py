@@ -113,13 +113,14 @@ def _unknown(stop: Stop, maker: Layer, used: Sequence[int]) -> _Unknown | None:
     if form is None:
         return None
     weight, place = weights_of(net, maker)
-    chosen: Tensor | None = None
     total: Moments | None = None
     each = max(1, 400 * form.width // max(1, len(used) * node.meta["val"].shape[0]))
     places = positions(module, node.meta["val"])
-    if each < places:
-        chosen = torch.randperm(places, generator=stop.generator)[:each].to(next(module.parameters()).device)
     for number in used:
+        chosen = None
+        if each < places:
+            chosen = torch.randperm(places, generator=stop.generator)[:each]
+            chosen = chosen.to(next(module.parameters()).device)
         x = net.pull(net.index[node.args[0]], stop.tandem.chunks[number][1])  # type: ignore[index]
         r = rows(module, x, chosen)
         part = Moments.of(torch.cat([r, torch.ones_like(r[..., :1])], 2))

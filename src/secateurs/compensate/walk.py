@@ -181,7 +181,6 @@ def _moments(stop: Stop, rectify: bool) -> tuple[Tensor, Tensor, Tensor, int]:
     form = reading(layer)
     assert form is not None
     scale = norm_of(net, link.layer)
-    chosen: Tensor | None = None
     total: Moments | None = None
     for number, (_, values) in enumerate(stop.tandem.chunks):
         local = dict(values)
@@ -196,8 +195,8 @@ def _moments(stop: Stop, rectify: bool) -> tuple[Tensor, Tensor, Tensor, int]:
             shape = (1, -1, *(1 for _ in range(wanted.dim() - 2)))
             factor = torch.where(scale[0].abs() > 0, scale[0], torch.ones_like(scale[0]))
             wanted = (wanted - scale[1].reshape(shape)) / factor.reshape(shape)
-        if number == 0:
-            chosen = _chosen(positions(layer, wanted), len(x) * len(stop.tandem.chunks), form.width, stop)
+        # Other places in every chunk: a few places for all samples would miss what borders do.
+        chosen = _chosen(positions(layer, wanted), len(x) * len(stop.tandem.chunks), form.width, stop)
         r, y = rows(layer, x, chosen), output_rows(layer, wanted, chosen)
         part = Moments.of(torch.cat([r, torch.ones_like(r[..., :1]), y], 2))
         total = part if total is None else total + part
