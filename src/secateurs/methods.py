@@ -393,3 +393,16 @@ def get(name: str) -> Method:
     near = difflib.get_close_matches(name, names(), n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else f"the methods are {', '.join(names())}."
     raise InputError(f"method: there is no '{name}'; {hint}")
+
+
+def check_data(method: Method, given: bool) -> None:
+    """Raise an InputError where a method looks at data and got none; names those that need none.
+
+    Example:
+        >>> check_data(l1_norm(), given=False)
+    """
+    if method.needs == "data" and not given:
+        free = ", ".join(m.name for m in METHODS if m.needs == "nothing")
+        raise InputError(
+            f"data: '{method.name}' looks at feature maps and got no data; give some, or use {free}."
+        )

@@ -22,7 +22,7 @@ from secateurs.allocate.uniform import Uniform
 from secateurs.contracts import IntArray, Order, Ranking
 from secateurs.errors import InputError, TargetError
 from secateurs.graph import Graph
-from secateurs.methods import METHODS, Method
+from secateurs.methods import Method, check_data
 from secateurs.surgery.plan import Plan, make_step
 from secateurs.surgery.view import GroupView
 
@@ -47,11 +47,7 @@ def rank(graph: Graph, method: Method, stats: Mapping[str, Any] | None = None, *
     Cost:
         That of the method's measure, once per layer that makes channels.
     """
-    if method.needs == "data" and method.search is None and stats is None:
-        free = ", ".join(m.name for m in METHODS if m.needs == "nothing")
-        raise InputError(
-            f"data: '{method.name}' looks at feature maps and got no data; give some, or use {free}."
-        )
+    check_data(method, stats is not None or method.search is not None)
     orders, notes = {}, {}
     for i, group in enumerate(graph.free):
         view = GroupView(graph.model, group, None if stats is None else stats.get(group.name))

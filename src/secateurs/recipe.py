@@ -101,6 +101,7 @@ class Recipe:
         chosen = methods.get(method or usual[0]) if method is None or isinstance(method, str) else method
         if chosen.search is not None:
             usual = (chosen.name, "search", "weights")
+        methods.check_data(chosen, data is not None)
         allocation = allocate if allocate is not None else usual[1]
         if isinstance(allocation, str):
             allocations.check(allocation, data)

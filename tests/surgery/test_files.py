@@ -109,3 +109,9 @@ def test_failed_write_leaves_the_old_file(pruned, tmp_path, monkeypatch):
         sc.save(pruned, path)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["small.safetensors"]
+
+
+def test_others_may_read_what_they_may_read_elsewhere(pruned, tmp_path):
+    (tmp_path / "plain").write_text("x")
+    sc.save(pruned, tmp_path / "small.safetensors")
+    assert (tmp_path / "small.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +59,6 @@ def reconstruct_(
     """
     if epochs < 1 or not learning_rate > 0:
         raise InputError(f"epochs is {epochs} and learning_rate {learning_rate:g}; both must be positive.")
-    started = time.perf_counter()
     tandem = prepared(small, model, data, limit)
     found = stops(tandem, plan, ridge=ridge, seed=seed)
     seen = noticed(tandem)
@@ -70,7 +68,7 @@ def reconstruct_(
         ratio[stop.link.layer.name] = _fit_(stop, epochs, learning_rate)
         if progress is not None:
             progress("reconstruct", number + 1, len(found))
-    remarks = (*seen, *unsupported(found, plan, tandem), f"{time.perf_counter() - started:.1f} s")
+    remarks = (*seen, *unsupported(found, plan, tandem))
     return Repair("reconstruct", ratio, tandem.samples, remarks)
 
 

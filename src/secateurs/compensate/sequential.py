@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import torch
 from torch import nn
 
@@ -67,7 +65,6 @@ def least_squares_(
     """
     if rounds < 0:
         raise InputError(f"rounds is {rounds}; give a number from 0.")
-    started = time.perf_counter()
     tandem = prepared(small, model, data, limit)
     found = stops(tandem, plan, ridge=ridge, seed=seed)
     left: dict[str, float] = {}
@@ -83,7 +80,6 @@ def least_squares_(
         if progress is not None:
             progress("repair", number + 1, len(found))
     remarks.extend(unsupported(found, plan, tandem))
-    remarks.append(f"{time.perf_counter() - started:.1f} s")
     return Repair("least-squares", left, tandem.samples, tuple(remarks))
 
 

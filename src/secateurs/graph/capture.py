@@ -5,6 +5,8 @@ On shapes alone where that tells all, else by torch.export, and on numbers where
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import operator
 import re
@@ -133,7 +135,10 @@ def _quiet() -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        silent = contextlib.redirect_stderr(
+            io.StringIO()
+        )  # a failed export prints the code it had made so far
+        with warnings.catch_warnings(), torch.no_grad(), silent:
             warnings.simplefilter("ignore")
             yield
     finally:

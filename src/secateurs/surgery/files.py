@@ -44,6 +44,9 @@ def save_model(
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         save_file(state, temporary, metadata=metadata)
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)  # the library writes files that only their owner can read
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
