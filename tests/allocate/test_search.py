@@ -174,7 +174,7 @@ def test_stand_ins_by_maps_are_least_squares_of_the_maps():
 
 def test_lazy_search_scores_less_and_ends_near_the_full_one(ranking):
     sizes = ranking.graph.costs.sizes
-    search = Search(batch=1, data=pictures(), images=48, refresh=0).until(
+    search = Search(batch=1, data=pictures(), images=48, look=1).until(
         lambda counts: (sizes - counts).sum() >= 10
     )
     lazy = search.find(ranking)
@@ -291,7 +291,7 @@ def test_errors_as_written_out():
     [
         ({"batch": 0}, "batch is 0; give a whole number from 1"),
         ({"images": 0}, "images is 0"),
-        ({"refresh": -1}, "refresh is -1; give a whole number from 0"),
+        ({"look": 0}, "look is 0; give a whole number from 1"),
         ({"error": "loss"}, "error is 'loss'; the errors are divergence, accuracy, output, layer"),
         ({"repair": "glue"}, "repair is 'glue'; the repairs are none, weights, maps"),
         ({"per": "watts"}, "per is 'watts'"),

@@ -51,6 +51,11 @@ def samples(data: Loader, limit: int, chunk: int = _CHUNK) -> tuple[list[tuple[T
 
     Raises:
         InputError: there is no sample.
+
+    Example:
+        >>> chunks, labels = samples((torch.zeros(5, 3), torch.arange(5)), 4, chunk=2)
+        >>> len(chunks), labels.tolist()
+        (2, [0, 1, 2, 3])
     """
     inputs: list[list[Tensor]] = []
     labels: list[Tensor] = []

@@ -40,8 +40,8 @@ class Search:
     to remove when nothing else can give.
 
     A plain search scores every group at every step. What a group's next k channels cost changes slowly and nearly
-    always upward, so here only the group that looks best is scored again, until it is best for sure; each
-    run starts where the candidate differs (`scoring.Replayed`).
+    always upward, so here only the groups that look best are scored again, until the best of them beats what
+    the others cost when last scored; each run starts where the candidate differs (`scoring.Replayed`).
 
     Args:
         batch: k.
@@ -54,7 +54,7 @@ class Search:
             as the papers do and the repair of that name afterwards; "maps" by what the data make of them, which
             is near the repairs that look at data; or "none".
         lazy: False scores every group at every step.
-        refresh: So many groups, those not scored for longest, are scored again at every step.
+        look: So many groups, those that promise most, are scored anew at every step.
         slack: A candidate is taken when its error is at most 1 + `slack` times what the next best promises.
         progress: Told of every step.
 
@@ -63,6 +63,10 @@ class Search:
 
     Cost:
         About one forward pass a step over `images` samples, and half a pass for each group to begin with.
+
+    Example:
+        >>> Search(batch=2, error="output")
+        Search(batch=2, error='output', images=256, per='channels', repair='weights', lazy=True, slack=0.0, look=3)
 
     References:
         [purohit2022accurate], [purohit2024hierarchical].
@@ -76,7 +80,7 @@ class Search:
     repair: Repair = "weights"
     lazy: bool = True
     slack: float = 0.0
-    refresh: int = 1
+    look: int = 3
     progress: Progress | None = field(default=None, compare=False, repr=False)
     enough: Enough | None = field(default=None, compare=False, repr=False)
     start: IntArray | None = field(default=None, compare=False, repr=False)
@@ -87,7 +91,7 @@ class Search:
         for name, value, least in (
             ("batch", self.batch, 1),
             ("images", self.images, 1),
-            ("refresh", self.refresh, 0),
+            ("look", self.look, 1),
         ):
             if value < least:
                 raise InputError(f"{name} is {value}; give a whole number from {least}.")
@@ -172,7 +176,6 @@ class _Run:
         self.fixed = set(search.fixed)
         self.error = 0.0
         self.promise: dict[int, float] = {}
-        self.age: dict[int, int] = {}
         self.fresh: dict[int, float] = {}
         self.trials = self.plain = 0
 
@@ -202,18 +205,14 @@ class _Run:
 
     def _best(self, open_: list[int]) -> int:
         """The group whose next step raises the error least, scoring no more groups than that takes."""
-        for i in sorted(open_, key=lambda i: self.age.get(i, -1))[: self.search.refresh]:
+        many = len(open_) if not self.search.lazy else self.search.look
+        for i in sorted(open_, key=lambda i: (self._promised(i), i))[:many]:
             self._score(i)
         while True:
             order = sorted(open_, key=lambda i: (self._promised(i), i))
-            if not self.search.lazy:
-                for i in order:
-                    self._score(i)
-                return min(open_, key=lambda i: (self._promised(i), i))
             first = order[0]
-            if first in self.fresh:
-                return first
-            self._score(first)
+            if first not in self.fresh:
+                self._score(first)
             if len(order) == 1 or self._promised(first) <= self._promised(order[1]) * (1 + self.search.slack):
                 return first
 
@@ -228,7 +227,6 @@ class _Run:
         self.trials += 1
         self.fresh[i] = error
         self.promise[i] = self._value(i, error)
-        self.age[i] = self.trials
 
     def _value(self, i: int, error: float) -> float:
         """What is compared: the error itself, or its rise for the share of multiply-adds saved."""

@@ -170,6 +170,14 @@ def combine_(
     Cost:
         O(n^2 d + n^3) for each group of n filters with d taps.
 
+    Example:
+        >>> import numpy as np
+        >>> from secateurs.graph import trace
+        >>> net = nn.Sequential(nn.Conv2d(1, 2, 1, bias=False), nn.Conv2d(2, 1, 1, bias=False))
+        >>> graph = trace(net, torch.zeros(1, 1, 2, 2))
+        >>> combine_(net, graph, {"0": np.array([0, 1])})  # nothing has left
+        ()
+
     References:
         [joo2021lrf] Linearly replaceable filters for deep network channel pruning, AAAI 2021.
     """

@@ -20,7 +20,12 @@ FOLDS = ("", "enter", "leave", "both")
 
 
 def frameable(model: nn.Module) -> tuple[str, ...]:
-    """Names of the plain convolutions larger than 1x1, all but the first, in the order of definition."""
+    """Names of the plain convolutions larger than 1x1, all but the first, in the order of definition.
+
+    Example:
+        >>> frameable(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 1), nn.Conv2d(2, 2, 3)))
+        ('2',)
+    """
     convs = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d)]
     return tuple(
         n for n, m in convs[1:] if m.groups == 1 and max(m.kernel_size) > 1 and isinstance(m.padding, tuple)
@@ -60,6 +65,12 @@ def insert_frames(model: nn.Module, names: Iterable[str]) -> nn.Module:
 
     The layer keeps its place: `name` becomes a Sequential of `enter`, `conv`, `leave`; a bias moves to
     `leave`, where it is added after the mixing, as before. What is a frame already stays as it is.
+
+    Example:
+        >>> net, x = nn.Sequential(nn.Conv2d(1, 2, 3)), torch.ones(1, 1, 4, 4)
+        >>> framed = insert_frames(net, ["0"])
+        >>> is_frame(framed[0]), torch.allclose(framed(x), net(x))
+        (True, True)
     """
     framed = copy.deepcopy(model)
     for name in names:
@@ -78,6 +89,13 @@ def fold_frames(model: nn.Module, folds: Mapping[str, str]) -> nn.Module:
 
     Returns:
         The same function up to rounding: products of the weights are made in float64.
+
+    Example:
+        >>> framed = insert_frames(nn.Sequential(nn.Conv2d(1, 2, 3)), ["0"])
+        >>> fold_frames(framed, {"0": "both"})
+        Sequential(
+          (0): Conv2d(1, 2, kernel_size=(3, 3), stride=(1, 1))
+        )
     """
     folded = copy.deepcopy(model)
     for name, fold in folds.items():
