@@ -363,9 +363,9 @@ def _beside(results: dict[str, Any], good: dict[str, Any]) -> list[str]:
         f"and is smaller on {len(works)} of {len(tried)} (no proof is made of it); "
         f"{_share(tried, 'tv:', 'torchvision', works)}; "
         f"{_share(tried, 'timm:', 'timm', works)}",
-        f"- where both work ({len(shared)} networks) its time is {statistics.median(bare):.1f} times ours without the proof "
-        f"and {statistics.median(both):.1f} times ours with it (medians); ours is shorter on {sum(r > 1 for r in bare)} "
-        f"without and on {sum(r > 1 for r in both)} with the proof",
+        f"- where both work ({len(shared)} networks) its time is {statistics.median(bare):.1f} times ours without the "
+        f"proof and {statistics.median(both):.1f} times ours with it (medians); ours is shorter on "
+        f"{sum(r > 1 for r in bare)} without and on {sum(r > 1 for r in both)} with the proof",
     ]
 
 

@@ -40,6 +40,10 @@ def capture(model: nn.Module, example: Any) -> Program:
 
     Raises:
         CaptureError: the model does not run on the example, or cannot be followed.
+
+    Example:
+        >>> [op.name for op in capture(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), torch.ones(1, 2)).ops]
+        ['t', 'addmm', 'relu']
     """
     _check(model)
     with _quiet():

@@ -38,6 +38,16 @@ def retrace_by_values(tracer: Tracer, keep: Keep) -> Graph | None:
 
     Raises:
         InputError: The original itself gives values that are not finite.
+
+    Example:
+        >>> import numpy as np, torch
+        >>> from secateurs.graph import Tracer
+        >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Conv2d(8, 4, 3))
+        >>> tracer = Tracer(net, torch.zeros(1, 3, 8, 8))
+        >>> tracer.graph().free[0].name
+        '0'
+        >>> retrace_by_values(tracer, {"0": np.arange(4)}) is None
+        True
     """
     with evaluating(tracer.model):
         given = verify(tracer.model, tracer.model, {}, tracer.example)

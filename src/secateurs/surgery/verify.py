@@ -75,6 +75,11 @@ def verify(
 
     Returns:
         Passed where the largest difference is within rounding of the largest output.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1))
+        >>> verify(net, net, {}, torch.ones(1, 3, 4, 4)).passed
+        True
     """
     sides = _Sides(model, small, silenced)
     own_numbers = torch.random.fork_rng(devices=())  # a proof draws, and leaves the caller's generator alone
