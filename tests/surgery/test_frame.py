@@ -147,6 +147,13 @@ def test_input_sides_are_ranked_by_what_the_convolution_does_with_its_inputs():
     assert ranking.orders["one.0.enter"].units == tuple(size.argsort(stable=True).tolist())
 
 
+def test_lrf_and_fp_backward_are_one_rule_in_a_frame():
+    """With identities as outgoing weights, z_k holds the coefficients of all filters in k: the two scores are equal."""
+    graph = framed_graph(residual(width=8, inner=12), EXAMPLE)
+    first, second = (sc.rank(graph, m).orders for m in (sc.methods.lrf(), sc.methods.fp_backward()))
+    assert {n: o.units for n, o in first.items()} == {n: o.units for n, o in second.items()}
+
+
 class Looking(nn.Module):
     """Its code looks into a convolution."""
 
