@@ -23,7 +23,7 @@ def test_a_search_in_frames_writes_a_folder_that_loads(cli, work: Path):
 
 def test_a_search_without_data_says_what_to_do(cli):
     mistake(
-        cli("prune", "digits_cnn", "--method", "fp-omp-search", "--macs", "0.7", "--out", "out"), 2, "data:", "none"
+        cli("prune", "digits_cnn", "--method", "fp-omp-search", "--macs", "0.7", "--out", "out"), 2, "data:", "l1-norm"
     )  # fmt: skip
 
 
