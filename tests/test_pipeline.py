@@ -269,3 +269,63 @@ def test_repaired_networks_are_saved_and_loaded_bit_equal(trained, tmp_path, rep
         nn.init.zeros_(parameter)
     small = sc.load(tmp_path / "small.safetensors", into=fresh)
     assert torch.equal(small(images), result.model(images))
+
+
+def test_modules_keep_their_own_modes(trained):
+    net, images, labels = trained
+    net = copy.deepcopy(net).train()
+    net[1].eval()  # a frozen batch norm
+    for settings in ({"macs": 0.5}, {"method": "l1-norm", "macs": 0.5}, {"macs": 0.5, "recalibrate": True}):
+        small = sc.prune(net, images[:1], data=(images, labels), **settings).model
+        assert [m.training for m in net] == [True, False, *[True] * 5]
+        assert [m.training for m in small] == [True, False, *[True] * 5]
+
+
+def test_examples_may_be_named():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 2, 3)
+
+        def forward(self, picture):
+            return self.b(torch.relu(self.a(picture)))
+
+    for target in ({"macs": 0.5}, {"latency": 1.0}):
+        result = sc.prune(Named().eval(), {"picture": EXAMPLE}, method="l1-norm", **target)
+        assert result.verification.passed
+
+
+def test_own_ratio_heeds_exceptions_and_multiples():
+    net = residual(width=32, inner=48)
+    result = sc.prune(net, EXAMPLE, method="similarity", round_to=8, layers={"one.*": 1.0})
+    kept = {g.name: g.kept for g in result.groups if g.status != "locked"}
+    assert kept["one.0"] == 48
+    assert all(k % 8 == 0 for k in kept.values())
+    with pytest.raises(sc.InputError, match="no free group matches"):
+        sc.prune(net, EXAMPLE, method="similarity", layers={"nothing": 1.0})
+
+
+def test_exceptions_are_multiples_too():
+    result = sc.prune(
+        residual(width=32), EXAMPLE, method="l1-norm", keep=0.9, round_to=8, layers={"stem": 0.3}
+    )
+    assert next(g.kept for g in result.groups if g.name == "stem") == 16
+
+
+def test_targets_are_not_missed_by_rounding():
+    net = nn.Sequential(nn.Conv2d(3, 100, 1), nn.ReLU(), nn.Conv2d(100, 4, 1))
+    result = sc.prune(net, EXAMPLE, method="l1-norm", keep=0.57)  # 0.57 * 100 is a little less than 57
+    assert len(result.plan.kept["0"]) == 57
+
+
+def test_accuracy_floor_that_allows_everything_takes_everything(trained):
+    net, images, labels = trained
+    result = sc.prune(net, images[:1], method="l1-norm", accuracy_drop=99.0, data=(images, labels))
+    assert {g.kept for g in result.groups if g.status == "pruned"} == {1}
+
+
+def test_accuracy_floor_says_when_exceptions_break_it(trained):
+    net, images, labels = trained
+    layers = {"0": 0.05, "3": 0.05}
+    with pytest.raises(sc.TargetError, match="shares that layers gives alone"):
+        sc.prune(net, images[:1], method="l1-norm", accuracy_drop=0.5, data=(images, labels), layers=layers)

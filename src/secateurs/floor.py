@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -52,7 +53,7 @@ def plan_for_accuracy(
         TargetError: Not even the smallest step keeps the floor.
 
     Cost:
-        9 candidates, each made, repaired and run on the samples.
+        10 candidates, each made, repaired and run on the samples.
     """
     if data is None:
         raise InputError("data: an accuracy floor is measured on data and got none; give some training data.")
@@ -69,18 +70,32 @@ def plan_for_accuracy(
         small = make(plan_from_counts(ranking, queue.counts(steps), {}))
         return 100 * (best - _agreement([_decisions(small, x) for x, _ in read], labels))
 
-    low, high = 0, len(queue.sequence)
+    if layers and lost(0) > drop:
+        raise TargetError(
+            f"accuracy_drop {drop:g} cannot be kept: the shares that layers gives alone cost more."
+        )
+    low, high = 0, len(queue.sequence) + 1
+    if _everything(lost, high - 1) <= drop:
+        low = high - 1
     for _ in range(_ROUNDS):
         if high - low <= max(1, len(queue.sequence) // 256):
             break
         middle = (low + high) // 2
         low, high = (middle, high) if lost(middle) <= drop else (low, middle)
-    if low == 0:
+    if low == 0 and not layers:
         raise TargetError(
             f"accuracy_drop {drop:g} cannot be kept: the smallest cut tried costs more. Give a larger drop, more "
             "data or a stronger repair."
         )
     return plan_from_counts(ranking, queue.counts(low), {"accuracy_drop": drop})
+
+
+def _everything(lost: Callable[[int], float], steps: int) -> float:
+    """Loss with all removals at once; infinite where so little is left that no repair follows it."""
+    try:
+        return lost(steps)
+    except InputError:
+        return math.inf
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from secateurs.errors import InputError
 
@@ -45,27 +46,30 @@ def device_of(model: nn.Module) -> torch.device:
     return torch.device("cpu")
 
 
-def input_tuple(example: Any) -> tuple[Any, ...]:
-    """An example input as the model's positional arguments.
+def inputs_of(example: Any) -> Any:
+    """An example input as the model's positional arguments (a tuple) or its named ones (a dict).
 
     Raises:
-        InputError: it holds no tensor, or is a mapping.
+        InputError: it holds no tensor.
 
     Example:
-        >>> len(input_tuple(torch.zeros(1, 3)))
+        >>> len(inputs_of(torch.zeros(1, 3)))
         1
     """
-    inputs = tuple(example) if isinstance(example, (tuple, list)) else (example,)
-    if isinstance(example, Mapping) or not any(isinstance(x, Tensor) for x in inputs):
+    if not any(isinstance(x, Tensor) for x in tree_leaves(example)):
         raise InputError(
-            f"The example input is a {type(example).__name__}: give a tensor with the batch axis first, or a "
-            "tuple of the model's positional inputs."
+            f"The example input is a {type(example).__name__} without tensors: give a tensor with the batch axis "
+            "first, a tuple of the model's positional inputs, or a dict of its named ones."
         )
-    return inputs
+    if isinstance(example, Mapping):
+        return dict(example)
+    return tuple(example) if isinstance(example, (tuple, list)) else (example,)
 
 
-def first_sample(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+def first_sample(inputs: Any) -> Any:
     """The inputs of the first sample alone; what has another first axis than the first tensor stays whole.
+
+    Lists inside, as detectors take them, stay whole too: there a tensor is one sample.
 
     Raises:
         InputError: the batch is empty.
@@ -74,11 +78,14 @@ def first_sample(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         >>> first_sample((torch.zeros(4, 3),))[0].shape
         torch.Size([1, 3])
     """
-    batch = next((x.shape[0] for x in inputs if isinstance(x, Tensor) and x.dim()), 1)
+    values = list(inputs.values()) if isinstance(inputs, Mapping) else list(inputs)
+    batch = next((x.shape[0] for x in values if isinstance(x, Tensor) and x.dim()), 1)
     if batch == 0:
         raise InputError("The example input holds no sample: its first axis, the batch, has length 0.")
 
     def cut(x: Any) -> Any:
         return x[:1] if isinstance(x, Tensor) and x.dim() and x.shape[0] == batch else x
 
+    if isinstance(inputs, Mapping):
+        return {name: cut(x) for name, x in inputs.items()}
     return tuple(cut(x) for x in inputs)

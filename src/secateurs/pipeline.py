@@ -183,7 +183,7 @@ def prune(
         small, remarks = fold_frames(small, made.folds), (*remarks, about_frames(names, made.folds))
     with clock("costs"):
         after = count_costs(small, example)
-    small.train(model.training)
+    as_trained(small, model)
     return Result(
         model=small,
         plan=made,
@@ -202,6 +202,13 @@ def prune(
         compensate=recipe.compensate,
         remarks=remarks,
     )
+
+
+def as_trained(small: nn.Module, model: nn.Module) -> None:
+    """Give every module the mode its original has; modules that were added follow the whole model."""
+    modes = {name: module.training for name, module in model.named_modules(remove_duplicate=False)}
+    for name, module in small.named_modules(remove_duplicate=False):
+        module.training = modes.get(name, model.training)
 
 
 def check_finite(model: nn.Module) -> None:

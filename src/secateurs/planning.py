@@ -114,7 +114,7 @@ def plan(
     target = check_target({"macs": macs, "params": params, "keep": keep})
     graph: Graph = ranking.graph
     if target is None:
-        return _own_plan(ranking)
+        return _own_plan(ranking, round_to, layers or {})
     name, value = target
     queue = removals(ranking, allocate, round_to, layers, enough=_reached(graph, name, value))
     return plan_from_counts(ranking, queue.counts(steps_to(graph, queue, name, value)), {name: value})
@@ -147,10 +147,9 @@ def removals(
     Raises:
         InputError: `round_to` below 1, a share outside (0, 1], or a pattern that matches no free group.
     """
-    if round_to < 1:
-        raise InputError(f"round_to is {round_to}; give a whole number from 1.")
+    _check_multiple(round_to)
     sizes = ranking.graph.costs.sizes
-    start, fixed = _exceptions(ranking, layers or {})
+    start, fixed = _exceptions(ranking, layers or {}, round_to)
     allocation = allocate or Uniform()
     if isinstance(allocation, Stepwise):
         allocation = allocation.until(
@@ -161,7 +160,7 @@ def removals(
     return Queue(start, sequence if round_to == 1 else in_blocks(sequence, sizes, round_to), round_to)
 
 
-def _exceptions(ranking: Ranking, layers: Mapping[str, float]) -> tuple[IntArray, IntArray]:
+def _exceptions(ranking: Ranking, layers: Mapping[str, float], multiple: int) -> tuple[IntArray, IntArray]:
     """Counts at the start, and the groups that stay at theirs."""
     start, fixed, unused = ranking.graph.costs.sizes.copy(), [], set(layers)
     for pattern, share in layers.items():
@@ -178,7 +177,7 @@ def _exceptions(ranking: Ranking, layers: Mapping[str, float]) -> tuple[IntArray
         raise InputError(
             f"layers: no free group matches '{sorted(unused)[0]}'; the free groups are {names}, ..."
         )
-    return start, np.array(fixed, dtype=np.int64)
+    return _rounded(start, ranking.graph.costs.sizes, multiple), np.array(fixed, dtype=np.int64)
 
 
 def steps_to(graph: Graph, queue: Queue, name: str, value: float) -> int:
@@ -189,7 +188,7 @@ def steps_to(graph: Graph, queue: Queue, name: str, value: float) -> int:
     """
     cost = _cost(graph, name)
     whole = cost(graph.costs.sizes)
-    steps = shortest_prefix(queue.sequence, queue.start, cost, value * whole)
+    steps = shortest_prefix(queue.sequence, queue.start, cost, limit_of(value, whole))
     if steps < 0:
         least = cost(queue.counts(len(queue.sequence))) / whole if whole else 1.0
         raise TargetError(
@@ -198,6 +197,16 @@ def steps_to(graph: Graph, queue: Queue, name: str, value: float) -> int:
             "Give a larger target."
         )
     return steps
+
+
+def limit_of(share: float, whole: float) -> float:
+    """What a share of a whole number may cost, less what rounding takes: 0.57 of 100 is 57.
+
+    Example:
+        >>> 0.57 * 100 >= 57, limit_of(0.57, 100) >= 57
+        (False, True)
+    """
+    return share * whole * (1 + 1e-12) + 1e-9
 
 
 def _up(share: float) -> str:
@@ -216,19 +225,32 @@ def _cost(graph: Graph, name: str) -> Callable[[IntArray], float]:
 
 def _reached(graph: Graph, name: str, value: float) -> Callable[[IntArray], bool]:
     cost = _cost(graph, name)
-    limit = value * cost(graph.costs.sizes)
+    limit = limit_of(value, cost(graph.costs.sizes))
     return lambda counts: cost(counts) <= limit
 
 
-def _own_plan(ranking: Ranking) -> Plan:
+def _own_plan(ranking: Ranking, round_to: int, layers: Mapping[str, float]) -> Plan:
     orders = ranking.orders
     if not orders or any(order.own is None for order in orders.values()):
         raise InputError(
             f"target: '{ranking.method}' has no ratio of its own; say what share stays: macs, params, keep or latency."
         )
+    _check_multiple(round_to)
     own = {name: order.own or 0 for name, order in orders.items()}
     counts = np.array([g.size - own.get(g.name, 0) for g in ranking.graph.groups])
-    return plan_from_counts(ranking, counts, {})
+    start, fixed = _exceptions(ranking, layers, round_to)
+    counts[fixed] = start[fixed]
+    return plan_from_counts(ranking, _rounded(counts, ranking.graph.costs.sizes, round_to), {})
+
+
+def _check_multiple(round_to: int) -> None:
+    if round_to < 1:
+        raise InputError(f"round_to is {round_to}; give a whole number from 1.")
+
+
+def _rounded(counts: IntArray, sizes: IntArray, multiple: int) -> IntArray:
+    """Up to the next multiple, but to no more than there are."""
+    return np.minimum(sizes, -(-counts // multiple) * multiple)
 
 
 def plan_from_counts(ranking: Ranking, counts: IntArray, target: Mapping[str, float]) -> Plan:

@@ -25,7 +25,7 @@ from secateurs.planning import plan, rank
 from secateurs.recover.recalibrate import recalibrate_
 from secateurs.surgery import Plan, remove
 from secateurs.surgery.frame import fold_frames
-from secateurs.survey import survey
+from secateurs.survey import Survey, survey
 
 WITH_DATA = ("moments", "sensitivity", "least-squares")
 # Of 11 data-free methods, shared out uniformly or globally, bare or with "weights", the best on held-out training
@@ -126,21 +126,29 @@ class Recipe:
             )
             held = self.holdout if self.holdout is not None else self.data
             return self._ranking(graph, clock), search.on(held, self.progress)
+        if measured and self.method.surveys:  # one survey gives both
+            with clock("observe"):
+                found = self._survey(graph)
+            with clock("rank"):
+                return rank(graph, self.method, found.orders, seed=self.seed), found.sensitivity()
         ranking = self._ranking(graph, clock)
         if not measured:
             made = allocations.get(self.allocate) if isinstance(self.allocate, str) else self.allocate
             return ranking, made
         with clock("observe"):
-            found = survey(
-                graph.model,
-                graph,
-                self.data,
-                orders=ranking.orders,
-                limit=self.calibrate,
-                seed=self.seed,
-                progress=self.progress,
-            )
+            found = self._survey(graph, orders=ranking.orders)
         return ranking, found.sensitivity()
+
+    def _survey(self, graph: Graph, **more: Any) -> Survey:
+        return survey(
+            graph.model,
+            graph,
+            self.data,
+            limit=self.calibrate,
+            seed=self.seed,
+            progress=self.progress,
+            **more,
+        )
 
     def _ranking(self, graph: Graph, clock: Clock) -> Ranking:
         with clock("observe"):
@@ -152,16 +160,7 @@ class Recipe:
         if self.data is None:
             return None
         if self.method.surveys:
-            found = survey(
-                graph.model,
-                graph,
-                self.data,
-                levels=(),
-                limit=self.calibrate,
-                seed=self.seed,
-                progress=self.progress,
-            )
-            return found.orders
+            return self._survey(graph, levels=()).orders
         if self.method.look is None:
             return None
         seen: Mapping[str, Tensor] = glances(

@@ -20,6 +20,7 @@ from secateurs.compensate.refit import refit
 from secateurs.compensate.walk import samples_of
 from secateurs.contracts import Group, IntArray, Loader, Order, Progress, Ranking
 from secateurs.graph import Graph
+from secateurs.modes import evaluation
 from secateurs.observe.moments import Moments
 from secateurs.select.moments import Reader, moments
 from secateurs.surgery.links import Layer, layers, norm_of
@@ -91,15 +92,10 @@ def survey(
         samples from the group to the output.
     """
     device = next(model.parameters()).device
-    mode = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            chunks = samples_of(data, limit, _CHUNK, device)
-            walk = _Walk(model, graph, chunks, max(1, measured // len(chunks[0][0])), seed)
-            return walk.run(orders, levels, progress)
-    finally:
-        model.train(mode)
+    with evaluation(model), torch.no_grad():
+        chunks = samples_of(data, limit, _CHUNK, device)
+        walk = _Walk(model, graph, chunks, max(1, measured // len(chunks[0][0])), seed)
+        return walk.run(orders, levels, progress)
 
 
 @dataclass(frozen=True, eq=False)

@@ -194,3 +194,13 @@ def test_samples_that_do_not_fit_are_left_out(monkeypatch):
     report = least_squares_(small, model, plan, images(300), rounds=0)
     assert report.samples == 100
     assert any("100 of 300 samples" in remark for remark in report.remarks)
+
+
+def test_a_single_channel_before_a_flatten_is_followed():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 12, 3), nn.ReLU(), nn.Flatten(), nn.Linear(588, 3)).eval()
+    images = torch.randn(64, 3, 9, 9)
+    result = sc.prune(net, images[:1], method="l1-norm", data=images, keep=1 / 12, compensate="least-squares")
+    plain = sc.prune(net, images[:1], method="l1-norm", data=images, keep=1 / 12)
+    wanted = net(images)
+    assert (result.model(images) - wanted).square().mean() < (plain.model(images) - wanted).square().mean()

@@ -115,3 +115,17 @@ def test_others_may_read_what_they_may_read_elsewhere(pruned, tmp_path):
     (tmp_path / "plain").write_text("x")
     sc.save(pruned, tmp_path / "small.safetensors")
     assert (tmp_path / "small.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_digits_are_not_lost_in_silence(tmp_path):
+    wide = sc.prune(residual().double(), EXAMPLE.double(), method="l1-norm", macs=0.5)
+    sc.save(wide, tmp_path / "wide.safetensors")
+    with pytest.raises(sc.MismatchError, match=r"float64 in the file and torch\.float32 in this"):
+        sc.load(tmp_path / "wide.safetensors", into=residual())
+    again = sc.load(tmp_path / "wide.safetensors", into=residual().double())
+    assert torch.equal(again(EXAMPLE.double()), wide.model(EXAMPLE.double()))
+
+
+def test_missing_folder_is_said(pruned, tmp_path):
+    with pytest.raises(sc.InputError, match="there is no folder"):
+        sc.save(pruned, tmp_path / "nowhere" / "small.safetensors")

@@ -102,8 +102,8 @@ def samples_of(data: Loader, limit: int, chunk: int, device: torch.device) -> li
     whole = [torch.cat(part) for part in parts]
     if not whole or not len(whole[0]):
         raise InputError("data: there is no sample to calibrate on; give a few hundred at least")
-    size = min(chunk, len(whole[0]))
-    count = len(whole[0]) // size
+    count = -(-len(whole[0]) // chunk)
+    size = len(whole[0]) // count  # equal chunks lose fewer samples than there are chunks
     return [tuple(_laid_out(x[i * size : (i + 1) * size].to(device)) for x in whole) for i in range(count)]
 
 

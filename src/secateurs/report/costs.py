@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 from secateurs.errors import InputError
-from secateurs.modes import evaluation, first_sample, input_tuple
+from secateurs.modes import evaluation, first_sample, inputs_of
+from secateurs.surgery.calling import call
 
 # Operations that only move, copy or make data; views are recognised by their schema.
 _MOVES_TEXT = """
@@ -94,7 +95,7 @@ def count_costs(model: nn.Module, example: Any) -> Costs:
         >>> costs.params, costs.macs
         (224, 21600)
     """
-    inputs = first_sample(input_tuple(example))
+    inputs = first_sample(inputs_of(example))
     with evaluation(model), torch.no_grad():
         try:
             with FakeTensorMode(allow_non_fake_inputs=True) as fake:
@@ -103,7 +104,7 @@ def count_costs(model: nn.Module, example: Any) -> Costs:
             try:
                 counted = _run(model, inputs)
             except Exception as error:
-                shapes = ", ".join(str(tuple(x.shape)) for x in inputs if isinstance(x, Tensor))
+                shapes = ", ".join(str(tuple(x.shape)) for x in tree_leaves(inputs) if isinstance(x, Tensor))
                 raise InputError(
                     f"The network {type(model).__name__} cannot run on one sample of the example (shapes "
                     f"{shapes}): {type(error).__name__}: {error}"
@@ -127,7 +128,7 @@ def _gather(model: nn.Module, macs: Mapping[str, int], uncounted: Mapping[str, i
     return Costs(total, sum(macs.values()), layers, dict(sorted(uncounted.items())))
 
 
-def _run(model: nn.Module, inputs: tuple[Any, ...]) -> tuple[dict[str, int], Counter[str]]:
+def _run(model: nn.Module, inputs: Any) -> tuple[dict[str, int], Counter[str]]:
     """Multiply-adds by module name and uncounted operations of one pass."""
     watcher = _Watcher()
     counter = FlopCounterMode(display=False)
@@ -138,7 +139,7 @@ def _run(model: nn.Module, inputs: tuple[Any, ...]) -> tuple[dict[str, int], Cou
         stack.enter_context(watcher)
         stack.enter_context(counter)
         stack.enter_context(_own_flops(model, counter, flops))
-        model(*inputs)
+        call(model, inputs)
     flops[""] += counter.get_total_flops() - sum(flops.values())
     counted = {str(op) for by_op in counter.get_flop_counts().values() for op in by_op}
     uncounted = Counter({op: n for op, n in watcher.calls.items() if op not in counted})

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from secateurs.errors import InputError
-from secateurs.modes import device_of, evaluation, first_sample, input_tuple
+from secateurs.modes import device_of, evaluation, first_sample, inputs_of
+from secateurs.surgery.calling import call
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def compare_latency(
             raise InputError(f"{name} must be at least 1, got {number}.")
     if warmup < 0:
         raise InputError(f"warmup must be at least 0, got {warmup}.")
-    inputs = [_on_device_of(model, first_sample(input_tuple(example))) for model in models]
+    inputs = [_on_device_of(model, first_sample(inputs_of(example))) for model in models]
     times: list[list[float]] = [[] for _ in models]
     with _threads(threads), torch.inference_mode():
         begin = time.perf_counter()
@@ -123,18 +124,18 @@ def compare_latency(
     return tuple(_summary(t, warmed, used, device_of(m)) for t, m in zip(times, models, strict=True))
 
 
-def _timed(model: nn.Module, inputs: tuple[Any, ...]) -> float:
+def _timed(model: nn.Module, inputs: Any) -> float:
     """Milliseconds of one pass; the switch to evaluation mode is outside the measured time."""
     device = device_of(model)
     try:
         with evaluation(model):
             _wait(device)
             start = time.perf_counter()
-            model(*inputs)
+            call(model, inputs)
             _wait(device)
             return (time.perf_counter() - start) * 1000
     except (RuntimeError, TypeError, ValueError) as error:
-        shapes = ", ".join(str(tuple(x.shape)) for x in inputs if isinstance(x, Tensor))
+        shapes = ", ".join(str(tuple(x.shape)) for x in tree_leaves(inputs) if isinstance(x, Tensor))
         raise InputError(
             f"The network {type(model).__name__} cannot run on one sample of the example (shapes {shapes}): "
             f"{error}"
@@ -148,10 +149,9 @@ def _wait(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def _on_device_of(model: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+def _on_device_of(model: nn.Module, inputs: Any) -> Any:
     device = device_of(model)
-    moved: tuple[Any, ...] = tree_map_only(Tensor, lambda x: x.to(device), inputs)
-    return moved
+    return tree_map_only(Tensor, lambda x: x.to(device), inputs)
 
 
 @contextmanager

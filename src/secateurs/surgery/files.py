@@ -34,6 +34,8 @@ def save_model(
         extra: Further metadata, text by name.
     """
     target = Path(path)
+    if not target.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {target.parent}; make it first.")
     state, shared = _unshared(model)
     metadata = {
         **(extra or {}),
@@ -83,9 +85,11 @@ def load(path: str | Path, into: nn.Module) -> nn.Module:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except MismatchError as error:
         raise MismatchError(f"{path}: {error}") from error
-    state.update(
-        {twin: state[first] for twin, first in json.loads(metadata.get("secateurs.shared", "{}")).items()}
-    )
+    try:
+        shared = json.loads(metadata.get("secateurs.shared", "{}"))
+        state.update({twin: state[first] for twin, first in shared.items()})
+    except (ValueError, AttributeError, KeyError) as error:
+        raise InputError(f"{path}: its list of shared tensors is damaged ({error}).") from error
     _fill(small, state, path)
     return small
 
@@ -101,6 +105,11 @@ def _fill(small: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:
             raise MismatchError(
                 f"{path}: '{name}' has shape {list(state[name].shape)} in the file and {list(tensor.shape)} in this "
                 "network; build the network the file is of."
+            )
+        if state[name].dtype != tensor.dtype:
+            raise MismatchError(
+                f"{path}: '{name}' is {state[name].dtype} in the file and {tensor.dtype} in this network; convert the "
+                "network first, as in model.to(dtype), so that no digit is lost."
             )
     strange = sorted(set(state) - set(wanted))
     if strange:

@@ -181,7 +181,12 @@ class Tandem:
 
     def __init__(self, model: nn.Module, small: nn.Module, chunks: Sequence[Sequence[Tensor]]) -> None:
         self.full, self.small = Captured(model, chunks[0]), Captured(small, chunks[0])
-        if [operation(n) for n in self.full.nodes] != [operation(n) for n in self.small.nodes]:
+        if (
+            not self._alike()
+        ):  # a tensor of one channel may lie in memory another way, and take other operations
+            chunks = [[x.contiguous() for x in chunk] for chunk in chunks]
+            self.full, self.small = Captured(model, chunks[0]), Captured(small, chunks[0])
+        if not self._alike():
             raise InputError(
                 "the smaller network does not run the same operations as the original, so that they cannot be "
                 "compared layer by layer; use the one-shot repair."
@@ -191,6 +196,9 @@ class Tandem:
         self.samples_each = len(chunks[0][0])
         self.samples = len(chunks) * self.samples_each
         self.trimmed = 0
+
+    def _alike(self) -> bool:
+        return [operation(n) for n in self.full.nodes] == [operation(n) for n in self.small.nodes]
 
     def trim(self, budget: int) -> int:
         """Leave out chunks beyond what fits in so many bytes (one always stays); how many are left."""

@@ -161,7 +161,8 @@ def contract(labels: Labels, op: Op, operands: list[Value], terms: list[str], re
             holders.setdefault(letter, []).append((value, axis))
     for letter, held in holders.items():
         weights = [(v, a) for v, a in held if v in labels.static]
-        if letter in result or len(weights) == len(held):
+        vectors = op.name in ("mv", "dot", "vdot")  # a norm of weights, not a layer
+        if letter in result or (len(weights) == len(held) and (vectors or len(held) == 1)):
             axis = held[0][1]
             for _, other in held[1:]:
                 axis = labels.unite(axis, other, op)
@@ -169,7 +170,7 @@ def contract(labels: Labels, op: Op, operands: list[Value], terms: list[str], re
             if letter in result and len(held) == len(weights) == 1 and len(operands) > 1:
                 letters[letter] = _produce(labels, axis)
         elif weights:
-            weight, axis = weights[0]
+            weight, axis = weights[-1]
             for _, source in [h for h in held if h[0] is not weight]:
                 _read(labels, weight, axis, source, op)
             letters[letter] = axis
@@ -201,6 +202,7 @@ def _add_bias(labels: Labels, op: Op, bias: Value | None) -> None:
         axes = list(labels.of(out))
         axes[-1] = labels.unite(axes[-1], labels.of(bias)[-1], op) if bias.shape[-1] != 1 else axes[-1]
         labels.set(out, axes)
+        labels.static.discard(out)  # not zero where the weight is
 
 
 def _matmul(labels: Labels, op: Op) -> None:
