@@ -307,3 +307,29 @@ add(
 def _no_grad(module: nn.Module, x: Tensor) -> Tensor:
     with torch.no_grad():
         return module(x)
+
+
+add(
+    "bias computed from a table by a small network (Swin V2)",
+    net(
+        lambda m, x: m.out(m.a(x) + m.q(m.p(m.table).relu()).t()[None, :, :, None]),
+        a=lambda: conv(3, 8),
+        table=lambda: torch.randn(8, 2),
+        p=lambda: nn.Linear(2, 6),
+        q=lambda: nn.Linear(6, 8, bias=False),
+        out=lambda: conv(8, 4),
+    ),
+    "a p",
+)
+add(
+    "bias computed from a table, no biases inside",
+    net(
+        lambda m, x: m.out(m.a(x) + m.q(m.p(m.table).relu()).t()[None, :, :, None]),
+        a=lambda: conv(3, 8),
+        table=lambda: torch.randn(8, 2),
+        p=lambda: nn.Linear(2, 6, bias=False),
+        q=lambda: nn.Linear(6, 8, bias=False),
+        out=lambda: conv(8, 4),
+    ),
+    "a p",
+)
