@@ -320,6 +320,7 @@ add(
         out=lambda: conv(8, 4),
     ),
     "a p",
+    example=image(batch=1),  # what the table costs does not grow with the batch
 )
 add(
     "bias computed from a table, no biases inside",
@@ -332,4 +333,5 @@ add(
         out=lambda: conv(8, 4),
     ),
     "a p",
+    example=image(batch=1),  # what the table costs does not grow with the batch
 )

@@ -178,7 +178,8 @@ def contract(labels: Labels, op: Op, operands: list[Value], terms: list[str], re
             labels.lock([a for _, a in held], f"is multiplied with other activations in {op}")
             letters[letter] = None
     out = op.outs[0]
-    if any(v not in labels.static for v in operands) and len(operands) > 1:
+    matrices = min(len(v.shape) for v in operands) > 1  # PyTorch counts no products with vectors
+    if len(operands) > 1 and (matrices or any(v not in labels.static for v in operands)):
         add_term(labels, op, float(math.prod(sizes.values())), *[letters[k] for k in sizes])
     if out is not None:
         if all(v in labels.static for v in operands):
