@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from secateurs.errors import InputError
+from secateurs.pipeline import GroupReport
 from secateurs.report.page import page
-from secateurs.report.record import GroupLine, Measures, Proof, Record, Timing
+from secateurs.report.record import Measures, Proof, Record, Timing
 
 BEFORE = Measures(1000, 8000, 0.9339, 0.0025, 10000, 11.25, 0.5, {"aten.add": 3})
 AFTER = Measures(600, 4000, 0.9, 0.003, 10000, 8.5, 0.25, {"aten.add": 3})
 GROUPS = (
-    GroupLine("layer1.0.conv1", 16, 8, "pruned", None, 500, 4000),
-    GroupLine("stem", 16, 16, "locked", "view at <net.py>:41 fixes the width", 432, 3000),
+    GroupReport("layer1.0.conv1", 16, 8, "pruned", None, 500, 4000),
+    GroupReport("stem", 16, 16, "locked", "view at <net.py>:41 fixes the width", 432, 3000),
 )
 RECORD = Record(
     model="resnet56",

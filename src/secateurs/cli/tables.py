@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from secateurs.cli.console import table
+from secateurs.pipeline import GroupReport
 from secateurs.report.page import groups_sentence, points, target_sentence
-from secateurs.report.record import GroupLine, Measures, Proof, Record, milliseconds, percent, share
+from secateurs.report.record import Measures, Proof, Record, milliseconds, percent, share
 
 REASONS = 8
 """Reasons for locks that are printed; result.json and the page have them all."""
@@ -59,7 +60,7 @@ def proof(verification: Proof) -> str:
     )
 
 
-def locks(groups: Iterable[GroupLine]) -> Iterator[str]:
+def locks(groups: Iterable[GroupReport]) -> Iterator[str]:
     """One line per reason for which groups are locked, the most frequent first."""
     reasons = Counter(group.reason or "no reason given" for group in groups if group.status == "locked")
     for reason, count in reasons.most_common(REASONS):

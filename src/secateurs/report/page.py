@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 
-from secateurs.report.record import GroupLine, Measures, Record, milliseconds, percent, share
+from secateurs.pipeline import GroupReport
+from secateurs.report.record import Measures, Record, milliseconds, percent, share
 
 _NAMES = {"macs": "MACs", "params": "parameters", "latency": "latency", "keep": "prunable channels"}
 
@@ -61,11 +62,11 @@ def target_sentence(target: Mapping[str, float]) -> str:
     )
 
 
-def groups_sentence(groups: tuple[GroupLine, ...]) -> str:
+def groups_sentence(groups: tuple[GroupReport, ...]) -> str:
     """How many groups were cut, left whole and locked, and what the locked ones cost.
 
     Example:
-        >>> groups_sentence((GroupLine("conv1", 8, 4, "pruned", None, 216, 9000),))
+        >>> groups_sentence((GroupReport("conv1", 8, 4, "pruned", None, 216, 9000),))
         '1 pruned, 0 left whole, 0 locked.'
     """
     count = {
@@ -140,7 +141,7 @@ def _proof(record: Record) -> str:
     )
 
 
-def _groups(groups: tuple[GroupLine, ...]) -> str:
+def _groups(groups: tuple[GroupReport, ...]) -> str:
     rows = "".join(_row(group) for group in groups)
     return (
         '<div class="wide"><table><thead><tr><th>group</th><th></th><th class="n">kept</th><th>status</th>'
@@ -149,7 +150,7 @@ def _groups(groups: tuple[GroupLine, ...]) -> str:
     )
 
 
-def _row(group: GroupLine) -> str:
+def _row(group: GroupReport) -> str:
     width = 100 * group.kept / max(group.size, 1)
     return (
         f'<tr class="{escape(group.status)}"><td><code>{escape(group.name)}</code></td>'

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from secateurs.errors import InputError
+from secateurs.pipeline import GroupReport
 
 SCHEMA = 1
 
@@ -65,19 +66,6 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class GroupLine:
-    """One group of coupled channels: how many there were, how many stay, and why if all of them do."""
-
-    name: str
-    size: int
-    kept: int
-    status: str
-    reason: str | None
-    params: int
-    macs: int
-
-
-@dataclass(frozen=True)
 class Record:
     """One run of `secateurs prune`, as result.json holds it.
 
@@ -100,7 +88,7 @@ class Record:
     original: Measures
     latency: Timing | None
     verification: Proof
-    groups: tuple[GroupLine, ...]
+    groups: tuple[GroupReport, ...]
     seconds: Mapping[str, float]
     seed: int
     versions: Mapping[str, str]
@@ -139,7 +127,7 @@ class Record:
                     "latency": None if raw["latency"] is None else Timing(**raw["latency"]),
                     "verification": _proof(raw["verification"]),
                     "remarks": tuple(raw.get("remarks", ())),
-                    "groups": tuple(GroupLine(**group) for group in raw["groups"]),
+                    "groups": tuple(GroupReport(**group) for group in raw["groups"]),
                 }
             )
         except (ValueError, TypeError, KeyError) as problem:

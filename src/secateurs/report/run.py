@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from secateurs.errors import InputError
 from secateurs.report.accuracy import Accuracy, evaluate
 from secateurs.report.costs import Costs
 from secateurs.report.latency import Latency, compare_latency
-from secateurs.report.record import GroupLine, Measures, Proof, Record, Timing
+from secateurs.report.record import Measures, Proof, Record, Timing
 from secateurs.report.source import Source, normalisation_record
 
 if TYPE_CHECKING:
@@ -168,14 +167,9 @@ def _record(
             verification.precision,
             tuple(verification.inputs),
         ),
-        groups=tuple(_line(group) for group in result.groups),
+        groups=result.groups,
         seconds={stage: round(value, 3) for stage, value in seconds.items()},
         seed=settings.seed,
         versions=dict(result.versions),
         remarks=result.remarks,
     )
-
-
-def _line(group: Any) -> GroupLine:
-    names = (item.name for item in dataclasses.fields(GroupLine))
-    return GroupLine(**{name: getattr(group, name) for name in names})

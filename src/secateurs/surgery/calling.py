@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from secateurs.modes import evaluation
+
 
 def as_arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Positional and named arguments of an example: a tensor, a tuple or list of inputs, or a dict."""
@@ -27,13 +29,7 @@ def call(model: nn.Module, example: Any) -> Any:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while; every module gets its own mode back."""
-    modes = [(module, module.training) for module in model.modules()]
-    compiled = any(type(module).__name__ == "OptimizedModule" for module, _ in modes)
-    model.eval()
-    try:
-        with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    """`evaluation`, and compiled parts run as the code they were compiled from, so that it can be followed."""
+    compiled = any(type(module).__name__ == "OptimizedModule" for module in model.modules())
+    with evaluation(model), torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+        yield
