@@ -18,11 +18,11 @@ import json
 import os
 import select
 import signal
-import statistics
 import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,13 @@ import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
 import networks  # noqa: E402
+from coverage_table import table  # noqa: E402
 
 MB = 2**20
 
 
-def measure(name: str, threads: int, onnx: bool) -> dict[str, Any]:
-    """Trace, halve, remove and prove one network; what it took and what stayed whole."""
+def measure(name: str, threads: int, onnx: bool) -> Iterator[dict[str, Any]]:
+    """Trace, halve, remove and prove one network; what it took and what stayed whole; then its ONNX file."""
     from checks import half, outputs, plan_of
 
     from secateurs.graph import Tracer, retrace_by_values
@@ -104,9 +105,9 @@ def measure(name: str, threads: int, onnx: bool) -> dict[str, Any]:
         "untouched": dict(Counter(graph.untouched.values())),
         "moved": _moved(original, changed),
     }
+    yield result
     if onnx:
-        result["onnx"] = _onnx(small, example)
-    return result
+        yield {"onnx": _onnx(small, example)}
 
 
 def _moved(before: list[torch.Tensor], after: list[torch.Tensor]) -> float:
@@ -148,7 +149,7 @@ def _reasons(graph: Any) -> dict[str, int]:
     return dict(found)
 
 
-def peer(name: str, threads: int, onnx: bool) -> dict[str, Any]:
+def peer(name: str, threads: int) -> Iterator[dict[str, Any]]:
     """torch-pruning as its quick start uses it; `works` means that the result runs and keeps its output's shape."""
     import torch_pruning as tp
     from checks import outputs
@@ -173,7 +174,7 @@ def peer(name: str, threads: int, onnx: bool) -> dict[str, Any]:
     less = _widths(model)
     works = [tuple(t.shape) for t in outputs(model, example)] == shapes
     kept, _ = tp.utils.count_ops_and_params(model, example)
-    return {
+    yield {
         "works": works,
         "total": total,
         "macs_kept": kept / macs,
@@ -202,34 +203,38 @@ def _status(key: str) -> int:
 
 
 def apart(work: Any, limit: float, *args: Any) -> dict[str, Any]:
-    """Run in a forked process; a crash, a signal and the time limit are results, too."""
+    """Run in a forked process, gather what it yields; a crash, a signal and the time limit are results, too."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reader)
         try:
-            found = work(*args)
+            for found in work(*args):
+                os.write(writer, json.dumps(found).encode() + b"\n")
         except BaseException as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             first = (str(error).strip() or "?").splitlines()[0][:200]
             found = {"error": f"{type(error).__name__}: {first} ({Path(place.filename).name}:{place.lineno})"}
-        os.write(writer, json.dumps(found).encode())
+            os.write(writer, json.dumps(found).encode() + b"\n")
         os._exit(0)
     os.close(writer)
-    chunks, until = [], time.monotonic() + limit
-    while True:
+    text, until, late = b"", time.monotonic() + limit, False
+    while not late:
         ready, _, _ = select.select([reader], [], [], max(0.0, until - time.monotonic()))
-        if not ready:
-            os.kill(pid, signal.SIGKILL)
-            chunks = [json.dumps({"error": f"took longer than {limit:.0f} s"}).encode()]
+        late = not ready
+        part = os.read(reader, 65536) if ready else b""
+        text += part
+        if ready and not part:
             break
-        part = os.read(reader, 65536)
-        if not part:
-            break
-        chunks.append(part)
+    if late:
+        os.kill(pid, signal.SIGKILL)
     os.close(reader)
     os.waitpid(pid, 0)
-    return json.loads(b"".join(chunks) or b'{"error": "the process died"}')
+    found = [json.loads(line) for line in text.splitlines()]
+    if late:
+        reason = f"took longer than {limit:.0f} s"
+        found.append({"onnx": reason} if found else {"error": reason})
+    return {key: value for part in found or [{"error": "the process died"}] for key, value in part.items()}
 
 
 def main() -> int:
@@ -246,7 +251,8 @@ def main() -> int:
         "--resume", action="store_true", help="keep what is in the JSON file; run the rest, or --only"
     )
     options.add_argument("--threads", type=int, default=2)
-    options.add_argument("--limit", type=float, default=150.0, help="seconds a network may take")
+    options.add_argument("--limit", type=float, default=200.0, help="seconds a network may take")
+    options.add_argument("--peer-limit", type=float, default=60.0, help="seconds for the peer")
     options.add_argument("--json", type=Path, default=HERE.parent / "build" / "coverage.json")
     options.add_argument(
         "--out", type=Path, default=None, help="table to write (docs/coverage.md for a whole run)"
@@ -261,14 +267,11 @@ def main() -> int:
         names = names if given.only is not None else [name for name in names if name not in results]
     _warm_up()
     for name in names:
-        beside = results.get(name, {}).get("peer")
-        results[name] = apart(measure, given.limit, name, given.threads, given.onnx)
-        results[name].update({"peer": beside} if beside else {})
-        print(_line(name, results[name]), flush=True)
-        _keep(given.json, given.threads, results)
-    for name in [name for name in results if given.peer and "peer" not in results[name]]:
-        results[name]["peer"] = apart(peer, given.limit, name, given.threads, False)
-        print(f"{name:38} peer {results[name]['peer']}", flush=True)
+        row = results[name] = apart(measure, given.limit, name, given.threads, given.onnx)
+        print(_line(name, row), flush=True)
+        if given.peer:
+            row["peer"] = apart(peer, given.peer_limit, name, given.threads)
+            print(f"{name:38} peer {row['peer']}", flush=True)
         _keep(given.json, given.threads, results)
     out = given.out or (HERE.parent / "docs" / "coverage.md" if whole else None)
     text = table(results, given.threads)
@@ -309,93 +312,6 @@ def _line(name: str, row: dict[str, Any]) -> str:
         f"{row['problem']} {row['locked']} {row.get('onnx', '')}",
     ]
     return " ".join(parts)
-
-
-def table(results: dict[str, Any], threads: int) -> str:
-    """The page: what was done, the sums, one row a network."""
-    rows = [
-        "| network | proof | layers | MACs | trace s | remove s | proof s | total s | MB | ONNX | stays whole | peer |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-        *(_row(name, result) for name, result in results.items()),
-    ]
-    return "\n".join([*_summary(results, threads), "", *rows, ""])
-
-
-def _summary(results: dict[str, Any], threads: int) -> list[str]:
-    good = {name: r for name, r in results.items() if r.get("passed") and r["smaller"]}
-    whole = [name for name, r in results.items() if r.get("passed") and not r["smaller"]]
-    seconds = [r["total"] for r in good.values()] or [0.0]
-    slowest = max(good, key=lambda name: good[name]["total"], default="")
-    memory = [r["memory"] / max(1, r["memory_allowed"]) for r in good.values()] or [0.0]
-    lines = [
-        "# Coverage",
-        "",
-        "Half of every group that may leave was removed at random from networks with random weights, and the result",
-        "proven equal to the silenced original in float64, on random input and on the example (or a part of it).",
-        "Written by `benchmarks/coverage.py`, which says how.",
-        "",
-        f"- pruned and proven: **{len(good)} of {len(results)}**; {_share(results, 'tv:', 'torchvision')}; "
-        f"{_share(results, 'timm:', 'timm')}",
-        f"- proven, but nothing could leave: {', '.join(whole) or 'none'}",
-        f"- seconds of the processor from model to proven plan, {threads} thread{'s' if threads > 1 else ''}: median "
-        f"{statistics.median(seconds):.2f}, worst {max(seconds):.1f} ({slowest}), under 10 s: "
-        f"{sum(s < 10 for s in seconds)} of {len(seconds)}",
-        f"- peak memory over (two forward passes and the weights): median {statistics.median(memory):.2f}",
-    ]
-    if any("peer" in r for r in results.values()):
-        lines += _beside(results, good)
-    return [
-        *lines,
-        "",
-        "Layers: convolutions and linear layers that became smaller, of all. MACs: the share that stays. MB: peak",
-        "memory above the model's. Stays whole: groups by reason. Peer: seconds, MACs that stay, layers smaller.",
-    ]
-
-
-def _beside(results: dict[str, Any], good: dict[str, Any]) -> list[str]:
-    tried = {name: r for name, r in results.items() if "peer" in r}
-    works = {name: r for name, r in tried.items() if r["peer"].get("works") and r["peer"]["smaller"]}
-    shared = [r for name, r in works.items() if name in good]
-    both = [r["peer"]["total"] / r["total"] for r in shared] or [0.0]
-    bare = [r["peer"]["total"] / (r["trace"] + r["remove"]) for r in shared] or [0.0]
-    return [
-        f"- torch-pruning 1.6.1 as its quick start uses it, in the same run: its result runs, keeps the output's shape "
-        f"and is smaller on {len(works)} of {len(tried)} (no proof is made of it); "
-        f"{_share(tried, 'tv:', 'torchvision', works)}; "
-        f"{_share(tried, 'timm:', 'timm', works)}",
-        f"- where both work ({len(shared)} networks) its time is {statistics.median(bare):.1f} times ours without the "
-        f"proof and {statistics.median(both):.1f} times ours with it (medians); ours is shorter on "
-        f"{sum(r > 1 for r in bare)} without and on {sum(r > 1 for r in both)} with the proof",
-    ]
-
-
-def _row(name: str, r: dict[str, Any]) -> str:
-    p = r.get("peer", {})
-    if p.get("works"):
-        beside = f"{p['total']:.2f}, {p['macs_kept']:.2f}, {p['smaller']}"
-    else:
-        beside = str(p.get("error", "output shape changed") if p else "")[:60].replace("|", "/")
-    if "error" in r:
-        return f"| {name} | {r['error'].replace('|', '/')} |" + " |" * 9 + f" {beside} |"
-    cells = [
-        name,
-        f"{r['diff']:.0e}" if r["passed"] else f"FAILED {r['problem']}",
-        f"{r['smaller']}/{r['layers']}",
-        *(f"{r[key]:.2f}" for key in ("macs_kept", "trace", "remove", "proof", "total")),
-        f"{r['memory']:.0f}",
-        r.get("onnx", ""),
-        "; ".join(f"{count} {reason}" for reason, count in r["locked"].items()),
-        beside,
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
-def _share(results: dict[str, Any], prefix: str, label: str, works: dict[str, Any] | None = None) -> str:
-    chosen = {n: r for n, r in results.items() if n.startswith(prefix)}
-    done = [
-        n for n, r in chosen.items() if (r.get("passed") and r["smaller"] if works is None else n in works)
-    ]
-    return f"{label} {len(done)} of {len(chosen)}"
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ RESCALED = 1e-4
 """Tolerance for weight norm and spectral norm: their scales are written anew, rounded to the weights' type."""
 SIDES = (64, 96)
 """Pixels on a side of the part of an example that stands for a larger one; the first that a network takes."""
-LONG_PASS, VERY_LONG_PASS = 5e8, 4e10
+LONG_PASS, VERY_LONG_PASS = 5e7, 1e10
 """Multiply-adds of one pass over the example above which a part of it is taken, or no random input beside it."""
 
 

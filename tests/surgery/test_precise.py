@@ -1,0 +1,39 @@
+"""Weights read in float64, against a float64 copy of the model."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from secateurs.surgery.precise import Precise
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(6, 6, 3, padding=1, groups=6),
+        nn.Conv2d(6, 6, (3, 5), stride=(2, 1), padding=(0, 2), groups=6, bias=False),
+        nn.Conv2d(6, 6, 3, dilation=(2, 3), padding=3, stride=3, groups=6),
+        nn.Conv2d(6, 6, 3, padding="same", groups=6),
+        nn.Conv2d(6, 6, 3, padding=1, padding_mode="circular", groups=6),
+        nn.Conv2d(6, 12, 3, padding=1, groups=6),
+        nn.Conv2d(6, 6, 3, padding=1, groups=3),
+    ],
+    ids=str,
+)
+def test_a_convolution_equals_its_float64_copy(layer: nn.Conv2d) -> None:
+    x = torch.randn(2, 6, 11, 13, dtype=torch.float64)
+    with torch.no_grad():
+        expected = copy.deepcopy(layer).double()(x)
+        with Precise(layer, {}, torch.float64):
+            found = layer(x)
+    assert found.dtype == torch.float64
+    assert found.shape == expected.shape
+    assert torch.allclose(found, expected, rtol=1e-13, atol=1e-13)
+
+
+def test_a_depthwise_convolution_on_too_small_a_map_fails_as_the_layer_does() -> None:
+    layer = nn.Conv2d(6, 6, 5, groups=6)
+    with Precise(layer, {}, torch.float64), pytest.raises(RuntimeError, match=r"[Kk]ernel size"):
+        layer(torch.randn(1, 6, 3, 3, dtype=torch.float64))
