@@ -7,6 +7,7 @@ from torch.nn import functional as F
 import secateurs as sc
 from secateurs.observe import observe
 from secateurs.observe.units import key
+from secateurs.surgery.reading import spread
 
 
 class Net(nn.Module):
@@ -88,3 +89,19 @@ def test_no_samples_and_nan_are_refused():
 def test_key_names_group_and_reader():
     group = sc.trace(Net().eval(), images(1)).free[0]
     assert key(group, group.slots_as("consumer")[0]) == "a|b.weight"
+
+
+def test_a_few_places_of_large_maps_are_the_same_in_every_sample():
+    torch.manual_seed(0)
+    net, x = Net().eval(), images(12)
+    groups = sc.trace(net, x[:1]).free
+    stats = observe(net, groups, x, taps=True, places=5, batch_size=5)
+    with torch.no_grad():
+        inner = F.relu(net.n(net.a(x)))
+    few = inner.flatten(2)[:, :, spread(64, 5)].permute(0, 2, 1).reshape(-1, 6).double()
+    torch.testing.assert_close(stats.channels["a|b.weight"].gram()[0], few.T @ few / 60, rtol=1e-4, atol=1e-6)
+    where = spread(36, 5)
+    rows = F.unfold(inner, 3).transpose(1, 2)[:, where].reshape(-1, 54).double()
+    torch.testing.assert_close(stats.taps["b.weight"].gram()[0], rows.T @ rows / 60, rtol=1e-4, atol=1e-6)
+    assert len(set(spread(1024, 64).tolist())) == 64
+    assert max(spread(1024, 64).diff()) < 3 * 1024 / 64

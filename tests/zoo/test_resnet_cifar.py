@@ -19,6 +19,7 @@ from secateurs.zoo.resnet_cifar import ZeroPadShortcut, resnet_cifar
         ("resnet110", 1_727_962),
         ("vgg16_bn", 14_724_042),
         ("mobilenet_v2", 2_236_682),
+        ("mobilenet_v2_folded", 3_487_816),
     ],
 )
 def test_parameters_are_those_of_the_papers(name, params):

@@ -14,7 +14,7 @@ from secateurs.data.batches import batches, count
 from secateurs.modes import device_of, evaluation
 from secateurs.observe.moments import Moments
 from secateurs.observe.statistics import Statistics
-from secateurs.surgery.reading import reading, rows, unit_rows
+from secateurs.surgery.reading import places_of, reading, rows, spread, unit_rows
 
 _FAR = 0.5  # deviations by which means may differ before it is said
 _RATIO = 2.0  # factor by which variances may
@@ -26,14 +26,16 @@ def observe(
     data: Loader,
     *,
     taps: bool = False,
+    places: int | None = 64,
     limit: int | None = None,
     batch_size: int = 100,
     progress: Progress | None = None,
 ) -> Statistics:
     r"""Moments of every consumer's input, streamed: E[x] and E[x x^T], whatever the number of samples.
 
-    For each group and each layer that reads it, x holds the group's units at one place of the input (all places
-    and samples count alike). With `taps`, also the moments of whole rows: all channels at all taps of the layer,
+    For each group and each layer that reads it, x holds the group's units at one place of the input; places and
+    samples count alike, and of large maps `places` are looked at, spread evenly, the same in every sample.
+    With `taps`, also the moments of whole rows: all channels at all taps of the layer,
     from which its refit is exact; d = channels times taps, so these cost more.
 
     Args:
@@ -41,6 +43,7 @@ def observe(
         groups: Whose consumers, usually `graph.free`.
         data: Unlabelled samples (labels are dropped).
         taps: Whether to collect rows as well.
+        places: At most so many places of every map; None for all.
         limit: At most so many samples.
         batch_size: Where `data` does not come in batches.
         progress: Told of every batch.
@@ -62,8 +65,9 @@ def observe(
     sums: dict[str, Moments] = {}
     wide: dict[str, Moments] = {}
     norm = _NormCheck()
+    look = _Look(groups, sums, wide if taps else None, places)
     samples, total = 0, count(data)
-    with evaluation(model), torch.no_grad(), _hooked(model, groups, sums, wide if taps else None, norm):
+    with evaluation(model), torch.no_grad(), _hooked(model, look, norm):
         for inputs, _ in batches(data, batch_size, limit=limit):
             model(*(x.to(device_of(model)) for x in inputs))
             samples += len(inputs[0])
@@ -85,23 +89,13 @@ def key(group: Group, slot: Slot) -> str:
 
 
 @contextmanager
-def _hooked(
-    model: nn.Module,
-    groups: Sequence[Group],
-    sums: dict[str, Moments],
-    wide: dict[str, Moments] | None,
-    norm: _NormCheck,
-) -> Iterator[None]:
+def _hooked(model: nn.Module, look: _Look, norm: _NormCheck) -> Iterator[None]:
     handles = []
-    wanted: dict[str, list[tuple[Group, Slot]]] = {}
-    for group in groups:
-        for slot in group.slots_as("consumer"):
-            wanted.setdefault(slot.tensor, []).append((group, slot))
     modules = dict(model.named_modules())
-    for tensor, entries in wanted.items():
+    for tensor in look.readers:
         module = modules.get(tensor.removesuffix(".weight"))
         if module is not None and reading(module) is not None:
-            handles.append(module.register_forward_pre_hook(_look(tensor, entries, sums, wide)))
+            handles.append(module.register_forward_pre_hook(look.at(tensor)))
             handles.append(module.register_forward_hook(norm.gave(tensor.removesuffix(".weight"))))
     for name, module in modules.items():
         if isinstance(getattr(module, "running_mean", None), Tensor):
@@ -113,22 +107,43 @@ def _hooked(
             handle.remove()
 
 
-def _look(
-    tensor: str,
-    entries: list[tuple[Group, Slot]],
-    sums: dict[str, Moments],
-    wide: dict[str, Moments] | None,
-) -> Callable[[nn.Module, Any], None]:
-    def hook(module: nn.Module, args: Any) -> None:
-        for group, slot in entries:
-            part = Moments.of(unit_rows(module, args[0], slot.positions))
-            name = key(group, slot)
-            sums[name] = sums[name] + part if name in sums else part
-        if wide is not None:
-            part = Moments.of(rows(module, args[0]))
-            wide[tensor] = wide[tensor] + part if tensor in wide else part
+class _Look:
+    """What is added up at every layer that reads a group."""
 
-    return hook
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        sums: dict[str, Moments],
+        wide: dict[str, Moments] | None,
+        places: int | None,
+    ) -> None:
+        self.sums, self.wide, self.places = sums, wide, places
+        self.readers: dict[str, list[tuple[Group, Slot]]] = {}
+        for group in groups:
+            for slot in group.slots_as("consumer"):
+                self.readers.setdefault(slot.tensor, []).append((group, slot))
+
+    def at(self, tensor: str) -> Callable[[nn.Module, Any], None]:
+        """A hook before the layer that reads with `tensor`."""
+
+        def hook(module: nn.Module, args: Any) -> None:
+            for group, slot in self.readers[tensor]:
+                _add(self.sums, key(group, slot), unit_rows(module, args[0], slot.positions, self.places))
+            if self.wide is not None:
+                _add(self.wide, tensor, rows(module, args[0], self._chosen(module, args[0])))
+
+        return hook
+
+    def _chosen(self, module: nn.Module, x: Tensor) -> Tensor | None:
+        points = places_of(module, x)
+        return (
+            None if self.places is None or self.places >= points else spread(points, self.places).to(x.device)
+        )
+
+
+def _add(sums: dict[str, Moments], name: str, rows_: Tensor) -> None:
+    part = Moments.of(rows_)
+    sums[name] = sums[name] + part if name in sums else part
 
 
 class _NormCheck:

@@ -6,6 +6,7 @@ by tap; for a linear layer r is the input itself. Grouped layers have one M, and
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,6 +144,19 @@ def positions(layer: nn.Module, y: Tensor) -> int:
     return y[0, 0].numel()
 
 
+def places_of(layer: nn.Module, x: Tensor) -> int:
+    """How many output positions one sample of the input has.
+
+    Example:
+        >>> places_of(nn.Conv2d(1, 1, 3, stride=2), torch.zeros(2, 1, 7, 7))
+        9
+    """
+    if _form(layer).kind == "linear":
+        return x[0].numel() // x.shape[-1]
+    n = len(form_kernel(layer))
+    return math.prod(_windows(layer, x[:1, :1]).shape[2 : 2 + n])
+
+
 def form_kernel(layer: nn.Module) -> tuple[int, ...]:
     """The kernel sizes of a convolution, one per spatial axis."""
     assert isinstance(layer, _ConvNd)
@@ -192,7 +206,7 @@ def _stretched(layer: _ConvTransposeNd, x: Tensor) -> Tensor:
     return nn.functional.pad(out, pads)
 
 
-def unit_rows(layer: nn.Module, x: Tensor, places: IntArray) -> Tensor:
+def unit_rows(layer: nn.Module, x: Tensor, places: IntArray, most: int | None = None) -> Tensor:
     """What the layer reads of some units: one row per sample and place of the input, one entry per unit.
 
     Args:
@@ -200,6 +214,7 @@ def unit_rows(layer: nn.Module, x: Tensor, places: IntArray) -> Tensor:
         x: Its input, with the batch axis first.
         places: Positions of each unit on the input axis of the weight, shape (n, m); m places of a unit (and, for
             grouped convolutions, the same place of every group) give m rows.
+        most: How many points of each map to read (`spread`), all by default.
 
     Returns:
         Shape (rows, n).
@@ -216,7 +231,27 @@ def unit_rows(layer: nn.Module, x: Tensor, places: IntArray) -> Tensor:
         starts = torch.arange(form.groups, device=x.device) * form.inputs
         index = (index[:, :, None] + starts).flatten(1)
     moved = x.movedim(-1, 0) if form.kind == "linear" else x.movedim(1, 0)
+    points = moved[0, 0].numel()
+    if most is not None and most < points:
+        moved = moved.flatten(2)[:, :, spread(points, most).to(x.device)]
     return moved[index.ravel()].reshape(index.shape[0], -1).T
+
+
+def spread(points: int, most: int) -> Tensor:
+    """Indices of `most` of so many points, spread evenly and the same every time, sorted.
+
+    Multiples of the golden section leave no gap and fall into no step with the rows of a map.
+
+    Example:
+        >>> spread(10, 4)
+        tensor([0, 1, 4, 7])
+    """
+    if most >= points:
+        return torch.arange(points)
+    step = round(points * 0.6180339887498949)
+    while math.gcd(step, points) != 1:
+        step += 1
+    return (torch.arange(most) * step % points).sort().values
 
 
 def unit_columns(layer: nn.Module, places: IntArray, axis: int) -> IntArray | None:

@@ -9,10 +9,10 @@ from typing import Any
 from torch import nn
 
 from secateurs.errors import InputError
-from secateurs.zoo import digits, mobilenet_v2_cifar, resnet_cifar, vgg_cifar
+from secateurs.zoo import digits, mobilenet_v2_cifar, mobilenet_v2_folded, resnet_cifar, vgg_cifar
 from secateurs.zoo.entry import ZooEntry
 
-_FILES = (resnet_cifar, vgg_cifar, mobilenet_v2_cifar, digits)
+_FILES = (resnet_cifar, vgg_cifar, mobilenet_v2_cifar, mobilenet_v2_folded, digits)
 ENTRIES: tuple[ZooEntry, ...] = tuple(entry for file in _FILES for entry in file.ENTRIES)
 
 

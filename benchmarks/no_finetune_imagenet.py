@@ -1,0 +1,108 @@
+"""MobileNetV2 on 1,000 sample images of ImageNet, straight after pruning, without labels and without retraining.
+
+    python benchmarks/no_finetune_imagenet.py --images FOLDER --weights mobilenet_v2_100_224_folded.safetensors
+        [--macs 0.7] [--rounds 2] [--measured 100] [--results FILE.json]
+
+FOLDER holds one folder a class. The images are dealt into two halves at random; each half is scored with the network
+that was calibrated on the other, so that all images count and none is scored by a network that has seen it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import secateurs as sc
+from secateurs.compensate import least_squares_
+from secateurs.data.imagefolder import ImageFiles
+from secateurs.planning import keep_of
+from secateurs.survey import survey
+from secateurs.zoo.mobilenet_v2_folded import CENTRED, mobilenet_v2_folded
+from secateurs.zoo.weights import load_weights
+
+LEVELS = (0.125, 0.25, 0.375, 0.5, 0.75)
+
+
+def images_of(folder: Path) -> tuple[Tensor, Tensor]:
+    """All images (n, 3, 224, 224) and their labels: the place of their folder in the order of names."""
+    classes = sorted(p for p in folder.iterdir() if p.is_dir())
+    found = [(file, label) for label, path in enumerate(classes) for file in sorted(path.iterdir())]
+    labels = torch.tensor([label for _, label in found])
+    files = ImageFiles(tuple(file for file, _ in found), labels.numpy(), (3, 224, 224), CENTRED)
+    parts = [files.batch(list(range(i, min(i + 100, len(files)))))[0] for i in range(0, len(files), 100)]
+    return torch.cat(parts), labels
+
+
+@torch.no_grad()
+def right(model: nn.Module, images: Tensor, labels: Tensor) -> int:
+    """How many images a network gets right."""
+    return sum(
+        int((model(x).argmax(1) == y).sum()) for x, y in zip(images.split(50), labels.split(50), strict=True)
+    )
+
+
+def half(model: nn.Module, seen: Tensor, scored: tuple[Tensor, Tensor], args: Any) -> dict[str, Any]:
+    """Prune and repair on `seen`, count on `scored`."""
+    example = torch.zeros(1, 3, 224, 224)
+    started, cpu = time.perf_counter(), time.process_time()
+    graph = sc.trace(model, example)
+    found = survey(model, graph, seen, levels=LEVELS, limit=len(seen), measured=args.measured)
+    observed = time.perf_counter() - started
+    row: dict[str, Any] = {"survey_seconds": observed}
+    made = sc.plan(found.ranking(graph), macs=args.macs, allocate=found.sensitivity())
+    small = sc.remove(model, made)
+    proof = sc.verify(model, small, graph.silenced(keep_of(made)), example)
+    row.update(
+        images=len(seen),
+        scored=len(scored[0]),
+        macs_cut=1 - made.predicted["macs"] / graph.costs.macs(),
+        params_cut=1 - made.predicted["params"] / graph.costs.params(),
+        proof=proof.max_rel_diff,
+        before=right(model, *scored),
+        plain=right(small, *scored),
+    )
+    print(json.dumps(row), flush=True)
+    done = least_squares_(small, model, made, seen, rounds=args.rounds, limit=len(seen))
+    row.update(repaired=right(small, *scored), remarks=list(done.remarks))
+    row.update(seconds=time.perf_counter() - started, cpu=time.process_time() - cpu, rounds=args.rounds)
+    row["kept"] = {name: len(units) for name, units in made.kept.items()}
+    return row
+
+
+def main() -> None:
+    """Both halves, one after the other."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--macs", type=float, default=0.7)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--measured", type=int, default=100)
+    parser.add_argument("--results", type=Path, default=None)
+    args = parser.parse_args()
+    model = mobilenet_v2_folded()
+    load_weights(model, args.weights)
+    model.eval()
+    images, labels = images_of(args.images)
+    dealt = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    sides = dealt[: len(dealt) // 2], dealt[len(dealt) // 2 :]
+    rows = []
+    for seen, scored in (sides, sides[::-1]):
+        rows.append(half(model, images[seen], (images[scored], labels[scored]), args))
+        print(json.dumps(rows[-1]), flush=True)
+        if args.results:
+            args.results.write_text(json.dumps(rows, indent=1))
+    total = sum(row["scored"] for row in rows)
+    for name in ("before", "plain", "repaired"):
+        print(f"{name}: {100 * sum(row[name] for row in rows) / total:.1f} % of {total}")
+
+
+if __name__ == "__main__":
+    main()
