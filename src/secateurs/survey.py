@@ -56,7 +56,7 @@ def survey(
     orders: Mapping[str, Order] | None = None,
     levels: Sequence[float] = _LEVELS,
     limit: int = 1500,
-    measured: int = 500,
+    measured: int = 300,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Survey:

@@ -61,3 +61,28 @@ def test_conjugate_gradients_solve_in_as_many_steps_as_unknowns():
     np.testing.assert_allclose(x, np.linalg.solve(j.T @ j, r), rtol=1e-8)
     zero = conjugate_gradients(lambda p: p, [torch.zeros(3)], lambda p: p, 5)[0]
     assert torch.equal(zero, torch.zeros(3))
+
+
+def test_conjugate_gradients_give_the_step_that_other_data_like_best():
+    rng = np.random.default_rng(0)
+    a, held = torch.as_tensor(rng.normal(size=(12, 8))), torch.as_tensor(rng.normal(size=(12, 8)))
+    truth = torch.as_tensor(rng.normal(size=8))
+    y = a @ truth + 3 * torch.as_tensor(rng.normal(size=12))
+    z = held @ truth
+
+    def watch(x):
+        return float((held @ x[0] - z).square().sum())
+
+    def solve(steps, watched):
+        return conjugate_gradients(
+            lambda x: [a.T @ (a @ x[0])], [a.T @ y], lambda r: r, steps, watch if watched else None
+        )
+
+    errors = [watch(solve(steps, False)) for steps in range(1, 9)]
+    assert min(errors) < errors[-1]  # to the end would be too far
+    first = next(
+        i
+        for i in range(8)
+        if errors[i + 1 :][:2] == sorted(errors[i + 1 :][:2]) and errors[i + 1] >= errors[i]
+    )
+    assert watch(solve(8, True)) == pytest.approx(errors[first])

@@ -15,6 +15,7 @@ def conjugate_gradients(
     right: Sequence[Tensor],
     precondition: Callable[[Parts], Parts],
     steps: int,
+    watch: Callable[[Parts], float] | None = None,
 ) -> Parts:
     r"""Approximate solution of $J^T J x = r$ in `steps` steps.
 
@@ -23,6 +24,8 @@ def conjugate_gradients(
         right: r, in any number of parts of any shape.
         precondition: $r \mapsto P^{-1} r$ with P near $J^T J$, symmetric and positive.
         steps: At most this many products with `normal`.
+        watch: An error at x on other data; of all x on the way the one where it is least is given, and two
+            steps after it has begun to rise the way ends.
 
     Returns:
         x, in parts like r. It stays at what is reached when a direction has no curvature left.
@@ -39,6 +42,7 @@ def conjugate_gradients(
     direction = [z.clone() for z in shaped]
     size = _inner(residual, shaped)
     start = size
+    best, least, risen = x, float("inf"), 0
     for _ in range(steps):
         if not size > 1e-12 * start:
             break
@@ -50,11 +54,19 @@ def conjugate_gradients(
         for a, d, r, i in zip(x, direction, residual, image, strict=True):
             a.add_(d, alpha=length)
             r.add_(i, alpha=-length)
+        if watch is not None:
+            now = watch(x)
+            if now < least:
+                best, least, risen = [a.clone() for a in x], now, 0
+            else:
+                risen += 1
+            if risen == 2:
+                break
         shaped = precondition(residual)
         renewed = _inner(residual, shaped)
         direction = [z + (renewed / size) * d for z, d in zip(shaped, direction, strict=True)]
         size = renewed
-    return x
+    return best if watch is not None and least < float("inf") else x
 
 
 def _inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:

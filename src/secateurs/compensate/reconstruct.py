@@ -1,18 +1,24 @@
-"""A few label-free gradient steps, block by block, for those who can spend a minute more."""
+"""A few label-free gradient steps on the whole network, for those who can spend a minute more."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from secateurs.compensate.sequential import noticed, prepared
-from secateurs.compensate.walk import Repair, Stop, stops, unsupported
+from secateurs.compensate.sequential import noticed
+from secateurs.compensate.walk import Repair, Stop, samples_of, stops, unsupported
 from secateurs.contracts import Loader, Progress
 from secateurs.errors import InputError
-from secateurs.surgery.links import weights_of
+from secateurs.modes import device_of, evaluation
 from secateurs.surgery.plan import Plan
+from secateurs.surgery.tandem import Captured, Tandem
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+_WARM = 20  # steps over which the learning rate rises
 
 
 def reconstruct_(
@@ -21,102 +27,191 @@ def reconstruct_(
     plan: Plan,
     data: Loader,
     *,
-    epochs: int = 8,
+    epochs: int = 4,
     learning_rate: float = 0.01,
-    ridge: float = 1e-5,
+    batch: int = 100,
+    augment: Augment | None = None,
     limit: int = 3000,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Repair:
-    r"""Train each block of a pruned network to give what the original's gives, in place, without labels.
+    r"""Train a pruned network to give what the original gives, at its end and after every block, without labels.
 
-    From the input to the output, block after block: Adam on $\lVert a(z) - a(z_0) \rVert^2$ with z the sum at the
-    end of the block in the pruned network (fed by the blocks before it, already reconstructed), $z_0$ the
-    original's, a the activation after it. A tensor's step is `learning_rate` times the root mean square of its
-    entries, and falls to 0 along a cosine. To be run after `least_squares_`, which brings it near. A block whose
-    error has not fallen by the end keeps what it had.
+    Adam on $\frac{\lVert y - y_0 \rVert^2}{\operatorname{var} y_0} + \frac1B \sum_b
+    \frac{\lVert z_b - z_{b,0} \rVert^2}{\operatorname{var} z_{b,0}}$ with y the outputs (scores of classes centred over
+    them) and $z_b$ what leaves block b after its activation, in the pruned network and (index 0) in the original.
+    The blocks keep the outputs from being learnt by heart. A tensor's step is `learning_rate` times the root mean
+    square of its entries; it falls to 0 along a cosine. Batch norms stay as they are in evaluation. A tenth of the
+    samples is not trained on: where the sum has not fallen on them by the end, the network keeps what it had. To be run
+    after `least_squares_`, which brings it near.
 
     Args:
         small: The repaired network; filled in place, left in evaluation mode.
         model: The original; untouched.
         plan: What was removed; of several steps, the last.
-        data: Unlabelled samples.
-        epochs: Passes over the data for every block.
-        learning_rate: Relative size of the first steps.
-        ridge: As for `least_squares_`; unused by the steps themselves.
+        data: Unlabelled samples; the more the better.
+        epochs: Passes over the data.
+        learning_rate: Relative size of the largest steps.
+        batch: Samples a step.
+        augment: What to do to the first input of every batch before it is used (random flips, crops, noise): a
+            function of the batch and a generator. Both networks see the result.
         limit: At most so many samples.
-        seed: Of the order of the samples.
-        progress: Told of every block.
+        seed: Of the order of the samples, and of `augment`.
+        progress: Told of every epoch.
 
     Returns:
-        The squared error of each block after over the one before, and remarks.
+        The relative error of every block on the samples held out, after the training, and remarks.
 
     Raises:
-        InputError: No data, no epochs, or a network that cannot be followed operation by operation.
+        InputError: No data or fewer than two batches, no epochs, or a network that cannot be followed operation by
+            operation.
 
     Cost:
-        3 `epochs` passes through every block over the data, and two forward passes of both networks.
+        `epochs` passes of the original, forth, and of the smaller network, forth and back; memory for all values of
+        one batch.
+
+    References:
+        [hinton2015distilling] for the outputs; [romero2015fitnets] for what is inside.
     """
-    if epochs < 1 or not learning_rate > 0:
-        raise InputError(f"epochs is {epochs} and learning_rate {learning_rate:g}; both must be positive.")
-    tandem = prepared(small, model, data, limit)
-    found = stops(tandem, plan, ridge=ridge, seed=seed)
-    seen = noticed(tandem)
-    ratio: dict[str, float] = {}
-    for number, stop in enumerate(found):
-        tandem.advance(stop.link.first())
-        ratio[stop.link.layer.name] = _fit_(stop, epochs, learning_rate)
-        if progress is not None:
-            progress("reconstruct", number + 1, len(found))
-    remarks = (*seen, *unsupported(found, plan, tandem))
-    return Repair("reconstruct", ratio, tandem.samples, remarks)
+    if epochs < 1 or not learning_rate > 0 or batch < 1:
+        raise InputError(
+            f"epochs is {epochs}, learning_rate {learning_rate:g} and batch {batch}; all must be positive."
+        )
+    small.eval()
+    with evaluation(model):
+        chunks = samples_of(data, limit, batch, device_of(model))
+        if len(chunks) < 2:
+            raise InputError(
+                f"data: {len(chunks[0][0])} samples are too few to train on and to check; give more."
+            )
+        aside = max(1, len(chunks) // 10)
+        tandem = Tandem(model, small, chunks[:1])
+        aims = _Aims.of(tandem, plan, seed)
+        train = [torch.cat(parts) for parts in zip(*chunks[aside:], strict=True)]
+        before = aims.errors(chunks[:aside])
+        leaves = _leaves(tandem.small)
+        _train_(aims, leaves, train, epochs, learning_rate, len(chunks[0][0]), augment, seed, progress)
+        after = aims.errors(chunks[:aside], leaves)
+    if aims.total(after) < aims.total(before):
+        with torch.no_grad():
+            for place, value in leaves.items():
+                tandem.small.weights[place].copy_(value)
+    else:
+        after = before
+    remarks = (*noticed(tandem), *unsupported(stops(tandem, plan, ridge=1.0, seed=seed), plan, tandem))
+    return Repair("reconstruct", after, sum(len(c[0]) for c in chunks), remarks)
 
 
-def _fit_(stop: Stop, epochs: int, learning_rate: float) -> float:
-    """Adam on one block; returns the error after over the one before."""
-    net = stop.tandem.small
-    places = [
-        p for layer in (*stop.link.makers, stop.link.layer) for p in weights_of(net, layer) if p is not None
-    ]
-    leaves = {p: net.weights[p].detach().clone().requires_grad_() for p in places}
+@dataclass(frozen=True, eq=False)
+class _Aims:
+    """The two networks, and the nodes at which they are compared: ends of blocks by name, and the outputs."""
+
+    full: Captured
+    small: Captured
+    blocks: Mapping[str, Stop]
+    outputs: Sequence[int]
+
+    @classmethod
+    def of(cls, tandem: Tandem, plan: Plan, seed: int) -> _Aims:
+        """Ends of all layers that the repair looks at; where there are shortcuts, only those they end in."""
+        found = stops(tandem, plan, ridge=1.0, seed=seed)
+        ends = [stop for stop in found if stop.link.other is not None] or found
+        blocks = {stop.link.layer.name: stop for stop in ends}
+        outputs = [tandem.full.index[n] for n in tandem.full.outputs if n.meta["val"].is_floating_point()]
+        return cls(tandem.full, tandem.small, blocks, outputs)
+
+    def compared(self, chunk: Sequence[Tensor], leaves: Mapping[int, Tensor]) -> dict[str, Tensor]:
+        """Relative squared error at every block and, as "", of the outputs."""
+        places = [stop.link.end for stop in self.blocks.values()]
+        with torch.no_grad():
+            wanted = self.full.several(
+                [*places, *self.outputs], dict(zip(self.full.inputs, chunk, strict=True))
+            )
+        given = {**dict(zip(self.small.inputs, chunk, strict=True)), **leaves}
+        found = self.small.several([*places, *self.outputs], given)
+        errors = {}
+        for name, stop in self.blocks.items():
+            place = stop.link.end
+            errors[name] = _relative(found[place], stop.part(wanted[place]))
+        ends = [_relative(_centred(found[place]), _centred(wanted[place])) for place in self.outputs]
+        errors[""] = torch.stack(ends).mean() if ends else next(iter(errors.values())) * 0
+        return errors
+
+    @torch.no_grad()
+    def errors(
+        self, chunks: Sequence[Sequence[Tensor]], leaves: Mapping[int, Tensor] | None = None
+    ) -> dict[str, float]:
+        """Mean errors over some chunks; "outputs" for the outputs."""
+        each = [self.compared(chunk, leaves or {}) for chunk in chunks]
+        return {name or "outputs": sum(float(e[name]) for e in each) / len(each) for name in each[0]}
+
+    def total(self, errors: Mapping[str, float]) -> float:
+        """What is to fall: the error of the outputs and the mean over the blocks."""
+        inside = [value for name, value in errors.items() if name != "outputs"]
+        return errors["outputs"] + sum(inside) / max(1, len(inside))
+
+
+def _centred(y: Tensor) -> Tensor:
+    return y - y.mean(1, keepdim=True) if y.dim() == 2 and y.shape[1] > 1 else y
+
+
+def _relative(found: Tensor, wanted: Tensor) -> Tensor:
+    spread = (wanted - wanted.mean(0)).square().sum()
+    return (found - wanted).square().sum() / spread.clamp_min(1e-12)
+
+
+def _leaves(net: Captured) -> dict[int, Tensor]:
+    """Copies of all parameters of a network, by node; a parameter that is read in two places is one."""
+    parameters = {id(p) for p in net.model.parameters() if p.is_floating_point()}
+    names = {name for name, p in net.model.named_parameters(remove_duplicate=False) if id(p) in parameters}
+    shared: dict[int, Tensor] = {}
+    found = {}
+    for place, name in net.state.items():
+        value = net.weights[place]
+        if name in names:
+            leaf = shared.setdefault(value.data_ptr(), value.detach().clone().requires_grad_())
+            found[place] = leaf
+    return found
+
+
+def _train_(
+    aims: _Aims,
+    leaves: Mapping[int, Tensor],
+    samples: Sequence[Tensor],
+    epochs: int,
+    learning_rate: float,
+    batch: int,
+    augment: Augment | None,
+    seed: int,
+    progress: Progress | None,
+) -> None:
+    unique = list({id(leaf): leaf for leaf in leaves.values()}.values())
     groups = [
-        {"params": [leaf], "lr": learning_rate * max(float(leaf.detach().square().mean().sqrt()), 1e-4)}
-        for leaf in leaves.values()
+        {"params": [leaf], "lr": learning_rate * max(float(leaf.detach().square().mean().sqrt()), 1e-3)}
+        for leaf in unique
     ]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
-    count = len(stop.tandem.chunks)
-    steps = epochs * count
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda s: 0.5 * (1 + math.cos(math.pi * s / steps))
-    )
-    before = _error(stop, {})
-    for _ in range(epochs):
-        for number in torch.randperm(count, generator=stop.generator).tolist():
+    each = len(samples[0]) // batch
+    steps = epochs * each
+
+    def rate(step: int) -> float:
+        return min(1.0, (step + 1) / _WARM) * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    generator = torch.Generator().manual_seed(seed)
+    for epoch in range(epochs):
+        order = torch.randperm(len(samples[0]), generator=generator)[: each * batch].to(samples[0].device)
+        for chosen in order.view(each, batch):
+            first, *rest = (x[chosen] for x in samples)
+            first = first if augment is None else augment(first, generator)
             with torch.enable_grad():
-                loss = (_output(stop, number, leaves) - stop.wanted(number, stop.link.end)).square().mean()
-                grads = torch.autograd.grad(loss, list(leaves.values()))
-            for leaf, grad in zip(leaves.values(), grads, strict=True):
+                errors = aims.compared([first, *rest], leaves)
+                inside = [error for name, error in errors.items() if name]
+                loss = errors[""] + (torch.stack(inside).mean() if inside else 0)
+                grads = torch.autograd.grad(loss, unique, allow_unused=True)
+            for leaf, grad in zip(unique, grads, strict=True):
                 leaf.grad = grad
             optimizer.step()
             schedule.step()
-    fitted = {place: leaf.detach() for place, leaf in leaves.items()}
-    after = _error(stop, fitted)
-    if not after < before:
-        return 1.0
-    with torch.no_grad():
-        for place, value in fitted.items():
-            net.weights[place].copy_(value)
-    return after / max(before, 1e-300)
-
-
-def _output(stop: Stop, number: int, changed: dict[int, Tensor]) -> Tensor:
-    output: Tensor = stop.tandem.small.pull(stop.link.end, {**stop.tandem.chunks[number][1], **changed})
-    return output
-
-
-@torch.no_grad()
-def _error(stop: Stop, changed: dict[int, Tensor]) -> float:
-    chunks = range(len(stop.tandem.chunks))
-    return sum(
-        float((_output(stop, i, changed) - stop.wanted(i, stop.link.end)).square().sum()) for i in chunks
-    )
+        if progress is not None:
+            progress("reconstruct", epoch + 1, epochs)

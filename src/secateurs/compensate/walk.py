@@ -6,7 +6,7 @@ to what the *original* has at the same place with the shortcut added, so that er
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,12 +80,49 @@ class Stop:
         if node not in full:
             full[node] = self.tandem.full.pull(node, full)
         value: Tensor = full[node]
-        axis = value.dim() - 1 if self._linear() else 1
+        return self.part(value)
+
+    def part(self, value: Tensor) -> Tensor:
+        """The channels that stay of a value of the original at the end of this layer."""
+        axis = value.dim() - 1 if self.linear() else 1
         return value if self.kept is None else value.index_select(axis, self.kept)
 
-    def _linear(self) -> bool:
+    def target(self, chunk: int, local: Mapping[int, Any], wanted: Tensor | None = None) -> Tensor:
+        """What the layer itself has to give: the wanted sum less the shortcut, before the batch norm."""
+        net, link = self.tandem.small, self.link
+        wanted = self.wanted(chunk, link.pre) if wanted is None else wanted
+        wanted = wanted if link.other is None else wanted - net.pull(link.other, local)
+        scale = norm_of(net, link.layer)
+        if scale is None:
+            return wanted
+        shape = (1, -1, *(1 for _ in range(wanted.dim() - 2)))
+        factor = torch.where(scale[0].abs() > 0, scale[0], torch.ones_like(scale[0]))
+        return (wanted - scale[1].reshape(shape)) / factor.reshape(shape)
+
+    def linear(self) -> bool:
+        """Whether channels are on the last axis."""
         form = reading(self.module)
         return form is not None and form.kind == "linear"
+
+    def rows(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of the layer's input and output at the same places."""
+        form = reading(self.module)
+        assert form is not None
+        chosen = self._places(form.width, positions(self.module, y), x)
+        return rows(self.module, x, chosen), output_rows(self.module, y, chosen)
+
+    def _places(self, width: int, places: int, x: Tensor) -> Tensor | None:
+        """So many output positions of each sample that the Gram matrix is well determined and cheap.
+
+        Drawn anew for every chunk: a few places for all samples would miss what borders do.
+        """
+        most = int(_FLOPS / max(1, width) ** 2)
+        wanted = max(_LEAST_ROWS, 20 * width, min(300 * width, most))
+        wanted = max(min(wanted, most), 20 * width)
+        each = -(-wanted // max(1, len(x) * len(self.tandem.chunks)))
+        if each >= places:
+            return None
+        return torch.randperm(places, generator=self.generator)[:each].sort().values.to(x.device)
 
 
 def samples_of(data: Loader, limit: int, chunk: int, device: torch.device) -> list[tuple[Tensor, ...]]:
@@ -176,51 +213,41 @@ def _live(scale: tuple[Tensor, Tensor] | None, weights: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _moments(stop: Stop, rectify: bool) -> tuple[Tensor, Tensor, Tensor, int]:
-    """E[s s^T], E[s y^T], E[y^2] of the input rows s (with a 1) and wanted outputs y, and how many rows."""
-    layer, net, link = stop.module, stop.tandem.small, stop.link
-    form = reading(layer)
-    assert form is not None
-    scale = norm_of(net, link.layer)
+    """Moments of what the layer reads in the smaller network and of what it has to give."""
+    net, link = stop.tandem.small, stop.link
+    source = net.index[net.nodes[link.layer.node].args[0]]  # type: ignore[index]
+
+    def pairs() -> Iterator[tuple[Tensor, Tensor]]:
+        for number, (_, values) in enumerate(stop.tandem.chunks):
+            local = dict(values)
+            x, wanted = net.pull(source, local), None
+            if rectify:
+                wanted = stop.wanted(number, link.pre)
+                reached = net.pull(link.pre, {**local, source: x})
+                wanted = torch.where(wanted > 0, wanted, reached.clamp_max(0))
+            yield stop.rows(x, stop.target(number, local, wanted))
+
+    return paired(pairs())
+
+
+def paired(pairs: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor, int]:
+    """E[s s^T], E[s y^T], E[y^2] of input rows s (with a 1 at the end) and outputs y, and how many rows.
+
+    Example:
+        >>> gram, cross, energy, count = paired([(torch.ones(2, 1, 1), torch.tensor([[[1.0]], [[3.0]]]))])
+        >>> gram.tolist(), cross.tolist(), energy.tolist(), count
+        ([[[1.0, 1.0], [1.0, 1.0]]], [[[2.0], [2.0]]], [[5.0]], 2)
+    """
     total: Moments | None = None
-    for number, (_, values) in enumerate(stop.tandem.chunks):
-        local = dict(values)
-        x = net.pull(net.index[net.nodes[link.layer.node].args[0]], local)  # type: ignore[index]
-        wanted = stop.wanted(number, link.pre)
-        other = None if link.other is None else net.pull(link.other, local)
-        if rectify:
-            reached = net.pull(link.pre, {**local, _input(stop): x})
-            wanted = torch.where(wanted > 0, wanted, reached.clamp_max(0))
-        wanted = wanted if other is None else wanted - other
-        if scale is not None:
-            shape = (1, -1, *(1 for _ in range(wanted.dim() - 2)))
-            factor = torch.where(scale[0].abs() > 0, scale[0], torch.ones_like(scale[0]))
-            wanted = (wanted - scale[1].reshape(shape)) / factor.reshape(shape)
-        # Other places in every chunk: a few places for all samples would miss what borders do.
-        chosen = _chosen(positions(layer, wanted), len(x) * len(stop.tandem.chunks), form.width, stop)
-        r, y = rows(layer, x, chosen), output_rows(layer, wanted, chosen)
+    width = 0
+    for r, y in pairs:
+        width = r.shape[2] + 1
         part = Moments.of(torch.cat([r, torch.ones_like(r[..., :1]), y], 2))
         total = part if total is None else total + part
     assert total is not None
-    d = form.width + 1
     full = total.gram()
-    energy = full.diagonal(dim1=1, dim2=2)[:, d:]
-    return full[:, :d, :d], full[:, :d, d:], energy, int(total.count)
-
-
-def _input(stop: Stop) -> int:
-    net = stop.tandem.small
-    return net.index[net.nodes[stop.link.layer.node].args[0]]  # type: ignore[index]
-
-
-def _chosen(places: int, samples: int, width: int, stop: Stop) -> Tensor | None:
-    """So many output positions of each sample that the Gram matrix is well determined and cheap."""
-    wanted = max(_LEAST_ROWS, 20 * width, min(300 * width, int(_FLOPS / max(1, width) ** 2)))
-    wanted = max(min(wanted, int(_FLOPS / max(1, width) ** 2)), 20 * width)
-    each = -(-wanted // max(1, samples))
-    if each >= places:
-        return None
-    device = next(stop.tandem.small.model.parameters()).device
-    return torch.randperm(places, generator=stop.generator)[:each].sort().values.to(device)
+    energy = full.diagonal(dim1=1, dim2=2)[:, width:]
+    return full[:, :width, :width], full[:, :width, width:], energy, int(total.count)
 
 
 def unsupported(found: Sequence[Stop], plan: Plan, tandem: Tandem) -> tuple[str, ...]:

@@ -95,8 +95,12 @@ class Captured:
 
     def pull(self, index: int, values: Mapping[int, Any]) -> Any:
         """The value of a node, computing what is missing among `values` on the way, and nothing else."""
+        return self.several([index], values)[index]
+
+    def several(self, indices: Sequence[int], values: Mapping[int, Any]) -> Values:
+        """The values of some nodes, computing what is missing among `values` on the way, and nothing else."""
         wanted: list[int] = []
-        seen, stack = set(values), [index]
+        seen, stack = set(values), list(indices)
         while stack:
             i = stack.pop()
             if i in seen or self.known(i):
@@ -107,7 +111,7 @@ class Captured:
         local = dict(values)
         for i in sorted(wanted):
             local[i] = self.run(i, local)
-        return local[index] if index in local else self.weights[index]
+        return {i: local[i] if i in local else self.weights[i] for i in indices}
 
 
 def _affine(args: Sequence[Any]) -> Tensor:
