@@ -225,18 +225,18 @@ class Recipe:
 
 
 def _parted(data: Loader | None, limit: int) -> tuple[Loader, Loader]:
-    """Four fifths to calibrate on, and the last fifth to score candidates on."""
+    """Four fifths to calibrate on, and every fifth batch to score candidates on, as data may be sorted by class."""
     if data is None:
         raise InputError(
             "data: an accuracy floor is measured on data and got none; give some training data, best with labels."
         )
     read = list(batches(data, 32, limit=limit))
-    cut = max(1, len(read) * 4 // 5)
-    if cut == len(read):
+    if len(read) < 2:
         raise InputError(
             "data: an accuracy floor needs a part of its own to be measured on; give more samples."
         )
-    return read[:cut], read[cut:]
+    aside = set(range(min(4, len(read) - 1), len(read), 5))
+    return [b for i, b in enumerate(read) if i not in aside], [read[i] for i in sorted(aside)]
 
 
 def added_biases(model: nn.Module, small: nn.Module) -> dict[str, int]:

@@ -86,3 +86,12 @@ def test_conjugate_gradients_give_the_step_that_other_data_like_best():
         if errors[i + 1 :][:2] == sorted(errors[i + 1 :][:2]) and errors[i + 1] >= errors[i]
     )
     assert watch(solve(8, True)) == pytest.approx(errors[first])
+
+
+def test_directions_lost_in_rounding_keep_their_weights():
+    lost = torch.tensor([[1.0, 1.0], [1.0, 1.0]]).double()[None] - 1e-9 * torch.eye(2).double()
+    gram = torch.zeros(1, 3, 3).double()
+    gram[:, :2, :2], gram[:, 2, 2] = lost, 1.0
+    weights, _ = refit(gram, gram[:, :, :1].clone(), torch.tensor([[[5.0, 2.0]]]).double(), ridge=1e-12)
+    assert weights[0, 0].sum() == pytest.approx(1.0, abs=1e-6)  # what the data say
+    assert weights[0, 0, 0] - weights[0, 0, 1] == pytest.approx(3.0, abs=1e-3)  # what they do not

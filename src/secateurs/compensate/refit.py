@@ -55,21 +55,23 @@ def refit(
     right[:, :width] += rho[:, None, None] * toward.transpose(1, 2)
     if not constant:
         system, right = system[:, :width, :width], right[:, :width]
-    solution = _solve(system, right)
+    start = torch.cat([toward.transpose(1, 2).to(right), torch.zeros_like(right[:, width:])], 1)
+    solution = _solve(system, right, start[:, : len(system[0])])
     weights = solution[:, :width].transpose(1, 2)
     bias = solution[:, width] if constant else torch.zeros_like(cross[:, 0])
     return weights, bias
 
 
-def _solve(system: Tensor, right: Tensor) -> Tensor:
+def _solve(system: Tensor, right: Tensor, start: Tensor) -> Tensor:
     factor, info = torch.linalg.cholesky_ex(system)
     if not bool(info.any()):
         return torch.cholesky_solve(right, factor)
-    # Rounding has made it indefinite: leave out the directions that are lost in it.
+    # Rounding has made it indefinite: directions that are lost in it stay where they start.
     values, vectors = torch.linalg.eigh(system)
     floor = values.amax(1, keepdim=True) * 1e-13
     inverse = torch.where(values > floor, 1.0 / values.clamp_min(1e-300), torch.zeros_like(values))
-    solution: Tensor = vectors @ (inverse[:, :, None] * (vectors.transpose(1, 2) @ right))
+    step = vectors.transpose(1, 2) @ (right - system @ start)
+    solution: Tensor = start + vectors @ (inverse[:, :, None] * step)
     return solution
 
 

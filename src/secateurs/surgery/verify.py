@@ -82,7 +82,8 @@ def verify(
         True
     """
     sides = _Sides(model, small, silenced)
-    own_numbers = torch.random.fork_rng(devices=())  # a proof draws, and leaves the caller's generator alone
+    # A proof draws, and leaves the caller's generators alone.
+    own_numbers = torch.random.fork_rng(devices=range(torch.cuda.device_count()))
     with evaluating(model), evaluating(small), own_numbers, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for precision in (torch.float64, torch.float32):
