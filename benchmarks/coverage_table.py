@@ -74,6 +74,9 @@ def _beside(results: dict[str, Any], good: dict[str, Any]) -> list[str]:
         f"- where both work ({len(shared)} networks) its time is {statistics.median(bare):.1f} times ours without the "
         f"proof and {statistics.median(both):.1f} times ours with it (medians); ours is shorter on "
         f"{sum(r > 1 for r in bare)} without and on {sum(r > 1 for r in both)} with the proof",
+        f"- over these networks together: peer {sum(r['peer']['total'] for r in shared):.0f} s, ours "
+        f"{sum(r['trace'] + r['remove'] for r in shared):.0f} s without and "
+        f"{sum(r['total'] for r in shared):.0f} s with the proof",
     ]
 
 
