@@ -117,7 +117,7 @@ def prune(
         accuracy_drop: As small as can be while accuracy on a held-out fifth of `data` (by its labels, or without
             any by the network's own decisions) falls by no more than so many points (hundredths).
         data: A little training data, unlabelled but for `accuracy_drop`, for methods and repairs that look at it.
-        allocate: "uniform", "global", "sensitivity", or an `Allocation`.
+        allocate: "uniform", "global", "threshold", "sensitivity", "search", or an `Allocation`.
         compensate: How consumers are repaired: a name from `compensate.names()`.
         recalibrate: Estimate the batch-norm statistics anew on `data`.
         calibrate: At most this many samples of `data` are used.

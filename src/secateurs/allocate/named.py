@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from secateurs.allocate.overall import Global
+from secateurs.allocate.overall import Global, Threshold
 from secateurs.allocate.sequence import Allocation
 from secateurs.allocate.uniform import Uniform
 from secateurs.contracts import Loader
 from secateurs.errors import InputError
 
-_NAMED = {"uniform": Uniform, "global": Global}
+_NAMED = {"uniform": Uniform, "global": Global, "threshold": Threshold}
 _WITH_DATA = ("sensitivity", "search")  # made from what was measured on data
 
 
@@ -23,7 +23,7 @@ def check(name: str, data: Loader | None) -> None:
     if name in _WITH_DATA and data is None:
         raise InputError(
             f"data: the allocation '{name}' measures damage on data and got none; give some, or use "
-            f"{' or '.join(_NAMED)}."
+            f"{', '.join(_NAMED)}."
         )
 
 
@@ -48,6 +48,6 @@ def names() -> tuple[str, ...]:
 
     Example:
         >>> names()
-        ('uniform', 'global', 'sensitivity', 'search')
+        ('uniform', 'global', 'threshold', 'sensitivity', 'search')
     """
     return (*_NAMED, *_WITH_DATA)

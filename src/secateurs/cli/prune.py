@@ -42,7 +42,8 @@ def prune(
     allocate: Annotated[
         str | None,
         typer.Option(
-            metavar="HOW", help="Which groups the cut comes from: uniform, global, sensitivity, search."
+            metavar="HOW",
+            help="Which groups the cut comes from: uniform, global, threshold, sensitivity, search.",
         ),
     ] = None,
     compensate: Annotated[
