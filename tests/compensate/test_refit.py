@@ -4,6 +4,7 @@ import torch
 
 from secateurs.compensate import conjugate_gradients, refit
 from secateurs.compensate.refit import unexplained
+from secateurs.compensate.walk import Paired, _ridge
 from secateurs.errors import InputError
 
 
@@ -95,3 +96,17 @@ def test_directions_lost_in_rounding_keep_their_weights():
     weights, _ = refit(gram, gram[:, :, :1].clone(), torch.tensor([[[5.0, 2.0]]]).double(), ridge=1e-12)
     assert weights[0, 0].sum() == pytest.approx(1.0, abs=1e-6)  # what the data say
     assert weights[0, 0, 0] - weights[0, 0, 1] == pytest.approx(3.0, abs=1e-3)  # what they do not
+
+
+def test_a_wide_layer_on_few_samples_takes_the_ridge_that_other_samples_like():
+    rng = np.random.default_rng(0)
+    truth = torch.as_tensor(rng.normal(size=(40, 1)))
+
+    def paired(n, noise):
+        x = torch.as_tensor(rng.normal(size=(n, 1, 40)))
+        return Paired.of(x, (x[:, 0] @ truth + noise * torch.as_tensor(rng.normal(size=(n, 1))))[:, None])
+
+    near = (truth.T + 0.05)[None]  # what the weights are before is nearly right
+    assert _ridge(1e-5, paired(48, 1.0), paired(400, 1.0), near, True) >= 0.1
+    assert _ridge(1e-5, paired(4000, 0.0), paired(400, 0.0), torch.zeros_like(near), True) == 1e-5
+    assert _ridge(1e-5, paired(48, 1.0), None, near, True) == 1e-5

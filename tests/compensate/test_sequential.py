@@ -231,3 +231,19 @@ def test_a_single_channel_before_a_flatten_is_followed():
     plain = sc.prune(net, images[:1], method="l1-norm", data=images, keep=1 / 12)
     wanted = net(images)
     assert (result.model(images) - wanted).square().mean() < (plain.model(images) - wanted).square().mean()
+
+
+def test_damage_is_measured_on_samples_that_the_moments_have_not_seen():
+    from secateurs.survey import survey
+
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 64, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)
+    ).eval()
+    graph = sc.trace(net, images(1))
+    found = survey(net, graph, torch.randn(200, 3, 8, 8), levels=(0.5,), limit=200)
+    (curve,) = found.curves.values()
+    assert found.samples == 200
+    # 32 pooled inputs refitted on the 100 samples that measure would leave next to nothing of the error.
+    again = survey(net, graph, torch.randn(100, 3, 8, 8), levels=(0.5,), limit=100)
+    assert curve[0][1] > 1.2 * again.curves["0"][0][1]

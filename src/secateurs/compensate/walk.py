@@ -6,7 +6,7 @@ to what the *original* has at the same place with the shortcut added, so that er
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ from secateurs.surgery.tandem import Tandem
 
 _FLOPS = 4e11  # a Gram matrix is given at most so many multiply-adds, unless that were too few rows
 _LEAST_ROWS = 100_000
+_RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
 @dataclass(frozen=True)
@@ -182,13 +183,15 @@ def refit_(stop: Stop, *, rectify: bool = False) -> Fit:
     With `rectify`, and a ReLU after the sum, what the ReLU sets to zero in both networks is no error: where the
     original is not positive, the target is the smaller of the present output and 0.
     """
-    gram, cross, energy, count = _moments(stop, rectify and stop.link.rectified)
+    known, held = _moments(stop, rectify and stop.link.rectified)
     layer, net = stop.module, stop.tandem.small
     bias = getattr(layer, "bias", None)
     norm = norm_module(net, stop.link.layer)
     shift = bias if bias is not None else getattr(norm, "bias", None)
     before = matrix(layer).double()
-    weights, constant = refit(gram, cross, before, ridge=stop.ridge, constant=shift is not None)
+    ridge = _ridge(stop.ridge, known, held, before, shift is not None)
+    gram, cross, energy, count = (known if held is None else known + held).normal()
+    weights, constant = refit(gram, cross, before, ridge=ridge, constant=shift is not None)
     left = unexplained(gram, cross, energy, weights, constant).sum()
     scale = norm_of(net, stop.link.layer)
     with torch.no_grad():
@@ -212,42 +215,68 @@ def _live(scale: tuple[Tensor, Tensor] | None, weights: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _moments(stop: Stop, rectify: bool) -> tuple[Tensor, Tensor, Tensor, int]:
-    """Moments of what the layer reads in the smaller network and of what it has to give."""
+def _moments(stop: Stop, rectify: bool) -> tuple[Paired, Paired | None]:
+    """Moments of what the layer reads and of what it has to give; those of a fifth of the samples apart."""
     net, link = stop.tandem.small, stop.link
     source = net.index[net.nodes[link.layer.node].args[0]]  # type: ignore[index]
+    sums: list[Paired | None] = [None, None]
+    count = len(stop.tandem.chunks)
+    for number, (_, values) in enumerate(stop.tandem.chunks):
+        local = dict(values)
+        x, wanted = net.pull(source, local), None
+        if rectify:
+            wanted = stop.wanted(number, link.pre)
+            reached = net.pull(link.pre, {**local, source: x})
+            wanted = torch.where(wanted > 0, wanted, reached.clamp_max(0))
+        part = Paired.of(*stop.rows(x, stop.target(number, local, wanted)))
+        side = int(number % 5 == 4 or (count < 5 and number == count - 1 > 0))
+        before = sums[side]
+        sums[side] = part if before is None else before + part
+    assert sums[0] is not None
+    return sums[0], sums[1]
 
-    def pairs() -> Iterator[tuple[Tensor, Tensor]]:
-        for number, (_, values) in enumerate(stop.tandem.chunks):
-            local = dict(values)
-            x, wanted = net.pull(source, local), None
-            if rectify:
-                wanted = stop.wanted(number, link.pre)
-                reached = net.pull(link.pre, {**local, source: x})
-                wanted = torch.where(wanted > 0, wanted, reached.clamp_max(0))
-            yield stop.rows(x, stop.target(number, local, wanted))
 
-    return paired(pairs())
+@dataclass(frozen=True, eq=False)
+class Paired:
+    """Moments of input rows s (with a 1 at the end) and outputs y together; `width` numbers of a row are s."""
+
+    moments: Moments
+    width: int
+
+    @classmethod
+    def of(cls, rows_: Tensor, outputs: Tensor) -> Paired:
+        """From rows (n, g, d) and outputs (n, g, o).
+
+        Example:
+            >>> made = Paired.of(torch.ones(2, 1, 1), torch.tensor([[[1.0]], [[3.0]]]))
+            >>> gram, cross, energy, count = made.normal()
+            >>> gram.tolist(), cross.tolist(), energy.tolist(), count
+            ([[[1.0, 1.0], [1.0, 1.0]]], [[[2.0], [2.0]]], [[5.0]], 2)
+        """
+        joined = torch.cat([rows_, torch.ones_like(rows_[..., :1]), outputs], 2)
+        return cls(Moments.of(joined), rows_.shape[2] + 1)
+
+    def __add__(self, other: Paired) -> Paired:
+        return Paired(self.moments + other.moments, self.width)
+
+    def normal(self) -> tuple[Tensor, Tensor, Tensor, int]:
+        """E[s s^T], E[s y^T], E[y^2], and how many rows."""
+        full, d = self.moments.gram(), self.width
+        energy = full.diagonal(dim1=1, dim2=2)[:, d:]
+        return full[:, :d, :d], full[:, :d, d:], energy, int(self.moments.count)
 
 
-def paired(pairs: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor, int]:
-    """E[s s^T], E[s y^T], E[y^2] of input rows s (with a 1 at the end) and outputs y, and how many rows.
-
-    Example:
-        >>> gram, cross, energy, count = paired([(torch.ones(2, 1, 1), torch.tensor([[[1.0]], [[3.0]]]))])
-        >>> gram.tolist(), cross.tolist(), energy.tolist(), count
-        ([[[1.0, 1.0], [1.0, 1.0]]], [[[2.0], [2.0]]], [[5.0]], 2)
-    """
-    total: Moments | None = None
-    width = 0
-    for r, y in pairs:
-        width = r.shape[2] + 1
-        part = Moments.of(torch.cat([r, torch.ones_like(r[..., :1]), y], 2))
-        total = part if total is None else total + part
-    assert total is not None
-    full = total.gram()
-    energy = full.diagonal(dim1=1, dim2=2)[:, width:]
-    return full[:, :width, :width], full[:, :width, width:], energy, int(total.count)
+def _ridge(least: float, known: Paired, held: Paired | None, before: Tensor, constant: bool) -> float:
+    """Of `least` and larger ridges the one whose fit to most samples does best on the others."""
+    if held is None:
+        return least
+    gram, cross, _, _ = known.normal()
+    other = held.normal()[:3]
+    errors = {}
+    for ridge in (least, *(r for r in _RIDGES if r > least)):
+        fitted = refit(gram, cross, before, ridge=ridge, constant=constant)
+        errors[ridge] = float(unexplained(*other, *fitted).sum())
+    return min(errors, key=lambda ridge: errors[ridge])
 
 
 def unsupported(found: Sequence[Stop], plan: Plan, tandem: Tandem) -> tuple[str, ...]:
