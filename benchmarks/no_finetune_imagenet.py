@@ -1,7 +1,7 @@
 """MobileNetV2 on 1,000 sample images of ImageNet, straight after pruning, without labels and without retraining.
 
     python benchmarks/no_finetune_imagenet.py --images FOLDER --weights mobilenet_v2_100_224_folded.safetensors
-        [--macs 0.7] [--rounds 2] [--measured 100] [--results FILE.json]
+        [--macs 0.7] [--rounds 2] [--measured 100] [--half 0 1] [--results FILE.json]
 
 FOLDER holds one folder a class. The images are dealt into two halves at random; each half is scored with the network
 that was calibrated on the other, so that all images count and none is scored by a network that has seen it.
@@ -26,7 +26,7 @@ from secateurs.survey import survey
 from secateurs.zoo.mobilenet_v2_folded import CENTRED, mobilenet_v2_folded
 from secateurs.zoo.weights import load_weights
 
-LEVELS = (0.125, 0.25, 0.375, 0.5, 0.75)
+LEVELS = (0.125, 0.25, 0.5, 0.75, 1.0)
 
 
 def images_of(folder: Path) -> tuple[Tensor, Tensor]:
@@ -85,6 +85,7 @@ def main() -> None:
     parser.add_argument("--macs", type=float, default=0.7)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--measured", type=int, default=100)
+    parser.add_argument("--half", type=int, nargs="*", default=[0, 1], help="which half to calibrate on")
     parser.add_argument("--results", type=Path, default=None)
     args = parser.parse_args()
     model = mobilenet_v2_folded()
@@ -94,7 +95,7 @@ def main() -> None:
     dealt = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     sides = dealt[: len(dealt) // 2], dealt[len(dealt) // 2 :]
     rows = []
-    for seen, scored in (sides, sides[::-1]):
+    for seen, scored in [(sides[i], sides[1 - i]) for i in args.half]:
         rows.append(half(model, images[seen], (images[scored], labels[scored]), args))
         print(json.dumps(rows[-1]), flush=True)
         if args.results:

@@ -42,3 +42,10 @@ def test_bad_curves_are_refused():
         Sensitivity({"a": ((1, float("nan")),)})
     with pytest.raises(InputError, match="blend"):
         Sensitivity({}, blend=2.0)
+
+
+def test_what_was_not_measured_does_not_come_for_free():
+    curve = ((2, 1.0), (4, 9.0))  # roots 1 and 3: one more a unit at the end
+    assert convex(curve, 8)[-1] == pytest.approx(49.0)
+    assert convex(((4, 4.0),), 8)[-1] == pytest.approx(16.0)
+    assert (np.diff(convex(curve, 8), 2) > -1e-12).all()

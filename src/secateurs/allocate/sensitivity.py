@@ -64,6 +64,8 @@ class Sensitivity:
 def convex(curve: Curve, size: int) -> FloatArray:
     """Damage with 0..size units gone: measured levels, the root interpolated, and the lower convex hull of it.
 
+    Beyond the last level the root rises on as it did before it, or as it did on the whole if that is steeper.
+
     Returns:
         Shape (size + 1,), non-decreasing and convex, 0 with nothing gone.
 
@@ -73,6 +75,9 @@ def convex(curve: Curve, size: int) -> FloatArray:
     """
     at = np.array([0] + [k for k, _ in curve if k > 0])
     root = np.sqrt(np.maximum.accumulate(np.array([0.0] + [d for k, d in curve if k > 0])))
+    if len(at) > 1 and at[-1] < size:  # what was not measured does not come for free
+        rise = max((root[-1] - root[-2]) / (at[-1] - at[-2]), root[-1] / at[-1])
+        at, root = np.append(at, size), np.append(root, root[-1] + rise * (size - at[-1]))
     values = np.interp(np.arange(size + 1), at, root) ** 2
     hull = [0]
     for k in range(1, size + 1):
