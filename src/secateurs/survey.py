@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from secateurs.allocate.sensitivity import Curve, Sensitivity
+from secateurs.compensate.reconstruct import centred
 from secateurs.compensate.refit import refit
 from secateurs.compensate.walk import samples_of
 from secateurs.contracts import Group, IntArray, Loader, Order, Progress, Ranking
@@ -261,7 +262,6 @@ class _Walk:
 def _difference(wanted: Sequence[Tensor], found: Sequence[Tensor]) -> float:
     """Mean squared difference relative to the variance of what is wanted."""
     a, b = torch.cat(list(wanted)).double(), torch.cat(list(found)).double()
-    if a.dim() == 2 and a.shape[1] > 1:
-        a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
+    a, b = centred(a), centred(b)
     spread = float((a - a.mean(0)).square().sum())
     return float((a - b).square().sum()) / max(spread, 1e-300)

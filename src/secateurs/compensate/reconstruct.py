@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -86,20 +87,22 @@ def reconstruct_(
             )
         aside = max(1, len(chunks) // 10)
         tandem = Tandem(model, small, chunks[:1])
-        aims = _Aims.of(tandem, plan, seed)
+        found = stops(tandem, plan, ridge=1.0, seed=seed)
+        aims = _Aims.of(tandem, found)
         train = [torch.cat(parts) for parts in zip(*chunks[aside:], strict=True)]
         before = aims.errors(chunks[:aside])
         leaves = _leaves(tandem.small)
         _train_(aims, leaves, train, epochs, learning_rate, len(chunks[0][0]), augment, seed, progress)
         after = aims.errors(chunks[:aside], leaves)
-    if aims.total(after) < aims.total(before):
+    if _total(after) < _total(before):
         with torch.no_grad():
             for place, value in leaves.items():
                 tandem.small.weights[place].copy_(value)
     else:
         after = before
-    remarks = (*noticed(tandem), *unsupported(stops(tandem, plan, ridge=1.0, seed=seed), plan, tandem))
-    return Repair("reconstruct", after, sum(len(c[0]) for c in chunks), remarks)
+    remarks = (*noticed(tandem), *unsupported(found, plan, tandem))
+    left = {name or "outputs": value for name, value in after.items()}
+    return Repair("reconstruct", left, sum(len(c[0]) for c in chunks), remarks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,9 +115,8 @@ class _Aims:
     outputs: Sequence[int]
 
     @classmethod
-    def of(cls, tandem: Tandem, plan: Plan, seed: int) -> _Aims:
+    def of(cls, tandem: Tandem, found: Sequence[Stop]) -> _Aims:
         """Ends of all layers that the repair looks at; where there are shortcuts, only those they end in."""
-        found = stops(tandem, plan, ridge=1.0, seed=seed)
         ends = [stop for stop in found if stop.link.other is not None] or found
         blocks = {stop.link.layer.name: stop for stop in ends}
         outputs = [tandem.full.index[n] for n in tandem.full.outputs if n.meta["val"].is_floating_point()]
@@ -133,7 +135,7 @@ class _Aims:
         for name, stop in self.blocks.items():
             place = stop.link.end
             errors[name] = _relative(found[place], stop.part(wanted[place]))
-        ends = [_relative(_centred(found[place]), _centred(wanted[place])) for place in self.outputs]
+        ends = [_relative(centred(found[place]), centred(wanted[place])) for place in self.outputs]
         errors[""] = torch.stack(ends).mean() if ends else next(iter(errors.values())) * 0
         return errors
 
@@ -141,17 +143,24 @@ class _Aims:
     def errors(
         self, chunks: Sequence[Sequence[Tensor]], leaves: Mapping[int, Tensor] | None = None
     ) -> dict[str, float]:
-        """Mean errors over some chunks; "outputs" for the outputs."""
+        """Mean errors over some chunks, named as those of `compared`."""
         each = [self.compared(chunk, leaves or {}) for chunk in chunks]
-        return {name or "outputs": sum(float(e[name]) for e in each) / len(each) for name in each[0]}
-
-    def total(self, errors: Mapping[str, float]) -> float:
-        """What is to fall: the error of the outputs and the mean over the blocks."""
-        inside = [value for name, value in errors.items() if name != "outputs"]
-        return errors["outputs"] + sum(inside) / max(1, len(inside))
+        return {name: sum(float(e[name]) for e in each) / len(each) for name in each[0]}
 
 
-def _centred(y: Tensor) -> Tensor:
+def _total(errors: Mapping[str, Any]) -> Any:
+    """What is to fall, in numbers or tensors: the error of the outputs and the mean over the blocks."""
+    inside = [value for name, value in errors.items() if name]
+    return errors[""] + sum(inside) / max(1, len(inside))
+
+
+def centred(y: Tensor) -> Tensor:
+    """Scores of classes (n, k), less their mean over the classes; other outputs as they are.
+
+    Example:
+        >>> centred(torch.tensor([[1.0, 3.0]]))
+        tensor([[-1.,  1.]])
+    """
     return y - y.mean(1, keepdim=True) if y.dim() == 2 and y.shape[1] > 1 else y
 
 
@@ -162,8 +171,8 @@ def _relative(found: Tensor, wanted: Tensor) -> Tensor:
 
 def _leaves(net: Captured) -> dict[int, Tensor]:
     """Copies of all parameters of a network, by node; a parameter that is read in two places is one."""
-    parameters = {id(p) for p in net.model.parameters() if p.is_floating_point()}
-    names = {name for name, p in net.model.named_parameters(remove_duplicate=False) if id(p) in parameters}
+    named = net.model.named_parameters(remove_duplicate=False)
+    names = {name for name, p in named if p.is_floating_point()}
     shared: dict[int, Tensor] = {}
     found = {}
     for place, name in net.state.items():
@@ -205,9 +214,7 @@ def _train_(
             first, *rest = (x[chosen] for x in samples)
             first = first if augment is None else augment(first, generator)
             with torch.enable_grad():
-                errors = aims.compared([first, *rest], leaves)
-                inside = [error for name, error in errors.items() if name]
-                loss = errors[""] + (torch.stack(inside).mean() if inside else 0)
+                loss = _total(aims.compared([first, *rest], leaves))
                 grads = torch.autograd.grad(loss, unique, allow_unused=True)
             for leaf, grad in zip(unique, grads, strict=True):
                 leaf.grad = grad

@@ -37,12 +37,12 @@ class _Unknown:
 def refine_(stop: Stop, *, steps: int = 8) -> float:
     """One Gauss-Newton step on the makers of a layer's input, in place.
 
+    A quarter as many other samples are kept out of the fit: conjugate gradients end where the error on those
+    begins to rise, so that few samples are not learnt by heart.
+
     Args:
         stop: A layer with makers; else nothing happens.
         steps: Products with J^T J.
-
-    A quarter as many other samples are kept out of the fit: conjugate gradients end where the error on those
-    begins to rise, so that few samples are not learnt by heart.
 
     Returns:
         The squared error after over the one before, on the samples kept out (on those of the fit where there are
