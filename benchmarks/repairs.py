@@ -13,7 +13,6 @@ import argparse
 import copy
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +25,23 @@ from secateurs.data.batches import batches
 from secateurs.data.normalisation import IMAGENET
 from secateurs.recover.recalibrate import recalibrate_
 from secateurs.report.accuracy import evaluate
-from secateurs.survey import survey
 from secateurs.zoo.registry import build
 from secateurs.zoo.weights import load_weights
 
-METHODS = ["random", "l1-norm", "geometric-median", "lrf", "fp-backward", "moments"]
 REPAIRS = ["none", "recalibrate", "bias", "weights", "merge", "least-squares-once", "least-squares"]
 
 
-def ranked(model: Any, graph: Any, name: str, calibration: torch.Tensor) -> Any:
-    """Orders of the groups inside the blocks."""
-    if name == "moments":
-        ranking = survey(model, graph, calibration, levels=()).ranking(graph)
-    else:
-        ranking = sc.rank(graph, methods.get(name))
-    inside = {k: v for k, v in ranking.orders.items() if len(graph[k].slots_as("producer")) == 1}
-    return replace(ranking, orders=inside)
+def every() -> list[str]:
+    """All methods but the searches, which are orders of `fp-omp` with an allocation of their own."""
+    return [name for name in methods.names() if methods.get(name).search is None]
+
+
+def pruned(model: Any, graph: Any, name: str, macs: float, calibration: torch.Tensor) -> Any:
+    """What the command makes without a repair, uniform inside the blocks; the stream stays whole."""
+    whole = {group.name: 1.0 for group in graph.free if len(group.slots_as("producer")) > 1}
+    example = torch.zeros(1, 3, 32, 32)
+    settings: dict[str, Any] = {"allocate": "uniform", "compensate": "none", "calibrate": len(calibration)}
+    return sc.prune(model, example, method=name, macs=macs, layers=whole, data=calibration, **settings)
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--weights", required=True)
     parser.add_argument("--model", default="resnet20")
     parser.add_argument("--macs", type=float, nargs="*", default=[0.7, 0.5])
-    parser.add_argument("--methods", nargs="*", default=METHODS)
+    parser.add_argument("--methods", nargs="*", default=every())
     parser.add_argument("--repairs", nargs="*", default=REPAIRS)
     parser.add_argument("--calibrate", type=int, default=1000)
     parser.add_argument("--results", type=Path, default=None)
@@ -68,16 +68,14 @@ def main() -> None:
     before = 100 * evaluate(model, source.test).value
     results = json.loads(args.results.read_text()) if args.results and args.results.exists() else []
     for name in args.methods:
-        ranking = ranked(model, graph, name, calibration)
         for macs in args.macs:
-            made = sc.plan(ranking, macs=macs)
-            pruned = sc.remove(model, made)
+            found = pruned(model, graph, name, macs, calibration)
             for how in args.repairs:
-                small, started = copy.deepcopy(pruned), time.process_time()
+                small, started = copy.deepcopy(found.model), time.process_time()
                 if how == "recalibrate":
                     recalibrate_(small, calibration)
                 else:
-                    compensate.repair_(how, small, model, graph, made, calibration, limit=args.calibrate)
+                    compensate.repair_(how, small, model, graph, found.plan, calibration, limit=args.calibrate)
                 spent = time.process_time() - started
                 row = {
                     "model": args.model,

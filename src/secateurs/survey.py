@@ -26,7 +26,7 @@ from secateurs.observe.moments import Moments
 from secateurs.select.moments import Reader, moments
 from secateurs.surgery.links import Layer, layers, norm_of
 from secateurs.surgery.reading import from_matrix, matrix, positions, reading, rows, unit_columns
-from secateurs.surgery.tandem import Captured, Frontier
+from secateurs.surgery.tandem import GIB, Captured, Frontier
 
 _LEVELS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
 _CHUNK = 100
@@ -58,6 +58,7 @@ def survey(
     levels: Sequence[float] = _LEVELS,
     limit: int = 1500,
     measured: int = 300,
+    memory: float = 6.0,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Survey:
@@ -80,6 +81,7 @@ def survey(
         levels: Shares of a group that leave; empty to measure nothing.
         limit: Samples for the moments, at most.
         measured: Samples of these that are kept for the damage, at most half.
+        memory: GiB for values kept of all samples; the first groups see fewer where that is little.
         seed: Of the output positions that the moments use.
         progress: Told of every group.
 
@@ -97,7 +99,7 @@ def survey(
     device = next(model.parameters()).device
     with evaluation(model), torch.no_grad():
         chunks = samples_of(data, limit, _CHUNK, device)
-        walk = _Walk(model, graph, chunks, max(1, measured // len(chunks[0][0])), seed)
+        walk = _Walk(model, graph, chunks, max(1, measured // len(chunks[0][0])), seed, memory)
         return walk.run(orders, levels, progress)
 
 
@@ -121,14 +123,21 @@ class _Read:
 
 class _Walk:
     def __init__(
-        self, model: nn.Module, graph: Graph, chunks: list[tuple[Tensor, ...]], measured: int, seed: int
+        self,
+        model: nn.Module,
+        graph: Graph,
+        chunks: list[tuple[Tensor, ...]],
+        measured: int,
+        seed: int,
+        memory: float,
     ) -> None:
-        self.graph, self.model = graph, model
+        self.graph, self.model, self.memory = graph, model, memory
         self.net = Captured(model, chunks[0])
         self.frontier = Frontier(self.net, chunks)
         self.measured = max(1, min(measured, len(chunks) // 2))
         self.apart = self.measured if len(chunks) > 1 else 0
-        self.samples = len(chunks) * len(chunks[0][0])
+        self.frontier.admit(self.apart + 1)
+        self.chunk, self.samples = len(chunks[0][0]), len(chunks) * len(chunks[0][0])
         self.generator = torch.Generator().manual_seed(seed)
         self.layers = {layer.name: layer for layer in layers(self.net)}
         self.place = {name: i for i, name in self.net.state.items()}
@@ -143,6 +152,8 @@ class _Walk:
         wanted: list[Tensor] | None = None
         for number, group in enumerate(groups):
             self.frontier.advance(self._start(group))
+            room = int(self.memory * GIB / max(1, self.frontier.widest(self.frontier.at)))
+            self.frontier.admit(max(self.apart + 1, room))
             reads = self._reads(group)
             order = orders[group.name] if orders is not None else self._order(group, reads)
             found[group.name] = order
@@ -191,7 +202,8 @@ class _Walk:
     def chosen(self, module: nn.Module, layer: Layer, width: int) -> Tensor | None:
         """Some output positions of each sample: 150 rows a column, at least 60,000, are plenty."""
         places = positions(module, self.net.nodes[layer.node].meta["val"])
-        each = -(-max(60_000, 150 * width) // self.samples)
+        seen = (len(self.frontier.chunks) - self.apart) * self.chunk
+        each = -(-max(60_000, 150 * width) // seen)
         if each >= places:
             return None
         pick = torch.randperm(places, generator=self.generator)[:each].sort().values

@@ -10,6 +10,7 @@ import secateurs as sc
 from secateurs.compensate import least_squares_, reconstruct_
 from secateurs.contracts import Order, Ranking
 from secateurs.planning import plan_from_keep
+from secateurs.surgery.tandem import GIB, Tandem, operation
 
 
 class Block(nn.Module):
@@ -214,13 +215,32 @@ def test_few_samples_and_odd_data_are_remarked_on():
     assert any("normalisation" in remark for remark in odd.remarks)
 
 
-def test_samples_that_do_not_fit_are_left_out(monkeypatch):
-    monkeypatch.setattr("secateurs.compensate.sequential._BUDGET", 1)
+def test_first_layers_see_fewer_samples_where_memory_is_little():
     model = trained_like(Block())
     small, plan = pruned(model, {"conv1": range(6)})
-    report = least_squares_(small, model, plan, images(300), rounds=0)
-    assert report.samples == 100
+    report = least_squares_(small, model, plan, images(300), rounds=0, memory=1e-9)
+    assert report.samples == 300
     assert any("100 of 300 samples" in remark for remark in report.remarks)
+
+
+def test_waiting_samples_come_to_where_the_others_are():
+    model = trained_like(Block())
+    small, _ = pruned(model, {"conv1": range(6)})
+    chunks = [tuple(x) for x in zip(images(300).split(100), strict=True)]
+    whole = Tandem(model, small, chunks)
+    last = max(i for i, node in enumerate(whole.full.nodes) if operation(node) == "linear")
+    whole.advance(last)
+    widest = sum(front.widest(last) for front in whole._fronts)
+    little = Tandem(model, small, chunks, memory=2.5 * widest / GIB)
+    little.advance(min(i for i, node in enumerate(little.full.nodes) if operation(node) == "relu"))
+    assert len(little.chunks) == 1
+    little.advance(last)
+    assert len(little.chunks) == 2
+    for here, there in zip(little.chunks, whole.chunks[:2], strict=True):
+        for net, other in zip(here, there, strict=True):
+            assert set(net) == set(other)
+            for place, value in net.items():
+                assert torch.equal(value, other[place])
 
 
 def test_a_single_channel_before_a_flatten_is_followed():

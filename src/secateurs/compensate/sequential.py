@@ -16,7 +16,6 @@ from secateurs.surgery.plan import Plan
 from secateurs.surgery.tandem import NORM, Tandem, operation
 
 _CHUNK = 100
-_BUDGET = 6 * 2**30  # bytes of values kept for both networks; fewer samples are used beyond
 
 
 def least_squares_(
@@ -28,6 +27,7 @@ def least_squares_(
     rounds: int = 2,
     ridge: float = 1e-5,
     limit: int = 3000,
+    memory: float = 6.0,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Repair:
@@ -46,6 +46,7 @@ def least_squares_(
         rounds: How often the layers before the removed channels are refitted; 0 for the plain refit.
         ridge: Pull of the refit toward the weights as they are, relative to the mean square of the inputs.
         limit: At most so many samples.
+        memory: GiB for values kept of all samples in both networks; the first layers see fewer where that is little.
         seed: Of the output positions that the moments use.
         progress: Told of every layer.
 
@@ -57,18 +58,21 @@ def least_squares_(
 
     Cost:
         About 3 + 2 `rounds` forward passes of both networks over the data, and O(d^3) for every layer of row
-        length d; memory for the values alive at one place, for all samples, in both networks.
+        length d; `memory`.
 
     References:
         [he2017channel] Channel pruning for accelerating very deep neural networks, ICCV 2017 (sequential refit);
         [zhang2016accelerating] (asymmetric, ReLU-aware targets).
     """
-    if rounds < 0:
-        raise InputError(f"rounds is {rounds}; give a number from 0.")
-    tandem = prepared(small, model, data, limit)
+    if rounds < 0 or not memory > 0:
+        raise InputError(f"rounds is {rounds} and memory {memory:g}; give rounds from 0 and GiB above 0.")
+    small.eval()
+    with evaluation(model), torch.no_grad():
+        tandem = Tandem(model, small, samples_of(data, limit, _CHUNK, device_of(model)), memory)
     found = stops(tandem, plan, ridge=ridge, seed=seed)
     left: dict[str, float] = {}
-    remarks = list(noticed(tandem))
+    warned = noticed(tandem)
+    remarks: list[str] = []
     for number, stop in enumerate(found):
         tandem.advance(stop.link.first())
         fit = refit_(stop)
@@ -79,33 +83,27 @@ def least_squares_(
         remarks.extend(fit.remark(stop.link.layer.name))
         if progress is not None:
             progress("repair", number + 1, len(found))
-    remarks.extend(unsupported(found, plan, tandem))
+    remarks = [*warned, *crowded(tandem), *remarks, *unsupported(found, plan, tandem)]
     return Repair("least-squares", left, tandem.samples, tuple(remarks))
 
 
-def prepared(small: nn.Module, model: nn.Module, data: Loader, limit: int) -> Tandem:
-    """Both networks captured on the calibration samples, in evaluation mode from here on."""
-    small.eval()
-    with evaluation(model), torch.no_grad():
-        tandem = Tandem(model, small, samples_of(data, limit, _CHUNK, device_of(model)))
-    tandem.trim(_BUDGET)
-    return tandem
-
-
 def noticed(tandem: Tandem) -> tuple[str, ...]:
-    """What there is to say about the samples: fewer than asked for, or unlike those of the training."""
-    found: list[str] = []
+    """What there is to say about samples that are unlike those of the training."""
     values = tandem.chunks[0][0]
     for i, node in enumerate(tandem.full.nodes):
         if operation(node) == NORM:
             scale = running(tandem.full, i)
             x = tandem.full.pull(tandem.full.index[node.args[0]], values)  # type: ignore[index]
             flat = x.transpose(0, 1).flatten(1).double()
-            found.extend(disagreement(flat.mean(1), flat.var(1, unbiased=False), *scale))
-            break
-    if tandem.trimmed:
-        found.append(
-            f"{tandem.samples} of {tandem.samples + tandem.trimmed} samples were used: what has to be kept of more "
-            f"would not fit in {_BUDGET / 2**30:.0f} GiB"
-        )
-    return tuple(found)
+            return disagreement(flat.mean(1), flat.var(1, unbiased=False), *scale)
+    return ()
+
+
+def crowded(tandem: Tandem) -> tuple[str, ...]:
+    """A word where the first layers, whose values are large, saw fewer samples than the last."""
+    if tandem.fewest == tandem.samples:
+        return ()
+    return (
+        f"{tandem.fewest} of {tandem.samples} samples were used for the first layers: what has to be kept of more "
+        f"would not fit in {tandem.memory:g} GiB",
+    )

@@ -7,6 +7,7 @@ about once, whatever the number of layers.
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from secateurs.errors import InputError
 from secateurs.surgery.cut import named_tensors
 
 NORM = "_native_batch_norm_legit_no_training"
+GIB = 2**30
 Values = dict[int, Any]
 
 
@@ -137,19 +139,23 @@ def norm_affine(
 
 
 class Frontier:
-    """One network run as far as asked, on all chunks, with the values that are still needed."""
+    """One network run as far as asked, on all chunks that fit, with the values that are still needed.
+
+    Values of the first layers are large and those of the last small, so chunks wait until there is room for them.
+    """
 
     def __init__(self, net: Captured, chunks: Sequence[Sequence[Tensor]]) -> None:
         self.net, self.at = net, 0
-        self.chunks: list[Values] = [dict(zip(net.inputs, c, strict=True)) for c in chunks]
+        self.chunks: list[Values] = []
+        self._waiting = [dict(zip(net.inputs, c, strict=True)) for c in reversed(chunks)]
         self._last = [max([net.index[u] for u in node.users], default=i) for i, node in enumerate(net.nodes)]
 
     def pin(self, index: int, until: int) -> None:
         """Keep the value of a node until the frontier has passed another."""
         self._last[index] = max(self._last[index], until)
 
-    def widest(self) -> int:
-        """Bytes of all values of one chunk that are ever alive at the same time, inputs included."""
+    def widest(self, start: int = 0) -> int:
+        """Bytes of all values of one chunk that are alive at the same time, at most, from a node on."""
         change = [0] * (len(self.net.nodes) + 1)
         for i, node in enumerate(self.net.nodes):
             value = node.meta.get("val")
@@ -157,33 +163,45 @@ class Frontier:
                 size = value.numel() * value.element_size()
                 change[i] += size
                 change[self._last[i] + 1 if self._last[i] + 1 < len(change) else -1] -= size
-        alive = most = 0
-        for step in change:
-            alive += step
-            most = max(most, alive)
-        return most
+        alive = list(itertools.accumulate(change))
+        return max(alive[start:], default=0)
 
-    @torch.no_grad()
+    def admit(self, several: int) -> None:
+        """Bring waiting chunks to where the others are, until there are so many."""
+        while self._waiting and len(self.chunks) < several:
+            values = self._waiting.pop()
+            self._run(values, 0, self.at)
+            self.chunks.append(values)
+
     def advance(self, index: int) -> None:
         """Run up to a node (exclusive) on every chunk; values no longer needed are dropped."""
-        steps = [i for i in range(self.at, index) if self.net.nodes[i].op == "call_function"]
         for values in self.chunks:
-            for i in steps:
-                if i not in values:
-                    values[i] = self.net.run(i, values)
-                for node in self.net.nodes[i].all_input_nodes:
-                    read = self.net.index[node]
-                    if self._last[read] <= i:
-                        values.pop(read, None)
-            for i in [i for i in values if self._last[i] < index]:
-                del values[i]
+            self._run(values, self.at, index)
         self.at = max(self.at, index)
+
+    @torch.no_grad()
+    def _run(self, values: Values, start: int, index: int) -> None:
+        for i in (i for i in range(start, index) if self.net.nodes[i].op == "call_function"):
+            if i not in values:
+                values[i] = self.net.run(i, values)
+            for node in self.net.nodes[i].all_input_nodes:
+                read = self.net.index[node]
+                if self._last[read] <= i:
+                    values.pop(read, None)
+        for i in [i for i in values if self._last[i] < index]:
+            del values[i]
 
 
 class Tandem:
-    """An original and its smaller self, both run as far as the repair has come, on all chunks."""
+    """An original and its smaller self, both run as far as the repair has come, on all chunks that fit."""
 
-    def __init__(self, model: nn.Module, small: nn.Module, chunks: Sequence[Sequence[Tensor]]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        small: nn.Module,
+        chunks: Sequence[Sequence[Tensor]],
+        memory: float = 6.0,
+    ) -> None:
         self.full, self.small = Captured(model, chunks[0]), Captured(small, chunks[0])
         if (
             not self._alike()
@@ -196,24 +214,19 @@ class Tandem:
                 "compared layer by layer; use the one-shot repair."
             )
         self._fronts = Frontier(self.full, chunks), Frontier(self.small, chunks)
-        self.chunks = list(zip(self._fronts[0].chunks, self._fronts[1].chunks, strict=True))
+        self.memory = memory
         self.samples_each = len(chunks[0][0])
         self.samples = len(chunks) * self.samples_each
-        self.trimmed = 0
+        self.fewest = self.samples
+        self._admit(1)
 
     def _alike(self) -> bool:
         return [operation(n) for n in self.full.nodes] == [operation(n) for n in self.small.nodes]
 
-    def trim(self, budget: int) -> int:
-        """Leave out chunks beyond what fits in so many bytes (one always stays); how many are left."""
-        each = sum(front.widest() for front in self._fronts)
-        several = max(1, budget // max(1, each))
-        self.trimmed += self.samples_each * max(0, len(self.chunks) - several)
+    def _admit(self, several: int) -> None:
         for front in self._fronts:
-            del front.chunks[several:]
-        del self.chunks[several:]
-        self.samples = self.samples_each * len(self.chunks)
-        return len(self.chunks)
+            front.admit(several)
+        self.chunks = list(zip(*(front.chunks for front in self._fronts), strict=True))
 
     def pin(self, index: int, until: int) -> None:
         """Keep the value of a node, in both networks, until the frontier has passed another."""
@@ -221,7 +234,10 @@ class Tandem:
             front.pin(index, until)
 
     def advance(self, index: int) -> None:
-        """Run both networks up to a node (exclusive)."""
+        """Run both networks up to a node (exclusive) on as many chunks as fit in memory from there on."""
         for front in self._fronts:
             if index > front.at:
                 front.advance(index)
+        each = sum(front.widest(front.at) for front in self._fronts)
+        self._admit(max(1, int(self.memory * GIB / max(1, each))))
+        self.fewest = min(self.fewest, len(self.chunks) * self.samples_each)
