@@ -29,7 +29,6 @@ from secateurs.surgery.reading import from_matrix, matrix, positions, reading, r
 from secateurs.surgery.tandem import GIB, Captured, Frontier
 
 _LEVELS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
-_CHUNK = 100
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def survey(
     """
     device = next(model.parameters()).device
     with evaluation(model), torch.no_grad():
-        chunks = samples_of(data, limit, _CHUNK, device)
+        chunks = samples_of(data, limit, device)
         walk = _Walk(model, graph, chunks, max(1, measured // len(chunks[0][0])), seed, memory)
         return walk.run(orders, levels, progress)
 

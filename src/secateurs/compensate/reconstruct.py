@@ -80,7 +80,7 @@ def reconstruct_(
         )
     small.eval()
     with evaluation(model):
-        chunks = samples_of(data, limit, batch, device_of(model))
+        chunks = samples_of(data, limit, device_of(model), batch)
         if len(chunks) < 2:
             raise InputError(
                 f"data: {len(chunks[0][0])} samples are too few to train on and to check; give more."

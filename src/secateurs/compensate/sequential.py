@@ -15,7 +15,6 @@ from secateurs.surgery.links import running
 from secateurs.surgery.plan import Plan
 from secateurs.surgery.tandem import NORM, Tandem, operation
 
-_CHUNK = 100
 
 
 def least_squares_(
@@ -68,7 +67,7 @@ def least_squares_(
         raise InputError(f"rounds is {rounds} and memory {memory:g}; give rounds from 0 and GiB above 0.")
     small.eval()
     with evaluation(model), torch.no_grad():
-        tandem = Tandem(model, small, samples_of(data, limit, _CHUNK, device_of(model)), memory)
+        tandem = Tandem(model, small, samples_of(data, limit, device_of(model)), memory)
     found = stops(tandem, plan, ridge=ridge, seed=seed)
     left: dict[str, float] = {}
     warned = noticed(tandem)

@@ -25,6 +25,8 @@ from secateurs.surgery.tandem import Tandem
 
 _FLOPS = 4e11  # a Gram matrix is given at most so many multiply-adds, unless that were too few rows
 _LEAST_ROWS = 100_000
+_CHUNK = 100
+_VALUES = 4e6  # of a chunk's input
 _RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
@@ -126,20 +128,26 @@ class Stop:
         return torch.randperm(places, generator=self.generator)[:each].sort().values.to(x.device)
 
 
-def samples_of(data: Loader, limit: int, chunk: int, device: torch.device) -> list[tuple[Tensor, ...]]:
+def samples_of(
+    data: Loader, limit: int, device: torch.device, chunk: int | None = None
+) -> list[tuple[Tensor, ...]]:
     """Calibration samples in chunks of equal size, on the device of the model; labels are dropped.
+
+    Without a size, a chunk has a hundred samples, or of large ones so many that its values stay small.
 
     Raises:
         InputError: No samples.
     """
     parts: list[list[Tensor]] = []
-    for inputs, _ in batches(data, chunk, limit=limit):
+    for inputs, _ in batches(data, chunk or _CHUNK, limit=limit):
         parts = parts or [[] for _ in inputs]
         for part, x in zip(parts, inputs, strict=True):
             part.append(x)
     whole = [torch.cat(part) for part in parts]
     if not whole or not len(whole[0]):
         raise InputError("data: there is no sample to calibrate on; give a few hundred at least")
+    if chunk is None:
+        chunk = min(_CHUNK, max(_CHUNK // 5, int(_VALUES / max(x[0].numel() for x in whole))))
     count = -(-len(whole[0]) // chunk)
     size = len(whole[0]) // count  # equal chunks lose fewer samples than there are chunks
     return [tuple(_laid_out(x[i * size : (i + 1) * size].to(device)) for x in whole) for i in range(count)]

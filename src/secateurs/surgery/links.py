@@ -20,6 +20,12 @@ _ACTIVATIONS = (
     "relu", "relu6", "hardtanh", "silu", "gelu", "hardswish", "leaky_relu", "elu", "selu", "celu", "mish",
     "softplus", "sigmoid", "tanh", "hardsigmoid",
 )  # fmt: skip
+_PASSAGES = (
+    "constant_pad_nd", "pad", "reflection_pad2d", "replication_pad2d", "max_pool1d", "max_pool2d",
+    "max_pool2d_with_indices", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool1d", "adaptive_avg_pool2d",
+    "_adaptive_avg_pool2d", "mean", "upsample_nearest2d", "upsample_bilinear2d", "flatten", "view", "_unsafe_view",
+    "reshape", "permute", "transpose", "pixel_shuffle",
+)  # fmt: skip
 _IDENTITIES = ("dropout", "feature_dropout", "clone", "contiguous", "alias", "detach")
 
 
@@ -153,7 +159,7 @@ def _layer(net: Captured, index: int) -> tuple[Layer, int]:
 def _makers(
     net: Captured, index: int, modules: dict[str, nn.Module], calls: dict[str, int]
 ) -> tuple[Layer, ...]:
-    """The layers before, back through activations and depthwise layers, as long as nothing else reads them."""
+    """The layers before, back through activations, pools and depthwise layers, as long as nothing else reads them."""
     found: list[Layer] = []
     at = _first_input(net, index)
     while at is not None and len(net.nodes[at].users) == 1:
@@ -166,7 +172,7 @@ def _makers(
             found.append(_layer(net, at)[0])
             if not (form.groups > 1 and form.inputs == 1):
                 break
-        elif operation(node) not in (*_ACTIVATIONS, *_IDENTITIES, NORM) and "getitem" not in str(node.target):
+        elif operation(node) not in (*_ACTIVATIONS, *_PASSAGES, *_IDENTITIES, NORM) and "getitem" not in str(node.target):
             break
         at = _first_input(net, at)
     whole = bool(found) and not _depthwise(modules[found[-1].name])
