@@ -10,10 +10,11 @@ from torch import nn
 
 from secateurs.compensate.combination import combine_
 from secateurs.compensate.one_shot import Kind, stand_in_
-from secateurs.compensate.reconstruct import reconstruct_
+from secateurs.compensate.reconstruct import reconstruct_, trained_on
 from secateurs.compensate.sequential import least_squares_
 from secateurs.compensate.walk import Repair
 from secateurs.contracts import Loader, Progress
+from secateurs.data.batches import batches
 from secateurs.errors import InputError
 from secateurs.graph import Graph
 from secateurs.observe.units import observe
@@ -88,8 +89,10 @@ def repair_(
             stats = observe(model, graph.free, data, limit=limit, progress=progress)
         done = stand_in_(small, model, graph, plan, stats, cast(Kind, name))
         return done if stats is None else replace(done, remarks=(*stats.warnings, *done.remarks))
-    done = least_squares_(small, model, plan, data, limit=limit, seed=seed, progress=progress)
-    if name == "reconstruct":
-        more = reconstruct_(small, model, plan, data, limit=limit, seed=seed, progress=progress)
-        return replace(more, remarks=(*done.remarks, *more.remarks))
-    return done
+    if name == "least-squares":
+        return least_squares_(small, model, plan, data, limit=limit, seed=seed, progress=progress)
+    read = list(batches(data, limit=limit))
+    fitted = trained_on(sum(len(inputs[0]) for inputs, _ in read))
+    done = least_squares_(small, model, plan, read, limit=max(1, fitted), seed=seed, progress=progress)
+    more = reconstruct_(small, model, plan, read, limit=limit, seed=seed, progress=progress)
+    return replace(more, remarks=(*done.remarks, *more.remarks))

@@ -41,10 +41,10 @@ def reconstruct_(
     Adam on $\frac{\lVert y - y_0 \rVert^2}{\operatorname{var} y_0} + \frac1B \sum_b
     \frac{\lVert z_b - z_{b,0} \rVert^2}{\operatorname{var} z_{b,0}}$ with y the outputs (scores of classes centred over
     them) and $z_b$ what leaves block b after its activation, in the pruned network and (index 0) in the original.
-    The blocks keep the outputs from being learnt by heart. A tensor's step is `learning_rate` times the root mean
-    square of its entries; it falls to 0 along a cosine. Batch norms stay as they are in evaluation. A tenth of the
-    samples is not trained on: where the sum has not fallen on them by the end, the network keeps what it had. To be run
-    after `least_squares_`, which brings it near.
+    The blocks keep the outputs from being learnt by heart. A filter's step is `learning_rate` times the root mean
+    square of its entries; it falls to 0 along a cosine. Batch norms stay as they are in evaluation. The last
+    tenth of the samples is not trained on: where the sum has not fallen on them by the end, the network keeps what it
+    had. To be run after `least_squares_`, which brings it near, and which best has not seen that tenth (`trained_on`).
 
     Args:
         small: The repaired network; filled in place, left in evaluation mode.
@@ -85,15 +85,16 @@ def reconstruct_(
             raise InputError(
                 f"data: {len(chunks[0][0])} samples are too few to train on and to check; give more."
             )
-        aside = max(1, len(chunks) // 10)
+        several = len(chunks) - _aside(len(chunks))
+        chunks, apart = chunks[:several], chunks[several:]
         tandem = Tandem(model, small, chunks[:1])
         found = stops(tandem, plan, ridge=1.0, seed=seed)
         aims = _Aims.of(tandem, found)
-        train = [torch.cat(parts) for parts in zip(*chunks[aside:], strict=True)]
-        before = aims.errors(chunks[:aside])
+        train = [torch.cat(parts) for parts in zip(*chunks, strict=True)]
+        before = aims.errors(apart)
         leaves = _leaves(tandem.small)
         _train_(aims, leaves, train, epochs, learning_rate, len(chunks[0][0]), augment, seed, progress)
-        after = aims.errors(chunks[:aside], leaves)
+        after = aims.errors(apart, leaves)
     if _total(after) < _total(before):
         with torch.no_grad():
             for place, value in leaves.items():
@@ -101,8 +102,24 @@ def reconstruct_(
     else:
         after = before
     remarks = (*noticed(tandem), *unsupported(found, plan, tandem))
+    samples = sum(len(c[0]) for c in (*chunks, *apart))
     left = {name or "outputs": value for name, value in after.items()}
-    return Repair("reconstruct", left, sum(len(c[0]) for c in chunks), remarks)
+    return Repair("reconstruct", left, samples, remarks)
+
+
+def trained_on(samples: int, batch: int = 100) -> int:
+    """How many of so many samples, from the first, `reconstruct_` trains on; the others tell whether it helped.
+
+    Example:
+        >>> trained_on(3000), trained_on(150), trained_on(80)
+        (2700, 75, 0)
+    """
+    count = -(-samples // batch)
+    return (count - _aside(count)) * (samples // max(1, count))
+
+
+def _aside(chunks: int) -> int:
+    return max(1, chunks // 10)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,6 +200,18 @@ def _leaves(net: Captured) -> dict[int, Tensor]:
     return found
 
 
+def _unit(leaf: Tensor) -> Tensor:
+    """What a step of size 1 moves: a filter by its root mean square, a vector by that of all its entries.
+
+    Filters into which batch norms were folded differ in size by orders of magnitude.
+    """
+    whole = leaf.detach().square().mean().sqrt().clamp_min(1e-3)
+    if leaf.dim() < 2:
+        return whole
+    axes = tuple(range(1, leaf.dim()))
+    return torch.maximum(leaf.detach().square().mean(axes, keepdim=True).sqrt(), 1e-2 * whole)
+
+
 def _train_(
     aims: _Aims,
     leaves: Mapping[int, Tensor],
@@ -195,11 +224,9 @@ def _train_(
     progress: Progress | None,
 ) -> None:
     unique = list({id(leaf): leaf for leaf in leaves.values()}.values())
-    groups = [
-        {"params": [leaf], "lr": learning_rate * max(float(leaf.detach().square().mean().sqrt()), 1e-3)}
-        for leaf in unique
-    ]
-    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
+    units = [_unit(leaf) for leaf in unique]
+    moves = [torch.zeros_like(leaf) for leaf in unique]
+    optimizer = torch.optim.Adam(moves, lr=learning_rate, betas=(0.9, 0.99))
     each = len(samples[0]) // batch
     steps = epochs * each
 
@@ -216,9 +243,13 @@ def _train_(
             with torch.enable_grad():
                 loss = _total(aims.compared([first, *rest], leaves))
                 grads = torch.autograd.grad(loss, unique, allow_unused=True)
-            for leaf, grad in zip(unique, grads, strict=True):
-                leaf.grad = grad
+            for move, unit, grad in zip(moves, units, grads, strict=True):
+                move.grad = None if grad is None else grad * unit
+                move.zero_()
             optimizer.step()
             schedule.step()
+            with torch.no_grad():
+                for leaf, unit, move in zip(unique, units, moves, strict=True):
+                    leaf.add_(unit * move)
         if progress is not None:
             progress("reconstruct", epoch + 1, epochs)
