@@ -75,7 +75,9 @@ def main() -> None:
                 if how == "recalibrate":
                     recalibrate_(small, calibration)
                 else:
-                    compensate.repair_(how, small, model, graph, found.plan, calibration, limit=args.calibrate)
+                    compensate.repair_(
+                        how, small, model, graph, found.plan, calibration, limit=args.calibrate
+                    )
                 spent = time.process_time() - started
                 row = {
                     "model": args.model,

@@ -16,7 +16,6 @@ from secateurs.surgery.plan import Plan
 from secateurs.surgery.tandem import NORM, Tandem, operation
 
 
-
 def least_squares_(
     small: nn.Module,
     model: nn.Module,

@@ -28,6 +28,8 @@ _PASSAGES = (
 )  # fmt: skip
 _IDENTITIES = ("dropout", "feature_dropout", "clone", "contiguous", "alias", "detach")
 
+_PASSED = (*_ACTIVATIONS, *_PASSAGES, *_IDENTITIES, NORM)
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -172,7 +174,7 @@ def _makers(
             found.append(_layer(net, at)[0])
             if not (form.groups > 1 and form.inputs == 1):
                 break
-        elif operation(node) not in (*_ACTIVATIONS, *_PASSAGES, *_IDENTITIES, NORM) and "getitem" not in str(node.target):
+        elif operation(node) not in _PASSED and "getitem" not in str(node.target):
             break
         at = _first_input(net, at)
     whole = bool(found) and not _depthwise(modules[found[-1].name])
