@@ -3,8 +3,9 @@
     python benchmarks/repairs.py --cifar10 FOLDER --weights resnet20.safetensors [--model resnet20] [--macs 0.7 0.5]
         [--methods l1-norm ...] [--repairs none bias ...] [--calibrate 1000] [--results FILE.json] [--write FILE.md]
 
-Every method removes the same share of multiply-adds, uniformly over the first convolutions of the blocks; the
-repair sees unlabelled training images. Results are added to FILE.json as they come; the table is written from it.
+Every method removes the same share of multiply-adds, uniformly over the first convolutions of the blocks, but for
+`default`, which shares it out over the whole network as the command does without a method; the repair sees unlabelled
+training images. Results are added to FILE.json as they come; the table is written from it.
 """
 
 from __future__ import annotations
@@ -28,20 +29,24 @@ from secateurs.report.accuracy import evaluate
 from secateurs.zoo.registry import build
 from secateurs.zoo.weights import load_weights
 
+DEFAULT = "default"
 REPAIRS = ["none", "recalibrate", "bias", "weights", "merge", "least-squares-once", "least-squares"]
 
 
 def every() -> list[str]:
-    """All methods but the searches, which are orders of `fp-omp` with an allocation of their own."""
-    return [name for name in methods.names() if methods.get(name).search is None]
+    """All methods but searches, which are orders of `fp-omp`, and kinds of centrality; and the default."""
+    plain = (name for name in methods.names() if methods.get(name).search is None)
+    return [*(name for name in plain if not name.startswith("centrality-")), DEFAULT]
 
 
 def pruned(model: Any, graph: Any, name: str, macs: float, calibration: torch.Tensor) -> Any:
-    """What the command makes without a repair, uniform inside the blocks; the stream stays whole."""
+    """What the command makes without a repair; of a named method uniform inside the blocks, the stream whole."""
     whole = {group.name: 1.0 for group in graph.free if len(group.slots_as("producer")) > 1}
     example = torch.zeros(1, 3, 32, 32)
-    settings: dict[str, Any] = {"allocate": "uniform", "compensate": "none", "calibrate": len(calibration)}
-    return sc.prune(model, example, method=name, macs=macs, layers=whole, data=calibration, **settings)
+    settings: dict[str, Any] = {"macs": macs, "data": calibration, "calibrate": len(calibration)}
+    if name == DEFAULT:
+        return sc.prune(model, example, compensate="none", **settings)
+    return sc.prune(model, example, method=name, allocate="uniform", layers=whole, **settings)
 
 
 def main() -> None:
@@ -105,7 +110,8 @@ def table(results: list[Any]) -> str:
         "# What the repair is worth",
         "",
         "CIFAR-10 test accuracy in per cent straight after pruning, without labels and without retraining; the same",
-        "share of multiply-adds leaves with every method, uniformly over the first convolutions of the blocks.",
+        "share of multiply-adds leaves with every method, uniformly over the first convolutions of the blocks, but for",
+        "`default` (`moments` with `sensitivity` over the whole network, what the command does without a method).",
         "`benchmarks/repairs.py` makes this table.",
     ]
     for model, macs, before, samples in sorted(

@@ -20,13 +20,14 @@ from secateurs.compensate.reconstruct import centred
 from secateurs.compensate.refit import refit
 from secateurs.compensate.walk import samples_of
 from secateurs.contracts import Group, IntArray, Loader, Order, Progress, Ranking
+from secateurs.errors import InputError
 from secateurs.graph import Graph
 from secateurs.modes import evaluation
 from secateurs.observe.moments import Moments
 from secateurs.select.moments import Reader, moments
 from secateurs.surgery.links import Layer, layers, norm_of
 from secateurs.surgery.reading import from_matrix, matrix, positions, reading, rows, unit_columns
-from secateurs.surgery.tandem import GIB, Captured, Frontier
+from secateurs.surgery.tandem import Captured, Frontier, affordable
 
 _LEVELS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
 
@@ -68,9 +69,8 @@ def survey(
     to all of them changes nothing. It is taken from the outputs before any softmax that is not in the network: on
     samples it was trained on, a classifier is so sure that the Kullback-Leibler divergence is mostly noise. Damage
     counts once for every layer that makes the units: the repair refits a single maker as well, which takes away much
-    of the damage, but not makers that a shortcut couples. The samples it is taken from are not those of the moments,
-    unless there are fewer than two hundred in all: a refit of a thousand inputs on three hundred samples would seem
-    to do no damage at all.
+    of the damage, but not makers that a shortcut couples. The samples it is taken from are not those of the moments:
+    a refit of a thousand inputs on three hundred samples would seem to do no damage at all.
 
     Args:
         model: The original; untouched.
@@ -80,7 +80,8 @@ def survey(
         levels: Shares of a group that leave; empty to measure nothing.
         limit: Samples for the moments, at most.
         measured: Samples of these that are kept for the damage, at most half.
-        memory: GiB for values kept of all samples; the first groups see fewer where that is little.
+        memory: GiB for values kept of all samples; the first groups see fewer where that is little, but always those
+            that the damage is taken from and one chunk more.
         seed: Of the output positions that the moments use.
         progress: Told of every group.
 
@@ -89,12 +90,14 @@ def survey(
         are ordered by the size of the weights that read them, and measured without a refit.
 
     Raises:
-        InputError: No data, or a network that torch.export cannot capture.
+        InputError: No data, a memory not above 0, or a network that torch.export cannot capture.
 
     Cost:
         One forward pass over `limit` samples, O(d^3) a reader, and for each group and level a pass over `measured`
         samples from the group to the output.
     """
+    if not memory > 0:
+        raise InputError(f"memory is {memory:g}; give GiB above 0.")
     device = next(model.parameters()).device
     with evaluation(model), torch.no_grad():
         chunks = samples_of(data, limit, device)
@@ -136,7 +139,7 @@ class _Walk:
         self.measured = max(1, min(measured, len(chunks) // 2))
         self.apart = self.measured if len(chunks) > 1 else 0
         self.frontier.admit(self.apart + 1)
-        self.chunk, self.samples = len(chunks[0][0]), len(chunks) * len(chunks[0][0])
+        self.chunk = len(chunks[0][0])
         self.generator = torch.Generator().manual_seed(seed)
         self.layers = {layer.name: layer for layer in layers(self.net)}
         self.place = {name: i for i, name in self.net.state.items()}
@@ -151,7 +154,7 @@ class _Walk:
         wanted: list[Tensor] | None = None
         for number, group in enumerate(groups):
             self.frontier.advance(self._start(group))
-            room = int(self.memory * GIB / max(1, self.frontier.widest(self.frontier.at)))
+            room = affordable(self.memory, self.frontier.widest(self.frontier.at))
             self.frontier.admit(max(self.apart + 1, room))
             reads = self._reads(group)
             order = orders[group.name] if orders is not None else self._order(group, reads)
@@ -161,7 +164,8 @@ class _Walk:
                 curves[group.name] = self._curve(group, reads, order, levels, wanted)
             if progress is not None:
                 progress("survey", number + 1, len(groups))
-        return Survey({g.name: found[g.name] for g in self.graph.free}, curves, self.samples)
+        samples = len(self.frontier.chunks) * self.chunk
+        return Survey({g.name: found[g.name] for g in self.graph.free}, curves, samples)
 
     def _start(self, group: Group) -> int:
         """The first node that reads the units."""

@@ -9,7 +9,7 @@ from secateurs.compensate import refine
 from secateurs.compensate.walk import samples_of, stops
 from secateurs.planning import plan_from_keep
 from secateurs.surgery.links import links
-from secateurs.surgery.tandem import Tandem
+from secateurs.surgery.tandem import Captured, Tandem
 
 ACTIVATIONS = [
     nn.ReLU(), nn.ReLU6(), nn.SiLU(), nn.GELU(), nn.Hardswish(), nn.LeakyReLU(), nn.ELU(), nn.SELU(), nn.CELU(),
@@ -63,11 +63,12 @@ def error(stop) -> float:
     return float(torch.cat(each).square().sum())
 
 
-def test_products_with_the_jacobian_are_transposes_and_derivatives():
-    stop = stop_of(net_with(nn.SiLU()), {"0": range(6)}, "3")
+@pytest.mark.parametrize("between", [nn.SiLU(), nn.Hardswish(), *PASSAGES], ids=lambda m: type(m).__name__)
+def test_products_with_the_jacobian_are_transposes_and_derivatives(between):
+    stop = stop_of(net_with(between), {"0": range(6)}, "3")
     unknowns = [refine._unknown(stop, maker, [0]) for maker in stop.link.makers]
     leaves = refine._leaves(stop, unknowns)
-    part = refine._linearised(stop, leaves, 0)
+    part = refine._linearised(stop, leaves, 0, refine._values(stop, 0))
     generator = torch.Generator().manual_seed(1)
     x = [torch.randn(leaf.shape, generator=generator) for leaf in leaves.values()]
     u = torch.randn(part.error.shape, generator=generator)
@@ -79,12 +80,14 @@ def test_products_with_the_jacobian_are_transposes_and_derivatives():
     with torch.no_grad():
         tried = [
             refine._output(
-                stop, 0, {k: leaf + sign * step * m for (k, leaf), m in zip(leaves.items(), x, strict=True)}
+                stop,
+                refine._values(stop, 0),
+                {k: leaf + sign * step * m for (k, leaf), m in zip(leaves.items(), x, strict=True)},
             )
             for sign in (1, -1)
         ]
     close = ((tried[0] - tried[1]) / (2 * step) - there).abs() < 0.02 * (1 + there.abs())
-    assert close.double().mean() > 0.98  # all but where the ReLU at the end switches
+    assert close.double().mean() > 0.85  # all but where a pool or the ReLU at the end switches
 
 
 def test_makers_are_followed_through_a_pad_before_a_depthwise_layer():
@@ -98,8 +101,6 @@ def test_makers_are_followed_through_a_pad_before_a_depthwise_layer():
         def forward(self, x):
             x = F.pad(F.relu6(self.expand(x)), (0, 1, 0, 1))
             return self.head(self.project(F.relu6(self.depthwise(x))).mean((2, 3)))
-
-    from secateurs.surgery.tandem import Captured
 
     found = {link.layer.name: link for link in links(Captured(Strided().eval(), (images(4),)))}
     assert [maker.name for maker in found["project"].makers] == ["depthwise", "expand"]

@@ -1,4 +1,5 @@
 import copy
+import math
 
 import numpy as np
 import pytest
@@ -7,7 +8,10 @@ from torch import nn
 from torch.nn import functional as F
 
 import secateurs as sc
+from secateurs import compensate
 from secateurs.compensate import least_squares_, reconstruct_
+from secateurs.compensate.reconstruct import trained_on
+from secateurs.compensate.walk import refit_, samples_of, stops
 from secateurs.contracts import Order, Ranking
 from secateurs.planning import plan_from_keep
 from secateurs.surgery.tandem import GIB, Tandem, operation
@@ -70,7 +74,8 @@ def test_repair_lowers_the_error_on_other_samples_and_leaves_the_original():
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
 
 
-def test_first_layer_equals_lstsq_on_all_rows():
+def test_first_layer_equals_lstsq_on_all_rows(monkeypatch):
+    monkeypatch.setattr("secateurs.compensate.walk._RIDGES", ())
     model = trained_like(Block())
     small, plan = pruned(model, {"conv1": range(6)})
     x = images(50)
@@ -196,8 +201,8 @@ def test_reconstruct_shows_both_networks_what_augment_makes():
         shapes.append(tuple(x.shape))
         return x.flip(3) if int(torch.randint(2, (), generator=generator)) else x
 
-    reconstruct_(small, model, plan, images(100), epochs=2, batch=20, augment=flipped)
-    assert shapes == [(20, *images(1).shape[1:])] * 8  # four of five batches, twice
+    reconstruct_(small, model, plan, images(200), epochs=2, batch=20, augment=flipped)
+    assert shapes == [(20, *images(1).shape[1:])] * 18  # nine of ten batches, twice
 
 
 def test_few_samples_and_odd_data_are_remarked_on():
@@ -219,35 +224,71 @@ def test_first_layers_see_fewer_samples_where_memory_is_little():
     model = trained_like(Block())
     small, plan = pruned(model, {"conv1": range(6)})
     report = least_squares_(small, model, plan, images(300), rounds=0, memory=1e-9)
-    assert report.samples == 300
-    assert any("100 of 300 samples" in remark for remark in report.remarks)
+    assert report.samples == 60
+    assert any("60 of 300 samples" in remark for remark in report.remarks)
+    with pytest.raises(sc.InputError, match="memory"):
+        least_squares_(small, model, plan, images(300), memory=0)
+    assert least_squares_(small, model, plan, images(300), rounds=0, memory=math.inf).samples == 300
 
 
-def test_waiting_samples_come_to_where_the_others_are():
+def test_waiting_samples_pass_through_the_layers_as_they_are_refitted():
     model = trained_like(Block())
-    small, _ = pruned(model, {"conv1": range(6)})
-    chunks = [tuple(x) for x in zip(images(300).split(100), strict=True)]
-    whole = Tandem(model, small, chunks)
-    last = max(i for i, node in enumerate(whole.full.nodes) if operation(node) == "linear")
-    whole.advance(last)
-    widest = sum(front.widest(last) for front in whole._fronts)
-    little = Tandem(model, small, chunks, memory=2.5 * widest / GIB)
-    little.advance(min(i for i, node in enumerate(little.full.nodes) if operation(node) == "relu"))
-    assert len(little.chunks) == 1
-    little.advance(last)
-    assert len(little.chunks) == 2
-    for here, there in zip(little.chunks, whole.chunks[:2], strict=True):
-        for net, other in zip(here, there, strict=True):
-            assert set(net) == set(other)
-            for place, value in net.items():
-                assert torch.equal(value, other[place])
+    small, plan = pruned(model, {"conv1": range(6)})
+    chunks = [(x,) for x in images(300).split(100)]
+    tandem = Tandem(model, small, chunks)
+    last = max(i for i, node in enumerate(tandem.full.nodes) if operation(node) == "linear")
+    tandem.advance(last)
+    memory = 2.5 * sum(front.widest(last) for front in tandem._fronts) / GIB
+    tandem = Tandem(model, small, chunks, memory=memory)
+    stop = next(s for s in stops(tandem, plan, ridge=1e-5, seed=0) if s.link.layer.name == "conv2")
+    tandem.advance(stop.link.first())
+    assert len(tandem.chunks) == 1
+    refit_(stop)
+    tandem.advance(last)
+    assert len(tandem.chunks) == 2
+    source = tandem.small.index[tandem.small.nodes[last].args[0]]
+    for number, (full, pruned_) in enumerate(tandem.chunks):
+        torch.testing.assert_close(model.head(tandem.full.pull(source, full)), model(chunks[number][0]))
+        torch.testing.assert_close(small.head(tandem.small.pull(source, pruned_)), small(chunks[number][0]))
 
 
-def test_a_single_channel_before_a_flatten_is_followed():
+@pytest.mark.parametrize("count", [120, 200])
+def test_reconstruct_of_few_samples_is_no_worse_than_least_squares(count):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 12, 3), nn.ReLU(), nn.Flatten(), nn.Linear(432, 3)).eval()
+    graph = sc.trace(net, images(1))
+    plan = plan_from_keep(graph, {"0": np.arange(6)}, "test", {})
+    errors = {}
+    for how in ("least-squares", "reconstruct"):
+        small = sc.remove(net, plan)
+        compensate.repair_(how, small, net, graph, plan, images(count))
+        errors[how] = error(net, small, images(500, 1))
+    assert errors["reconstruct"] < 1.15 * errors["least-squares"]
+
+
+@pytest.mark.parametrize("count", [2, 7, 19, 101, 150, 999, 1234, 3000])
+def test_a_tenth_is_kept_from_the_training(count):
+    fitted = trained_on(count)
+    assert 0 < fitted < count
+    assert fitted >= min(0.8 * count, count - 2)
+
+
+def test_samples_are_dealt_so_that_no_chunk_is_of_one_class():
+    ramp = torch.arange(300.0)[:, None, None, None].expand(300, 1, 2, 2)
+    chunks = samples_of(ramp, 300, torch.device("cpu"))
+    assert len(chunks) == 5
+    for (chunk,) in chunks:
+        assert float(chunk.min()) < 5
+        assert float(chunk.max()) > 294
+    assert sorted(torch.cat([c[0][:, 0, 0, 0] for c in chunks]).tolist()) == list(range(300))
+
+
+@pytest.mark.parametrize("how", ["least-squares", "reconstruct"])
+def test_a_single_channel_before_a_flatten_is_followed(how):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 12, 3), nn.ReLU(), nn.Flatten(), nn.Linear(588, 3)).eval()
     images = torch.randn(64, 3, 9, 9)
-    result = sc.prune(net, images[:1], method="l1-norm", data=images, keep=1 / 12, compensate="least-squares")
+    result = sc.prune(net, images[:1], method="l1-norm", data=images, keep=1 / 12, compensate=how)
     plain = sc.prune(net, images[:1], method="l1-norm", data=images, keep=1 / 12)
     wanted = net(images)
     assert (result.model(images) - wanted).square().mean() < (plain.model(images) - wanted).square().mean()
@@ -261,9 +302,10 @@ def test_damage_is_measured_on_samples_that_the_moments_have_not_seen():
         nn.Conv2d(3, 64, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)
     ).eval()
     graph = sc.trace(net, images(1))
-    found = survey(net, graph, torch.randn(200, 3, 8, 8), levels=(0.5,), limit=200)
-    (curve,) = found.curves.values()
-    assert found.samples == 200
-    # 32 pooled inputs refitted on the 100 samples that measure would leave next to nothing of the error.
-    again = survey(net, graph, torch.randn(100, 3, 8, 8), levels=(0.5,), limit=100)
-    assert curve[0][1] > 1.2 * again.curves["0"][0][1]
+    few = survey(net, graph, torch.randn(100, 3, 8, 8), levels=(0.5,), limit=100)
+    many = survey(net, graph, torch.randn(2000, 3, 8, 8), levels=(0.5,), limit=2000, orders=few.orders)
+    assert (few.samples, many.samples) == (100, 2000)
+    # 32 pooled inputs refitted on the samples that measure would leave but a part of the error.
+    assert few.curves["0"][0][1] > 0.9 * many.curves["0"][0][1]
+    with pytest.raises(sc.InputError, match="memory"):
+        survey(net, graph, torch.randn(100, 3, 8, 8), memory=-1)

@@ -44,5 +44,6 @@ def test_same_seed_same_crops_and_layout():
 def test_wrong_arguments():
     with pytest.raises(sc.InputError, match="zoom is 1"):
         Crops(zoom=1)
-    with pytest.raises(sc.InputError, match="have shape"):
-        Crops()(torch.zeros(2, 8), seeded())
+    for images in (torch.zeros(2, 8), torch.zeros(2, 3, 8, 8, dtype=torch.uint8)):
+        with pytest.raises(sc.InputError, match="of floating point"):
+            Crops()(images, seeded())

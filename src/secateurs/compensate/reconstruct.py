@@ -16,6 +16,7 @@ from secateurs.contracts import Loader, Progress
 from secateurs.errors import InputError
 from secateurs.modes import device_of, evaluation
 from secateurs.surgery.plan import Plan
+from secateurs.surgery.reading import reading
 from secateurs.surgery.tandem import Captured, Tandem
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
@@ -53,9 +54,9 @@ def reconstruct_(
         data: Unlabelled samples; the more the better.
         epochs: Passes over the data.
         learning_rate: Relative size of the largest steps.
-        batch: Samples a step.
+        batch: Samples a step, at most a tenth of all.
         augment: What to do to the first input of every batch before it is used (random flips, crops, noise): a
-            function of the batch and a generator. Both networks see the result.
+            function of the batch and a generator of the processor's random numbers. Both networks see the result.
         limit: At most so many samples.
         seed: Of the order of the samples, and of `augment`.
         progress: Told of every epoch.
@@ -80,14 +81,17 @@ def reconstruct_(
         )
     small.eval()
     with evaluation(model):
-        chunks = samples_of(data, limit, device_of(model), batch)
-        if len(chunks) < 2:
+        whole = samples_of(data, limit, device_of(model), limit)[0]
+        several, size = _dealt(len(whole[0]), batch)
+        if several < 1:
             raise InputError(
-                f"data: {len(chunks[0][0])} samples are too few to train on and to check; give more."
+                f"data: {len(whole[0])} samples are too few to train on and to check; give a hundred at least."
             )
-        several = len(chunks) - _aside(len(chunks))
+        chunks = list(zip(*(torch.split(x[: len(x) // size * size], size) for x in whole), strict=True))
         chunks, apart = chunks[:several], chunks[several:]
         tandem = Tandem(model, small, chunks[:1])
+        if tandem.plain:
+            chunks, apart = ([tuple(x.contiguous() for x in c) for c in part] for part in (chunks, apart))
         found = stops(tandem, plan, ridge=1.0, seed=seed)
         aims = _Aims.of(tandem, found)
         train = [torch.cat(parts) for parts in zip(*chunks, strict=True)]
@@ -111,15 +115,18 @@ def trained_on(samples: int, batch: int = 100) -> int:
     """How many of so many samples, from the first, `reconstruct_` trains on; the others tell whether it helped.
 
     Example:
-        >>> trained_on(3000), trained_on(150), trained_on(80)
-        (2700, 75, 0)
+        >>> trained_on(3000), trained_on(150), trained_on(1)
+        (2700, 135, 0)
     """
-    count = -(-samples // batch)
-    return (count - _aside(count)) * (samples // max(1, count))
+    several, size = _dealt(samples, batch)
+    return several * size
 
 
-def _aside(chunks: int) -> int:
-    return max(1, chunks // 10)
+def _dealt(samples: int, batch: int) -> tuple[int, int]:
+    """Batches to train on, and their size: of few samples they are small, so that no more than a tenth is apart."""
+    size = max(1, min(batch, samples // 10))
+    count = samples // size
+    return count - max(1, count // 10), size
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,16 +207,28 @@ def _leaves(net: Captured) -> dict[int, Tensor]:
     return found
 
 
-def _unit(leaf: Tensor) -> Tensor:
+def _as(x: Tensor, like: Tensor) -> Tensor:
+    """Laid out in memory as another: the networks were captured on inputs of one layout."""
+    last = like.dim() == 4 and not like.is_contiguous()
+    return x.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+
+
+def _unit(leaf: Tensor, axis: int) -> Tensor:
     """What a step of size 1 moves: a filter by its root mean square, a vector by that of all its entries.
 
-    Filters into which batch norms were folded differ in size by orders of magnitude.
+    Filters into which batch norms were folded differ in size by orders of magnitude. They lie along `axis`.
     """
     whole = leaf.detach().square().mean().sqrt().clamp_min(1e-3)
     if leaf.dim() < 2:
         return whole
-    axes = tuple(range(1, leaf.dim()))
+    axes = tuple(i for i in range(leaf.dim()) if i != axis)
     return torch.maximum(leaf.detach().square().mean(axes, keepdim=True).sqrt(), 1e-2 * whole)
+
+
+def _axis(net: Captured, place: int) -> int:
+    """Along which axis of a weight its filters lie."""
+    form = reading(net.model.get_submodule(net.state[place].rpartition(".")[0]))
+    return 1 if form is not None and form.kind == "transposed" and form.groups == 1 else 0
 
 
 def _train_(
@@ -223,8 +242,9 @@ def _train_(
     seed: int,
     progress: Progress | None,
 ) -> None:
-    unique = list({id(leaf): leaf for leaf in leaves.values()}.values())
-    units = [_unit(leaf) for leaf in unique]
+    places = {id(leaf): place for place, leaf in leaves.items()}
+    unique = [leaves[place] for place in places.values()]
+    units = [_unit(leaves[place], _axis(aims.small, place)) for place in places.values()]
     moves = [torch.zeros_like(leaf) for leaf in unique]
     optimizer = torch.optim.Adam(moves, lr=learning_rate, betas=(0.9, 0.99))
     each = len(samples[0]) // batch
@@ -239,7 +259,7 @@ def _train_(
         order = torch.randperm(len(samples[0]), generator=generator)[: each * batch].to(samples[0].device)
         for chosen in order.view(each, batch):
             first, *rest = (x[chosen] for x in samples)
-            first = first if augment is None else augment(first, generator)
+            first = first if augment is None else _as(augment(first, generator), first)
             with torch.enable_grad():
                 loss = _total(aims.compared([first, *rest], leaves))
                 grads = torch.autograd.grad(loss, unique, allow_unused=True)

@@ -9,7 +9,7 @@ of what each maker reads, need about ten of them. No learning rate, no epochs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,16 +52,18 @@ def refine_(stop: Stop, *, steps: int = 8) -> float:
         less than four chunks); 1 where the step does not lower it, and then nothing has changed.
 
     Cost:
-        `steps` + 3 passes forth and back through the layers between, over at most 8e6 output values.
+        `steps` + 3 passes forth and back through the layers between, over at most 8e6 output values, or 1e8 of all
+        values between, but one chunk at least.
     """
     used, held = _chunks(stop)
     unknowns = [u for u in (_unknown(stop, maker, used) for maker in stop.link.makers) if u is not None]
     if not unknowns:
         return 1.0
     leaves = _leaves(stop, unknowns)
-    system = [_linearised(stop, leaves, number) for number in used]
+    values = {number: _values(stop, number) for number in (*used, *held)}
+    system = [_linearised(stop, leaves, number, values[number]) for number in used]
     right = _summed([part.back(part.error) for part in system])
-    other = [_linearised(stop, leaves, number) for number in held]
+    other = [_linearised(stop, leaves, number, values[number]) for number in held]
     scales = _scales(system, unknowns, stop)
 
     def normal(x: Parts) -> Parts:
@@ -75,7 +77,7 @@ def refine_(stop: Stop, *, steps: int = 8) -> float:
 
     move = conjugate_gradients(normal, right, precondition, steps, watch if other else None)
     before = sum(float(part.error.square().sum()) for part in other or system)
-    return _accept(stop, leaves, move, held or used, before)
+    return _accept(stop, leaves, move, {number: values[number] for number in held or used}, before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +85,7 @@ class _Linear:
     """f around the present weights on one chunk: the error, and products with J and its transpose."""
 
     stop: Stop
-    number: int
+    values: Mapping[int, Any]
     leaves: dict[int, Tensor]
     output: Tensor
     error: Tensor
@@ -100,22 +102,29 @@ class _Linear:
                 place: forward_ad.make_dual(leaf.detach(), move)  # type: ignore[no-untyped-call]
                 for (place, leaf), move in zip(self.leaves.items(), x, strict=True)
             }
-            output = _output(self.stop, self.number, duals)
+            output = _output(self.stop, self.values, duals)
             tangent = forward_ad.unpack_dual(output).tangent  # type: ignore[no-untyped-call]
         return torch.zeros_like(self.error) if tangent is None else tangent
 
 
-def _output(stop: Stop, number: int, leaves: dict[int, Any]) -> Tensor:
+@torch.no_grad()
+def _values(stop: Stop, number: int) -> Mapping[int, Any]:
+    """What the smaller network has on a chunk, the shortcut included: the makers do not change it."""
+    values, other = stop.tandem.chunks[number][1], stop.link.other
+    return values if other is None else {**values, other: stop.tandem.small.pull(other, values)}
+
+
+def _output(stop: Stop, values: Mapping[int, Any], leaves: Mapping[int, Any]) -> Tensor:
     """What the smaller network has after the activation, with other weights of the makers."""
-    output: Tensor = stop.tandem.small.pull(stop.link.end, {**stop.tandem.chunks[number][1], **leaves})
+    output: Tensor = stop.tandem.small.pull(stop.link.end, {**values, **leaves})
     return output
 
 
-def _linearised(stop: Stop, leaves: dict[int, Tensor], number: int) -> _Linear:
+def _linearised(stop: Stop, leaves: dict[int, Tensor], number: int, values: Mapping[int, Any]) -> _Linear:
     with torch.enable_grad():
-        output = _output(stop, number, leaves)
+        output = _output(stop, values, leaves)
     wanted = stop.wanted(number, stop.link.end)
-    return _Linear(stop, number, leaves, output, (wanted - output).detach())
+    return _Linear(stop, values, leaves, output, (wanted - output).detach())
 
 
 def _chunks(stop: Stop) -> tuple[list[int], list[int]]:
@@ -233,14 +242,20 @@ def _preconditioned(stop: Stop, unknowns: Sequence[_Unknown], scales: Sequence[T
 
 
 @torch.no_grad()
-def _accept(stop: Stop, leaves: dict[int, Tensor], move: Parts, used: Sequence[int], before: float) -> float:
+def _accept(
+    stop: Stop,
+    leaves: dict[int, Tensor],
+    move: Parts,
+    used: Mapping[int, Mapping[int, Any]],
+    before: float,
+) -> float:
     """Take the whole step, or half or a quarter of it; none where the error does not fall."""
     net = stop.tandem.small
     for share in (1.0, 0.5, 0.25):
         tried = {place: leaf + share * m for (place, leaf), m in zip(leaves.items(), move, strict=True)}
         after = 0.0
-        for number in used:
-            output = _output(stop, number, tried)
+        for number, values in used.items():
+            output = _output(stop, values, tried)
             after += float((stop.wanted(number, stop.link.end) - output).square().sum())
         if after < before:
             for place, value in tried.items():

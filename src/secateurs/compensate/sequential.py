@@ -56,7 +56,7 @@ def least_squares_(
 
     Cost:
         About 3 + 2 `rounds` forward passes of both networks over the data, and O(d^3) for every layer of row
-        length d; `memory`.
+        length d; `memory`, and beside it the samples themselves and what a refinement computes on a few chunks.
 
     References:
         [he2017channel] Channel pruning for accelerating very deep neural networks, ICCV 2017 (sequential refit);
@@ -99,9 +99,9 @@ def noticed(tandem: Tandem) -> tuple[str, ...]:
 
 def crowded(tandem: Tandem) -> tuple[str, ...]:
     """A word where the first layers, whose values are large, saw fewer samples than the last."""
-    if tandem.fewest == tandem.samples:
+    if tandem.fewest == tandem.given:
         return ()
     return (
-        f"{tandem.fewest} of {tandem.samples} samples were used for the first layers: what has to be kept of more "
-        f"would not fit in {tandem.memory:g} GiB",
+        f"{tandem.fewest} of {tandem.given} samples were used for the first layers and {tandem.samples} for the last: "
+        f"what has to be kept of more would not fit in {tandem.memory:g} GiB",
     )

@@ -133,7 +133,9 @@ def samples_of(
 ) -> list[tuple[Tensor, ...]]:
     """Calibration samples in chunks of equal size, on the device of the model; labels are dropped.
 
-    Without a size, a chunk has a hundred samples, or of large ones so many that its values stay small.
+    Without a size, a chunk has a hundred samples, or of large ones so many that its values stay small, and there are
+    five where there are so many samples. Samples are
+    dealt like cards, so that a chunk of sorted data is no single class.
 
     Raises:
         InputError: No samples.
@@ -148,9 +150,10 @@ def samples_of(
         raise InputError("data: there is no sample to calibrate on; give a few hundred at least")
     if chunk is None:
         chunk = min(_CHUNK, max(_CHUNK // 5, int(_VALUES / max(x[0].numel() for x in whole))))
+        chunk = min(chunk, max(1, len(whole[0]) // 5))  # one in five tells the others' fits apart
     count = -(-len(whole[0]) // chunk)
     size = len(whole[0]) // count  # equal chunks lose fewer samples than there are chunks
-    return [tuple(_laid_out(x[i * size : (i + 1) * size].to(device)) for x in whole) for i in range(count)]
+    return [tuple(_laid_out(x[i::count][:size].to(device)) for x in whole) for i in range(count)]
 
 
 def _laid_out(x: Tensor) -> Tensor:

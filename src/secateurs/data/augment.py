@@ -23,7 +23,7 @@ class Crops:
         mirror: Whether left and right may be exchanged: not for spectrograms, letters or digits.
 
     Raises:
-        InputError: A zoom outside [0, 1), or a batch that is not of shape (n, c, h, w).
+        InputError: A zoom outside [0, 1), or a batch that is not of shape (n, c, h, w) and of floating point.
 
     Example:
         >>> images = torch.arange(4.0).view(1, 1, 2, 2)
@@ -40,8 +40,11 @@ class Crops:
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Crops of the same shape, on the same device and laid out as the images are."""
-        if images.dim() != 4:
-            raise InputError(f"crops: images have shape (n, c, h, w), and these {tuple(images.shape)}.")
+        if images.dim() != 4 or not images.is_floating_point():
+            kind = f"{tuple(images.shape)} of {images.dtype}"
+            raise InputError(
+                f"crops: images are of shape (n, c, h, w) and of floating point, and these {kind}."
+            )
         n = len(images)
         side = 1 - self.zoom * torch.rand(n, generator=generator)
         shift = (2 * torch.rand(2, n, generator=generator) - 1) * (1 - side)

@@ -46,7 +46,7 @@ class Link:
 
     `pre` is the node of the sum (or of the batch norm, or the layer itself where there is none), `other` the
     other term of that sum, `end` the node of the activation after it (or `pre`). `makers` are the layers that
-    make the input, nearest first, where nothing else reads it; `source` is the node the last of them reads.
+    make the input, nearest first, where nothing else reads it.
     """
 
     layer: Layer

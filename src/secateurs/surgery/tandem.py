@@ -192,6 +192,16 @@ class Frontier:
             del values[i]
 
 
+def affordable(memory: float, each: int) -> int:
+    """How many chunks of so many bytes fit in so many GiB.
+
+    Example:
+        >>> affordable(1.0, 2**28)
+        4
+    """
+    return int(min(memory * GIB / max(1, each), 1e9))
+
+
 class Tandem:
     """An original and its smaller self, both run as far as the repair has come, on all chunks that fit."""
 
@@ -203,10 +213,12 @@ class Tandem:
         memory: float = 6.0,
     ) -> None:
         self.full, self.small = Captured(model, chunks[0]), Captured(small, chunks[0])
+        self.plain = False  # whether inputs must lie in memory channel after channel
         if (
             not self._alike()
         ):  # a tensor of one channel may lie in memory another way, and take other operations
             chunks = [[x.contiguous() for x in chunk] for chunk in chunks]
+            self.plain = True
             self.full, self.small = Captured(model, chunks[0]), Captured(small, chunks[0])
         if not self._alike():
             raise InputError(
@@ -216,9 +228,15 @@ class Tandem:
         self._fronts = Frontier(self.full, chunks), Frontier(self.small, chunks)
         self.memory = memory
         self.samples_each = len(chunks[0][0])
-        self.samples = len(chunks) * self.samples_each
-        self.fewest = self.samples
+        self.given = len(chunks) * self.samples_each
+        self.chunks: list[tuple[Values, Values]] = []
+        self.fewest = self.given
         self._admit(1)
+
+    @property
+    def samples(self) -> int:
+        """How many samples the networks run on by now."""
+        return len(self.chunks) * self.samples_each
 
     def _alike(self) -> bool:
         return [operation(n) for n in self.full.nodes] == [operation(n) for n in self.small.nodes]
@@ -238,6 +256,5 @@ class Tandem:
         for front in self._fronts:
             if index > front.at:
                 front.advance(index)
-        each = sum(front.widest(front.at) for front in self._fronts)
-        self._admit(max(1, int(self.memory * GIB / max(1, each))))
-        self.fewest = min(self.fewest, len(self.chunks) * self.samples_each)
+        self._admit(max(1, affordable(self.memory, sum(front.widest(front.at) for front in self._fronts))))
+        self.fewest = min(self.fewest, self.samples)
