@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from secateurs.allocate.sensitivity import Curve, Sensitivity
 from secateurs.compensate.reconstruct import centred
 from secateurs.compensate.refit import refit
-from secateurs.compensate.walk import samples_of
+from secateurs.compensate.walk import WIDEST, samples_of
 from secateurs.contracts import Group, IntArray, Loader, Order, Progress, Ranking
 from secateurs.errors import InputError
 from secateurs.graph import Graph
@@ -86,8 +86,8 @@ def survey(
         progress: Told of every group.
 
     Returns:
-        Orders and curves. Groups whose readers cannot be refitted (weights that are computed, recurrent layers)
-        are ordered by the size of the weights that read them, and measured without a refit.
+        Orders and curves. Groups whose readers cannot be refitted (weights that are computed, recurrent layers, more
+        than 8,192 inputs) are ordered by the size of the weights that read them, and measured without a refit.
 
     Raises:
         InputError: No data, a memory not above 0, or a network that torch.export cannot capture.
@@ -181,10 +181,10 @@ class _Walk:
             layer = self.layers.get(name)
             if layer is None or slot.tensor not in self.place:
                 return []
-            columns = unit_columns(self.model.get_submodule(name), slot.positions, slot.axis)
-            if columns is None:
-                return []
             module = self.model.get_submodule(name)
+            columns, form = unit_columns(module, slot.positions, slot.axis), reading(module)
+            if columns is None or form is None or form.width > WIDEST:
+                return []
             affine = norm_of(self.net, layer)
             scale = None if affine is None else affine[0]
             found.append(_Read(module, self.place[slot.tensor], self._gram(module, layer), columns, scale))

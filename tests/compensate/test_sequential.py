@@ -309,3 +309,26 @@ def test_damage_is_measured_on_samples_that_the_moments_have_not_seen():
     assert few.curves["0"][0][1] > 0.9 * many.curves["0"][0][1]
     with pytest.raises(sc.InputError, match="memory"):
         survey(net, graph, torch.randn(100, 3, 8, 8), memory=-1)
+
+
+def test_a_layer_too_wide_to_be_refitted_gets_its_bias_right(monkeypatch):
+    from secateurs.survey import survey
+
+    for place in ("compensate.walk", "compensate.refine", "survey"):
+        monkeypatch.setattr(f"secateurs.{place}.WIDEST", 200)
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 12, 3), nn.ReLU(), nn.Flatten(), nn.Linear(432, 3)).eval()
+    small, plan = pruned(net, {"0": range(6)})
+    x = images(200)
+    with torch.no_grad():
+        weight, bias = small[3].weight.clone(), small[3].bias + (net(x) - small(x)).mean(0)
+    report = least_squares_(small, net, plan, x, rounds=0)
+    assert torch.equal(small[3].weight, weight)
+    torch.testing.assert_close(small[3].bias, bias)
+    with torch.no_grad():
+        left = (net(x) - small(x)).square().sum() / net(x).square().sum()
+    assert report.unexplained["3"] == pytest.approx(float(left), rel=1e-3)
+    assert any("too wide to be refitted" in remark for remark in report.remarks)
+    found = survey(net, sc.trace(net, images(1)), x, levels=(0.5,))
+    assert len(found.orders["0"].units) == 12
+    assert found.curves["0"][0][1] > 0

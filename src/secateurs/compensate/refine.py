@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from secateurs.compensate.conjugate import Parts, conjugate_gradients
-from secateurs.compensate.walk import Stop
+from secateurs.compensate.walk import WIDEST, Stop
 from secateurs.observe.moments import Moments
 from secateurs.surgery.links import Layer, norm_of, weights_of
 from secateurs.surgery.reading import from_matrix, matrix, positions, reading, rows, to_matrix
@@ -151,7 +151,7 @@ def _unknown(stop: Stop, maker: Layer, used: Sequence[int]) -> _Unknown | None:
     node = net.nodes[maker.node]
     module = net.model.get_submodule(maker.name)
     form = reading(module)
-    if form is None:
+    if form is None or form.width > WIDEST:
         return None
     weight, place = weights_of(net, maker)
     total: Moments | None = None

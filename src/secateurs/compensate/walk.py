@@ -25,6 +25,9 @@ from secateurs.surgery.tandem import Tandem
 
 _FLOPS = 4e11  # a Gram matrix is given at most so many multiply-adds, unless that were too few rows
 _LEAST_ROWS = 100_000
+WIDEST = (
+    8192  # inputs: the Gram matrices of wider layers would fill the memory (VGG's first linear layer: 25,088)
+)
 _CHUNK = 100
 _VALUES = 4e6  # of a chunk's input
 _RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -53,7 +56,11 @@ class Fit:
     width: int
 
     def remark(self, name: str) -> tuple[str, ...]:
-        """A word where the data are too few to say much."""
+        """A word where the data are too few to say much, or the layer is too wide."""
+        if self.width > WIDEST:
+            return (
+                f"{name}: with {self.width} inputs too wide to be refitted; its bias is, its weights are not.",
+            )
         if self.rows >= 2 * self.width:
             return ()
         return (
@@ -194,6 +201,9 @@ def refit_(stop: Stop, *, rectify: bool = False) -> Fit:
     With `rectify`, and a ReLU after the sum, what the ReLU sets to zero in both networks is no error: where the
     original is not positive, the target is the smaller of the present output and 0.
     """
+    form = reading(stop.module)
+    if form is not None and form.width > WIDEST:
+        return _shift_(stop, form.width)
     known, held = _moments(stop, rectify and stop.link.rectified)
     layer, net = stop.module, stop.tandem.small
     bias = getattr(layer, "bias", None)
@@ -215,6 +225,30 @@ def refit_(stop: Stop, *, rectify: bool = False) -> Fit:
         elif shift is not None and scale is not None:
             shift.add_(torch.where(live, constant, 0.0).ravel().to(shift.dtype) * scale[0])
     return Fit(float(left / energy.sum().clamp_min(1e-300)), count, gram.shape[1] - 1)
+
+
+@torch.no_grad()
+def _shift_(stop: Stop, width: int) -> Fit:
+    """Move the bias alone (or that of the batch norm), so that the mean of what the layer gives is right."""
+    net, link = stop.tandem.small, stop.link
+    total, energy, left, count = torch.zeros((), dtype=torch.float64), 0.0, 0.0, 0
+    for number, (_, values) in enumerate(stop.tandem.chunks):
+        target = output_rows(stop.module, stop.target(number, dict(values)), None)[:, 0].double()
+        error = target - output_rows(stop.module, net.pull(link.layer.node, values), None)[:, 0].double()
+        total = total.to(error) + error.sum(0)
+        energy += float(target.square().sum())
+        left += float(error.square().sum())
+        count += len(error)
+    mean = total / count
+    norm, scale = norm_module(net, link.layer), norm_of(net, link.layer)
+    bias = getattr(stop.module, "bias", None)
+    if bias is not None:
+        bias.add_(mean.to(bias.dtype))
+    elif norm is not None and scale is not None and isinstance(getattr(norm, "bias", None), Tensor):
+        norm.get_parameter("bias").add_((mean * scale[0]).to(scale[0].dtype))
+    else:
+        mean = torch.zeros_like(mean)
+    return Fit((left - count * float(mean.square().sum())) / max(energy, 1e-300), count, width)
 
 
 def _live(scale: tuple[Tensor, Tensor] | None, weights: Tensor) -> Tensor:
