@@ -15,7 +15,7 @@ SOURCE = Path(secateurs.__file__).parent
 LAYERS = [
     ["errors"],
     ["contracts"],
-    ["arrays", "modes"],
+    ["arrays", "layout", "modes"],
     ["represent", "measure", "select"],
     ["data"],
     ["surgery"],

@@ -15,6 +15,7 @@ from secateurs.contracts import IntArray, Loader, Ranking
 from secateurs.data.batches import batches
 from secateurs.errors import InputError
 from secateurs.graph import Graph
+from secateurs.layout import laid_out
 from secateurs.modes import device_of, evaluation
 from secateurs.observe.units import observe
 from secateurs.surgery import remove
@@ -131,7 +132,7 @@ class Replayed:
         self.combination = combination_for(graph, chunks, repair)
         self.tensors = dict(graph.model.named_parameters(remove_duplicate=False))
         plain, device = graph.original, device_of(graph.model)
-        placed = [tuple(_laid_out(x.to(device)) for x in chunk) for chunk in chunks]
+        placed = [tuple(laid_out(x.to(device)) for x in chunk) for chunk in chunks]
         with evaluation(plain):
             self.replay = Replay(plain, placed, fuse=kind != "layer")
         self.sites = {g.name: self.replay.reads(self._names(g.name)) for g in graph.free}
@@ -273,7 +274,3 @@ def _tensors(result: object) -> list[Tensor]:
     from torch.utils import _pytree as pytree
 
     return [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
-
-
-def _laid_out(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 and x.device.type == "cpu" else x

@@ -15,7 +15,7 @@ from secateurs.compensate.reconstruct import reconstruct_, trained_on
 from secateurs.compensate.sequential import least_squares_
 from secateurs.compensate.walk import Repair
 from secateurs.contracts import Loader, Progress
-from secateurs.data.batches import batches
+from secateurs.data.batches import joined
 from secateurs.data.own import Held
 from secateurs.errors import InputError
 from secateurs.graph import Graph
@@ -93,7 +93,7 @@ def repair_(
         return done if stats is None else replace(done, remarks=(*stats.warnings, *done.remarks))
     if name == "least-squares":
         return least_squares_(small, model, plan, data, limit=limit, seed=seed, progress=progress)
-    dealt = _dealt(data, limit)
+    dealt = _tenth_last(data, limit)
     fitted = trained_on(len(dealt))
     if not fitted:
         raise InputError("data: one sample is too few to train on and to check; give a hundred at least.")
@@ -102,10 +102,9 @@ def repair_(
     return replace(more, remarks=(*done.remarks, *more.remarks))
 
 
-def _dealt(data: Loader, limit: int) -> Held:
+def _tenth_last(data: Loader, limit: int) -> Held:
     """The samples without labels, every tenth at the end, where `reconstruct_` checks: data may be sorted by class."""
-    read = [inputs for inputs, _ in batches(data, limit=limit)]
-    whole = [torch.cat(parts) for parts in zip(*read, strict=True)]
+    whole = joined(data, limit)
     place = torch.arange(len(whole[0]))
     order = torch.cat([place[place % 10 != 9], place[place % 10 == 9]])
     return Held(tuple(x[order] for x in whole), None)

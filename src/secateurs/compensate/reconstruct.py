@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from secateurs.compensate.sequential import noticed
-from secateurs.compensate.walk import Repair, Stop, samples_of, stops, unsupported
+from secateurs.compensate.walk import Repair, Stop, stops, unsupported
 from secateurs.contracts import Loader, Progress
+from secateurs.data.batches import joined
 from secateurs.errors import InputError
+from secateurs.layout import laid_out, laid_out_as
 from secateurs.modes import device_of, evaluation
 from secateurs.surgery.plan import Plan
 from secateurs.surgery.reading import reading
@@ -81,7 +83,7 @@ def reconstruct_(
         )
     small.eval()
     with evaluation(model):
-        whole = samples_of(data, limit, device_of(model), limit)[0]
+        whole = [laid_out(x.to(device_of(model))) for x in joined(data, limit)]
         several, size = _dealt(len(whole[0]), batch)
         if several < 1:
             raise InputError(
@@ -207,12 +209,6 @@ def _leaves(net: Captured) -> dict[int, Tensor]:
     return found
 
 
-def _as(x: Tensor, like: Tensor) -> Tensor:
-    """Laid out in memory as another: the networks were captured on inputs of one layout."""
-    last = like.dim() == 4 and not like.is_contiguous()
-    return x.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
-
-
 def _unit(leaf: Tensor, axis: int) -> Tensor:
     """What a step of size 1 moves: a filter by its root mean square, a vector by that of all its entries.
 
@@ -259,7 +255,7 @@ def _train_(
         order = torch.randperm(len(samples[0]), generator=generator)[: each * batch].to(samples[0].device)
         for chosen in order.view(each, batch):
             first, *rest = (x[chosen] for x in samples)
-            first = first if augment is None else _as(augment(first, generator), first)
+            first = first if augment is None else laid_out_as(augment(first, generator), first)
             with torch.enable_grad():
                 loss = _total(aims.compared([first, *rest], leaves))
                 grads = torch.autograd.grad(loss, unique, allow_unused=True)

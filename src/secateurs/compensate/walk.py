@@ -15,19 +15,19 @@ from torch import Tensor, nn
 
 from secateurs.compensate.refit import refit, unexplained
 from secateurs.contracts import Loader
-from secateurs.data.batches import batches
-from secateurs.errors import InputError
+from secateurs.data.batches import joined
+from secateurs.layout import laid_out
 from secateurs.observe.moments import Moments
-from secateurs.surgery.links import Link, links, norm_module, norm_of
+from secateurs.surgery.links import Link, links, norm_module, norm_name, norm_of
 from secateurs.surgery.plan import Plan
 from secateurs.surgery.reading import from_matrix, matrix, output_rows, positions, reading, rows
+from secateurs.surgery.shift import shift_
 from secateurs.surgery.tandem import Tandem
 
 _FLOPS = 4e11  # a Gram matrix is given at most so many multiply-adds, unless that were too few rows
 _LEAST_ROWS = 100_000
-WIDEST = (
-    8192  # inputs: the Gram matrices of wider layers would fill the memory (VGG's first linear layer: 25,088)
-)
+# Inputs of a layer: Gram matrices of wider ones would fill the memory (25,088 in the first linear layer of VGG).
+WIDEST = 8192
 _CHUNK = 100
 _VALUES = 4e6  # of a chunk's input
 _RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -135,36 +135,21 @@ class Stop:
         return torch.randperm(places, generator=self.generator)[:each].sort().values.to(x.device)
 
 
-def samples_of(
-    data: Loader, limit: int, device: torch.device, chunk: int | None = None
-) -> list[tuple[Tensor, ...]]:
+def samples_of(data: Loader, limit: int, device: torch.device) -> list[tuple[Tensor, ...]]:
     """Calibration samples in chunks of equal size, on the device of the model; labels are dropped.
 
-    Without a size, a chunk has a hundred samples, or of large ones so many that its values stay small, and there are
-    five where there are so many samples. Samples are
-    dealt like cards, so that a chunk of sorted data is no single class.
+    A chunk has a hundred samples, or of large ones so many that its values stay small, and there are five chunks where
+    there are so many samples. Samples are dealt like cards, so that a chunk of sorted data is no single class.
 
     Raises:
         InputError: No samples.
     """
-    parts: list[list[Tensor]] = []
-    for inputs, _ in batches(data, chunk or _CHUNK, limit=limit):
-        parts = parts or [[] for _ in inputs]
-        for part, x in zip(parts, inputs, strict=True):
-            part.append(x)
-    whole = [torch.cat(part) for part in parts]
-    if not whole or not len(whole[0]):
-        raise InputError("data: there is no sample to calibrate on; give a few hundred at least")
-    if chunk is None:
-        chunk = min(_CHUNK, max(_CHUNK // 5, int(_VALUES / max(x[0].numel() for x in whole))))
-        chunk = min(chunk, max(1, len(whole[0]) // 5))  # one in five tells the others' fits apart
+    whole = joined(data, limit)
+    chunk = min(_CHUNK, max(_CHUNK // 5, int(_VALUES / max(x[0].numel() for x in whole))))
+    chunk = min(chunk, max(1, len(whole[0]) // 5))  # one in five tells the others' fits apart
     count = -(-len(whole[0]) // chunk)
     size = len(whole[0]) // count  # equal chunks lose fewer samples than there are chunks
-    return [tuple(_laid_out(x[i::count][:size].to(device)) for x in whole) for i in range(count)]
-
-
-def _laid_out(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 and x.device.type == "cpu" else x
+    return [tuple(laid_out(x[i::count][:size].to(device)) for x in whole) for i in range(count)]
 
 
 def stops(tandem: Tandem, plan: Plan, *, ridge: float, seed: int) -> list[Stop]:
@@ -203,7 +188,7 @@ def refit_(stop: Stop, *, rectify: bool = False) -> Fit:
     """
     form = reading(stop.module)
     if form is not None and form.width > WIDEST:
-        return _shift_(stop, form.width)
+        return _shifted_(stop, form.width)
     known, held = _moments(stop, rectify and stop.link.rectified)
     layer, net = stop.module, stop.tandem.small
     bias = getattr(layer, "bias", None)
@@ -228,27 +213,21 @@ def refit_(stop: Stop, *, rectify: bool = False) -> Fit:
 
 
 @torch.no_grad()
-def _shift_(stop: Stop, width: int) -> Fit:
-    """Move the bias alone (or that of the batch norm), so that the mean of what the layer gives is right."""
+def _shifted_(stop: Stop, width: int) -> Fit:
+    """Add a constant to what the layer gives, wherever it can be put, so that the mean is right."""
     net, link = stop.tandem.small, stop.link
     total, energy, left, count = torch.zeros((), dtype=torch.float64), 0.0, 0.0, 0
     for number, (_, values) in enumerate(stop.tandem.chunks):
-        target = output_rows(stop.module, stop.target(number, dict(values)), None)[:, 0].double()
-        error = target - output_rows(stop.module, net.pull(link.layer.node, values), None)[:, 0].double()
+        target = output_rows(stop.module, stop.target(number, dict(values)), None).flatten(1).double()
+        error = target - output_rows(stop.module, net.pull(link.layer.node, values), None).flatten(1).double()
         total = total.to(error) + error.sum(0)
         energy += float(target.square().sum())
         left += float(error.square().sum())
         count += len(error)
     mean = total / count
-    norm, scale = norm_module(net, link.layer), norm_of(net, link.layer)
-    bias = getattr(stop.module, "bias", None)
-    if bias is not None:
-        bias.add_(mean.to(bias.dtype))
-    elif norm is not None and scale is not None and isinstance(getattr(norm, "bias", None), Tensor):
-        norm.get_parameter("bias").add_((mean * scale[0]).to(scale[0].dtype))
-    else:
-        mean = torch.zeros_like(mean)
-    return Fit((left - count * float(mean.square().sum())) / max(energy, 1e-300), count, width)
+    if shift_(net.model, link.layer.name, mean, norm_name(net, link.layer)):
+        left -= count * float(mean.square().sum())
+    return Fit(left / max(energy, 1e-300), count, width)
 
 
 def _live(scale: tuple[Tensor, Tensor] | None, weights: Tensor) -> Tensor:

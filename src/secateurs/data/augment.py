@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from secateurs.errors import InputError
+from secateurs.layout import laid_out_as
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,4 @@ class Crops:
         maps[:, :, 2] = shift.T
         grid = F.affine_grid(maps.to(images), list(images.shape), align_corners=False)
         made = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-        return made.contiguous(memory_format=_layout(images))
-
-
-def _layout(images: Tensor) -> torch.memory_format:
-    last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
-    return torch.channels_last if last else torch.contiguous_format
+        return laid_out_as(made, images)

@@ -96,6 +96,20 @@ def repeatable(data: Loader, limit: int | None = None) -> Loader:
     return list(batches(data, limit=limit))
 
 
+def joined(data: Loader, limit: int) -> list[Tensor]:
+    """Every input of the first `limit` samples as one tensor; labels are dropped.
+
+    Raises:
+        InputError: as `batches`.
+
+    Example:
+        >>> [x.shape for x in joined((torch.zeros(5, 3), torch.arange(5)), 4)]
+        [torch.Size([4, 3])]
+    """
+    read = [inputs for inputs, _ in batches(data, limit=limit)]
+    return [torch.cat(parts) for parts in zip(*read, strict=True)]
+
+
 def count(data: Loader) -> int | None:
     """Number of samples where the data know it without being read, else None.
 

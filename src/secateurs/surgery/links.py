@@ -123,12 +123,18 @@ def running(net: Captured, index: int) -> tuple[Tensor, Tensor]:
 
 def norm_module(net: Captured, layer: Layer) -> nn.Module | None:
     """The batch-norm module after a layer, or None."""
+    name = norm_name(net, layer)
+    return None if name is None else net.model.get_submodule(name)
+
+
+def norm_name(net: Captured, layer: Layer) -> str | None:
+    """The name of the batch norm after a layer, or None."""
     if layer.norm is None:
         return None
     node = net.nodes[layer.norm]
     mean = node.args[3]
     assert isinstance(mean, Node)
-    return net.model.get_submodule(net.state[net.index[mean]].rpartition(".")[0])
+    return net.state[net.index[mean]].rpartition(".")[0]
 
 
 def _link(net: Captured, index: int, modules: dict[str, nn.Module], calls: dict[str, int]) -> Link:
