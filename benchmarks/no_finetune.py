@@ -12,7 +12,6 @@ written from it, so that a long table can be made in several runs.
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
 import time
@@ -23,18 +22,15 @@ import torch
 from torch import nn
 
 import secateurs as sc
+from cifar import arguments, loaded
+from cifar import calibration as calibration_of
 from secateurs.compensate import least_squares_
 from secateurs.contracts import Order
-from secateurs.data import resolve_data
-from secateurs.data.batches import batches
-from secateurs.data.normalisation import IMAGENET
 from secateurs.graph import Graph
 from secateurs.planning import keep_of
 from secateurs.report.accuracy import evaluate
 from secateurs.surgery import Plan
 from secateurs.survey import Survey, survey
-from secateurs.zoo.registry import build
-from secateurs.zoo.weights import load_weights
 
 
 def planned(graph: Graph, found: Survey, macs: float, params: float | None) -> Plan:
@@ -133,12 +129,7 @@ def table(results: list[Any]) -> str:
 
 def main() -> None:
     """Read the arguments, run the rows, write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--cifar10", required=True)
-    parser.add_argument("--weights", required=True)
-    parser.add_argument("--model", default="resnet56")
+    parser = arguments(__doc__, "resnet56")
     parser.add_argument("--macs", type=float, nargs="*", default=[0.7, 0.59, 0.513, 0.4])
     parser.add_argument("--params", type=float, default=None, help="a second target, for every row")
     parser.add_argument("--rounds", type=int, default=2)
@@ -151,14 +142,11 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=None)
     parser.add_argument("--write", type=Path, default=None)
     args = parser.parse_args()
-    model = build(args.model)
-    load_weights(model, args.weights)
-    model.eval()
-    source = resolve_data(f"cifar10:{args.cifar10}", normalisation=IMAGENET)
+    model, source = loaded(args)
     args.test = source.test
-    calibration = torch.cat([x for (x,), _ in batches(source.calibration(args.calibrate), 500)])
+    calibration = calibration_of(source, args.calibrate)
     if args.reconstruct:
-        args.more = torch.cat([x for (x,), _ in batches(source.calibration(args.images), 500)])
+        args.more = calibration_of(source, args.images)
     graph = sc.trace(model, torch.zeros(1, 3, 32, 32))
     before = 100 * evaluate(model, args.test).value
     started = time.perf_counter()

@@ -9,7 +9,6 @@ Gram matrices of the inputs, the solutions of linear systems, and the order of r
 
 from __future__ import annotations
 
-import argparse
 import cProfile
 import pstats
 import time
@@ -17,10 +16,7 @@ import time
 import torch
 
 import secateurs as sc
-from secateurs.data import resolve_data
-from secateurs.data.normalisation import IMAGENET
-from secateurs.zoo.registry import build
-from secateurs.zoo.weights import load_weights
+from cifar import arguments, loaded
 
 INSIDE = {
     "solving the refits": ("refit.py", "refit"),
@@ -39,20 +35,12 @@ def seconds(profile: pstats.Stats, place: tuple[str, str]) -> float:
 
 def main() -> None:
     """Prune once under a profile, and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--cifar10", required=True)
-    parser.add_argument("--weights", required=True)
-    parser.add_argument("--model", default="resnet56")
+    parser = arguments(__doc__, "resnet56")
     parser.add_argument("--macs", type=float, default=0.513)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    model = build(args.model)
-    load_weights(model, args.weights)
-    model.eval()
-    source = resolve_data(f"cifar10:{args.cifar10}", normalisation=IMAGENET)
+    model, source = loaded(args)
     profile = cProfile.Profile()
     started = time.perf_counter()
     with profile:

@@ -10,7 +10,6 @@ training images. Results are added to FILE.json as they come; the table is writt
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 import time
@@ -20,14 +19,11 @@ from typing import Any
 import torch
 
 import secateurs as sc
+from cifar import arguments, loaded
+from cifar import calibration as calibration_of
 from secateurs import compensate, methods
-from secateurs.data import resolve_data
-from secateurs.data.batches import batches
-from secateurs.data.normalisation import IMAGENET
 from secateurs.recover.recalibrate import recalibrate_
 from secateurs.report.accuracy import evaluate
-from secateurs.zoo.registry import build
-from secateurs.zoo.weights import load_weights
 
 DEFAULT = "default"
 REPAIRS = ["none", "recalibrate", "bias", "weights", "merge", "least-squares-once", "least-squares"]
@@ -51,12 +47,7 @@ def pruned(model: Any, graph: Any, name: str, macs: float, calibration: torch.Te
 
 def main() -> None:
     """Read the arguments, fill the table, write it."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--cifar10", required=True)
-    parser.add_argument("--weights", required=True)
-    parser.add_argument("--model", default="resnet20")
+    parser = arguments(__doc__, "resnet20")
     parser.add_argument("--macs", type=float, nargs="*", default=[0.7, 0.5])
     parser.add_argument("--methods", nargs="*", default=every())
     parser.add_argument("--repairs", nargs="*", default=REPAIRS)
@@ -64,11 +55,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=None)
     parser.add_argument("--write", type=Path, default=None)
     args = parser.parse_args()
-    model = build(args.model)
-    load_weights(model, args.weights)
-    model.eval()
-    source = resolve_data(f"cifar10:{args.cifar10}", normalisation=IMAGENET)
-    calibration = torch.cat([x for (x,), _ in batches(source.calibration(args.calibrate), 500)])
+    model, source = loaded(args)
+    calibration = calibration_of(source, args.calibrate)
     graph = sc.trace(model, torch.zeros(1, 3, 32, 32))
     before = 100 * evaluate(model, source.test).value
     results = json.loads(args.results.read_text()) if args.results and args.results.exists() else []
