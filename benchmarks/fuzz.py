@@ -34,7 +34,7 @@ def one(seed: int) -> Cut:
     net = randomise(from_seed(seed), seed).eval()
     example = torch.randn(1 + seed % 2, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
     outputs(net, example)  # a network that does not run is a fault of the generator
-    with mock.patch("secateurs.graph.trace.capture", WAYS[seed % 4]):
+    with mock.patch("secateurs.graph.captures.capture", WAYS[seed % 4]):
         cut = prune(net, example, some, seed)
     if not cut.proof.passed:
         raise AssertionError(str(cut.proof))

@@ -170,8 +170,17 @@ def prune(
         with clock("remove"):
             small = remove(model, made.unfolded())
         with clock("verify"):
-            verification = verify(whole, small, graph.silenced(keep_of(made)), example, seed=seed)
-            found = None if verification.passed else retrace_by_values(tracer, keep_of(made))
+            stays = keep_of(made)
+            verification = verify(
+                whole,
+                small,
+                graph.silenced(stays),
+                example,
+                kept=graph.slices(stays),
+                seed=seed,
+                around=tracer.around,
+            )
+            found = None if verification.passed else retrace_by_values(tracer, stays)
         if found is None:
             break
         # Code that computes with the number of channels: what it touches is locked now.

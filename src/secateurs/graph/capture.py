@@ -5,12 +5,10 @@ On shapes alone where that tells all, else by torch.export, and on numbers where
 
 from __future__ import annotations
 
-import contextlib
-import io
 import logging
 import operator
 import re
-import warnings
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,22 +19,30 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils import _pytree as pytree
 
-from secateurs.errors import CaptureError
+from secateurs.errors import CaptureError, InputError
 from secateurs.graph.places import location_of, user_line
 from secateurs.graph.program import Op, Program, Value, make_op
 from secateurs.graph.recorder import record
 from secateurs.graph.rules import RULES
-from secateurs.surgery.calling import as_arguments
+from secateurs.surgery.calling import as_arguments, outputs
+from secateurs.surgery.copies import copy_model
 from secateurs.surgery.cut import cut, named_tensors, reparametrised
 
 _INLINED = ("wrap_with_set_grad_enabled", "wrap_with_autocast")
 _PRODUCTS = ("mm", "addmm", "mv", "dot")
 _WHOLE = ("bmm", "baddbmm", "index", "unbind", "slice_scatter", "select_scatter", "copy")
+_TALKATIVE = (
+    "torch.export",
+    "torch.export._trace",
+    "torch._dynamo",
+    "torch.fx.experimental.symbolic_shapes",
+    "torch._export.non_strict_utils",
+)
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 
 
 def capture(model: nn.Module, example: Any) -> Program:
-    """Capture one forward pass of `model` in the mode (train or eval) it is in.
+    """Capture one forward pass of a copy of `model`, in the mode (train or eval) it is in.
 
     Raises:
         CaptureError: the model does not run on the example, or cannot be followed.
@@ -45,24 +51,85 @@ def capture(model: nn.Module, example: Any) -> Program:
         >>> [op.name for op in capture(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), torch.ones(1, 2)).ops]
         ['t', 'addmm', 'relu']
     """
-    _check(model)
-    with _quiet():
-        program = by_shapes(model, example)
+    check_model(model)
+    program = by_shapes(model, example)
     return program if program is not None else exported(model, example)
 
 
-def _check(model: nn.Module) -> None:
+def check_model(model: nn.Module) -> None:
+    """Raise where a model cannot be followed, whatever its input: TorchScript, exported, quantised, lazy, meta.
+
+    Raises:
+        CaptureError: says what it is and what to give instead.
+
+    Example:
+        >>> check_model(nn.Linear(1, 1))
+    """
     for name, module in model.named_modules():
+        part = f"its part '{name}'" if name else "it"
         if isinstance(module, torch.jit.ScriptModule):
-            part = f"its part '{name}'" if name else "it"
             raise CaptureError(
                 f"model: {part} is TorchScript, whose code cannot be changed; give the nn.Module it was made from."
+            )
+        if _is_exported(module):
+            raise CaptureError(
+                f"model: {part} comes from torch.export, whose code fixes every size; give the nn.Module it was made "
+                "from."
+            )
+        if _is_quantised(module):
+            raise CaptureError(
+                f"model: {part} is quantised ({type(module).__name__}); prune the network in floating point, then "
+                "quantise what comes out."
             )
     for name, tensor in named_tensors(model):
         if is_lazy(tensor):
             raise CaptureError(
                 f"model: '{name}' has no shape yet (a lazy layer); run the model once on an input first."
             )
+        if tensor.device.type == "meta":
+            raise CaptureError(
+                f"model: '{name}' is on the meta device and holds no numbers; load its weights first."
+            )
+
+
+def _is_exported(module: nn.Module) -> bool:
+    made_by_export = isinstance(module, torch.fx.GraphModule) and any(
+        "export" in str(key) or str(key) == "from_export" for key in module.meta
+    )
+    return made_by_export or type(module).__name__ in ("UnflattenedModule", "_FlattenedModule")
+
+
+def _is_quantised(module: nn.Module) -> bool:
+    home = type(module).__module__
+    return home.startswith(("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized"))
+
+
+class _Whole(nn.Module):
+    """A model that returns all its output tensors as a list, as torch.export wants it."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.training = model.training
+
+    def forward(self, *args: Any, **kwargs: Any) -> list[Tensor]:
+        """One pass; what stops it is wrapped, as torch.export would print the code it has made so far."""
+        try:
+            return outputs(self.model, args, kwargs)
+        except Exception as error:
+            raise _Stopped(error) from error
+
+
+class _Stopped(Exception):
+    """The model's own code failed under torch.export, or torch.export on it."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name != "partial_fx_graph":  # torch.export prints what is kept under this name
+            super().__setattr__(name, value)
 
 
 def exported(model: nn.Module, example: Any) -> Program:
@@ -72,12 +139,14 @@ def exported(model: nn.Module, example: Any) -> Program:
         CaptureError: the model does not run on the example, or cannot be followed.
     """
     args, kwargs = as_arguments(example)
+    own = {id(t): t for _, t in named_tensors(model)}
     try:
-        with _quiet():
-            whole = torch.export.export(model, args, kwargs, strict=False)
+        with _quiet(), torch.no_grad():
+            whole = torch.export.export(_Whole(copy_model(model, own)), args, kwargs, strict=False)
         return _Reader(whole.graph_signature, model).read(whole.graph)
     except Exception as error:
-        return recorded(model, example, type(error).__name__)
+        reason = getattr(error, "error", error)
+        return recorded(model, example, type(reason).__name__)
 
 
 def by_shapes(model: nn.Module, example: Any) -> Program | None:
@@ -109,15 +178,16 @@ def by_shapes(model: nn.Module, example: Any) -> Program | None:
 
 
 def recorded(model: nn.Module, example: Any, export_error: str = "") -> Program:
-    """Capture by running the model and writing down what it does.
+    """Capture by running a copy of the model and writing down what it does.
 
     Raises:
         CaptureError: the model does not run on the example.
     """
-    args, kwargs = as_arguments(example)
+    args, kwargs = pytree.tree_map_only(Tensor, torch.clone, as_arguments(example))
     try:
-        with _quiet():
-            return record(model, args, kwargs)
+        return record(copy_model(model), args, kwargs)
+    except InputError:
+        raise
     except Exception as error:
         raise CaptureError(_sentence(error, export_error)) from error
 
@@ -134,20 +204,20 @@ def _sentence(error: Exception, export_error: str) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in ("torch.export", "torch._dynamo", "torch.fx")]
-    levels = [logger.level for logger in loggers]
+    """What torch.export logs in this thread is left out; other threads, and the levels, are as they were."""
+    here = threading.get_ident()
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+
+    def elsewhere(record: logging.LogRecord) -> bool:
+        return record.thread != here
+
     for logger in loggers:
-        logger.setLevel(logging.ERROR)
+        logger.addFilter(elsewhere)
     try:
-        silent = contextlib.redirect_stderr(
-            io.StringIO()
-        )  # a failed export prints the code it had made so far
-        with warnings.catch_warnings(), torch.no_grad(), silent:
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        for logger in loggers:
+            logger.removeFilter(elsewhere)
 
 
 @dataclass
@@ -162,7 +232,8 @@ class _Reader:
         self.values: dict[torch.fx.Node, Any] = {}
         self.state: dict[Value, str] = {}
         self.constants: set[Value] = set()
-        names = {**self.signature.inputs_to_parameters, **self.signature.inputs_to_buffers}
+        found = {**self.signature.inputs_to_parameters, **self.signature.inputs_to_buffers}
+        names = {key: name.removeprefix("model.") for key, name in found.items()}
         lifted = dict(getattr(self.signature, "inputs_to_lifted_tensor_constants", {}))
         for node in graph.nodes:
             if node.op == "placeholder":
@@ -240,5 +311,5 @@ def _place(node: torch.fx.Node) -> str:
 
 def _module_of(node: torch.fx.Node) -> str:
     stack = node.meta.get("nn_module_stack") or {}
-    path = list(stack.values())[-1][0] if stack else ""
-    return str(path)
+    path = str(list(stack.values())[-1][0]) if stack else ""
+    return path.removeprefix("model").removeprefix(".")  # the whole is a part of what is exported

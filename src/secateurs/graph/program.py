@@ -23,7 +23,10 @@ class Value:
 
 @dataclass(frozen=True, eq=False)
 class Op:
-    """One operation: `name` is the ATen name without overload or trailing underscore."""
+    """One operation: `name` is the ATen name without overload or trailing underscore.
+
+    Operations of other libraries carry their namespace, as in `torchvision::deform_conv2d`.
+    """
 
     name: str
     args: tuple[Any, ...]
@@ -72,6 +75,17 @@ class Program:
     constants: frozenset[Value] = frozenset()
 
 
+def plain_name(schema: str) -> str:
+    """The name of an operation as rules know it: PyTorch's own without namespace, others with theirs.
+
+    Example:
+        >>> plain_name("aten::relu_"), plain_name("mylib::contiguous")
+        ('relu_', 'mylib::contiguous')
+    """
+    space, _, name = schema.rpartition("::")
+    return name if space in ("aten", "prims", "") else schema
+
+
 def make_op(
     target: Any,
     args: tuple[Any, ...],
@@ -82,9 +96,9 @@ def make_op(
 ) -> Op:
     """An `Op` from an ATen overload and its arguments."""
     schema = getattr(target, "_schema", None)
-    name = schema.name.split("::")[-1] if schema is not None else getattr(target, "__name__", str(target))
+    name = plain_name(schema.name) if schema is not None else getattr(target, "__name__", str(target))
     names = tuple(a.name for a in schema.arguments) if schema is not None else ()
-    pointwise = torch.Tag.pointwise in getattr(target, "tags", ())
+    pointwise = torch.Tag.pointwise in getattr(target, "tags", ()) and "::" not in name
     plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
     for position in range(
         len(args), len(names)

@@ -14,6 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from secateurs.graph import shapes
 from secateurs.graph.places import user_line
 from secateurs.graph.program import Op, Program, Value, make_op
+from secateurs.surgery.calling import outputs
+from secateurs.surgery.chance import WithoutChance
 
 
 class WritesIntoView(Exception):
@@ -99,10 +101,9 @@ def record(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], stri
         handles.append(module.register_forward_pre_hook(lambda m, a, n=name: recorder.modules.append(n)))
         handles.append(module.register_forward_hook(recorder.leave, always_call=True))
     try:
-        with torch.no_grad(), recorder:
-            result = model(*args, **kwargs)
+        with torch.no_grad(), WithoutChance(), recorder:
+            found = outputs(model, args, kwargs)
     finally:
         for handle in handles:
             handle.remove()
-    leaves = [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
-    return Program(tuple(recorder.ops), recorder.state, tuple(recorder.value(leaf) for leaf in leaves))
+    return Program(tuple(recorder.ops), recorder.state, tuple(recorder.value(leaf) for leaf in found))

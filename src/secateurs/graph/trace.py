@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
-from torch.utils import _pytree as pytree
 
 from secateurs.contracts import Group, IntArray
 from secateurs.errors import CaptureError
-from secateurs.graph.capture import capture
+from secateurs.graph.beside import beside, unread_tensors
+from secateurs.graph.capture import check_model
+from secateurs.graph.captures import captures
 from secateurs.graph.costs import Costs, make_costs
 from secateurs.graph.groups import Units, make_groups
 from secateurs.graph.labels import Labels
-from secateurs.graph.program import Program
 from secateurs.graph.propagate import propagate
 from secateurs.graph.slices import Keep, Shapes, kept_positions, removed_positions
 from secateurs.graph.trial import Failure, Trial, culprits
-from secateurs.surgery.calling import evaluating
 from secateurs.surgery.cut import named_tensors, numbers_of
 from secateurs.surgery.frame import fold_frames
+from secateurs.surgery.surroundings import Surroundings
 
 _ROUNDS = 100
 Test = Callable[[Sequence[Group], "Graph"], "Failure | None"]
@@ -46,7 +44,8 @@ class FollowedBy:
 class Graph:
     """The structure of a network: its groups, what they cost, and how to make their tensors smaller.
 
-    `frames` names the convolutions that identity 1x1 convolutions were put around first (see `framed`).
+    `frames` names the convolutions that identity 1x1 convolutions were put around first (see `framed`); `notes`
+    say where the code may take another path on other inputs.
     """
 
     groups: tuple[Group, ...]
@@ -56,6 +55,7 @@ class Graph:
     untouched: Mapping[str, str]
     model: nn.Module
     frames: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def original(self) -> nn.Module:
@@ -116,7 +116,8 @@ def trace(model: nn.Module, example: Any) -> Graph:
 
     Args:
         model: Any module; it is left as it is, in mode and in every number.
-        example: One input: a tensor, a tuple of positional inputs, or a dict of named ones.
+        example: One input: a tensor, a tuple of positional inputs, or a dict of named ones. A list of several
+            examples where the code takes other paths on some (sizes, optional inputs): each path is followed.
 
     Returns:
         The groups, free and locked, in the order of the forward pass.
@@ -125,6 +126,7 @@ def trace(model: nn.Module, example: Any) -> Graph:
         CaptureError: the model does not run on the example.
 
     Example:
+        >>> import torch
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
         >>> [(g.name, g.size, g.locked) for g in trace(net, torch.zeros(1, 3, 8, 8)).groups]
         [('0', 8, None), ('2', 4, 'is an output of the model')]
@@ -144,11 +146,17 @@ class Tracer:
     """One model and its captures; locks found later (by values, not shapes) can be added and traced again."""
 
     def __init__(self, model: nn.Module, example: Any) -> None:
-        self.model, self.example = model, example
-        with evaluating(model):
-            self.programs, modes = _captures(model, example)
-            self.shapes = {name: tuple(t.shape) for name, t in named_tensors(model)}
-            self.trial = Trial(model, example, self.shapes, modes)
+        self.model, self.examples = model, example if type(example) is list else [example]
+        if not self.examples:
+            raise CaptureError("example: the list of examples is empty; give at least one input.")
+        check_model(model)
+        self.around = Surroundings.of(model)
+        self.shapes = {name: tuple(t.shape) for name, t in named_tensors(model)}
+        with self.around.kept():
+            seen = captures(model, self.examples)
+        self.programs, self.notes = seen.programs, seen.notes
+        with self.around.kept():
+            self.trial = Trial(model, self.examples, self.shapes, seen.modes)
         self.numbers = {
             name: numbers_of(module) for name, module in model.named_modules(remove_duplicate=False)
         }
@@ -156,6 +164,11 @@ class Tracer:
         self.fixed: dict[tuple[str, int], list[tuple[np.ndarray, str]]] = {}
         self.last: Graph | None = None
         self._seen: _Seen
+
+    @property
+    def example(self) -> Any:
+        """What the network was traced on: one example, or the list of all."""
+        return self.examples[0] if len(self.examples) == 1 else self.examples
 
     def graph(self) -> Graph:
         """Propagate, try, lock or read differently what fails, until everything left free works."""
@@ -194,13 +207,16 @@ class Tracer:
     def _propagated(self, choices: Mapping[int, int]) -> tuple[Graph, _Seen]:
         labels = propagate(self.programs, choices, self.fixed, self.numbers)
         units = make_groups(labels)
-        return _graph(labels, units, self.model, self.shapes), _Seen(labels, units)
+        graph = _graph(labels, units, self.model, self.shapes)
+        unread = unread_tensors(self.model, labels.read)
+        groups = tuple(beside(group, unread, self.shapes) for group in graph.groups)
+        return replace(graph, groups=groups, notes=self.notes), _Seen(labels, units)
 
     def _try(self, groups: Sequence[Group], graph: Graph | None = None) -> Failure | None:
         chosen = graph or self.last
         if chosen is None or not groups:
             return None
-        with evaluating(self.model):
+        with self.around.kept():
             return self.trial.run(groups, chosen.attributes)
 
     def _suspects(self, failure: Failure) -> set[str]:
@@ -259,37 +275,6 @@ class Tracer:
         """Lock a group by its places in the stored tensors, which stay when groups change."""
         for slot in group.slots_as("producer"):
             self.fixed.setdefault((slot.tensor, slot.axis), []).append((slot.positions.ravel(), reason))
-
-
-def _captures(model: nn.Module, example: Any) -> tuple[list[Program], Sequence[bool]]:
-    """The evaluation graph and, where layers only run in training (auxiliary heads), that one too."""
-    programs = [_canonical(capture(model, example), model)]
-    used = {name for program in programs for name in _read_names(program)}
-    idle = [name for name, p in model.named_parameters() if name not in used and p.dim() > 1]
-    if not idle:
-        return programs, (False,)
-    twice = pytree.tree_map(
-        lambda x: torch.cat([x, x]) if isinstance(x, torch.Tensor) and x.dim() else x, example
-    )
-    try:
-        training = copy.deepcopy(model).train()
-        program = _canonical(capture(training, twice), model)
-    except Exception:
-        return programs, (False,)
-    if any(name in _read_names(program) for name in idle):
-        return [*programs, program], (False, True)
-    return programs, (False,)
-
-
-def _read_names(program: Program) -> set[str]:
-    return {program.state[v] for op in program.ops for v in op.values() if v in program.state}
-
-
-def _canonical(program: Program, model: nn.Module) -> Program:
-    """One name for tensors that have several (tied weights)."""
-    first: dict[int, str] = {}
-    names = {name: first.setdefault(id(tensor), name) for name, tensor in named_tensors(model)}
-    return replace(program, state={v: names.get(name, name) for v, name in program.state.items()})
 
 
 def _why_whole(labels: Labels, name: str, shape: tuple[int, ...]) -> str:

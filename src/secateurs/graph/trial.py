@@ -6,7 +6,6 @@ on the meta device (shapes only, no arithmetic, no memory) with a part of every 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -21,7 +20,8 @@ from secateurs.contracts import Group, IntArray
 from secateurs.graph.places import location_of
 from secateurs.graph.shapes import Quick
 from secateurs.graph.slices import Keep, Shapes, kept_positions
-from secateurs.surgery.calling import as_arguments
+from secateurs.surgery.calling import as_arguments, outputs
+from secateurs.surgery.chance import WithoutChance
 from secateurs.surgery.cut import Attributes, cut
 
 Attribute = Callable[[Keep], Attributes]
@@ -40,64 +40,76 @@ class Failure:
 
 @dataclass
 class Trial:
-    """Runs copies of a model with units removed, in evaluation and (where `modes` says so) in training."""
+    """Runs copies of a model with units removed, on every example, in evaluation and (by `modes`) in training."""
 
     model: nn.Module
-    example: Any
+    examples: Sequence[Any]
     shapes: Shapes
     modes: Sequence[bool] = (False,)
-    expected: dict[bool, list[tuple[int, ...]]] = field(default_factory=dict)
+    expected: dict[tuple[int, bool], list[tuple[int, ...]]] = field(default_factory=dict)
     meta: bool = True
 
     def __post_init__(self) -> None:
+        self.kinds = [(i, mode) for i in range(len(self.examples)) for mode in self.modes]
         try:
-            self.expected = {mode: self._run(mode, {}, {}) for mode in self.modes}
+            self.expected = {kind: self._run(*kind, {}, {}) for kind in self.kinds}
         except Exception:  # code that looks at numbers cannot run on shapes alone
             self.meta = False
-            self.expected = {mode: self._run(mode, {}, {}) for mode in self.modes}
+            self.expected = {kind: self._run(*kind, {}, {}) for kind in self.kinds}
 
     def run(self, groups: Sequence[Group], attributes: Attribute) -> Failure | None:
         """Remove about three eighths of every given group; None if the model runs and keeps its shapes."""
         keep = {g.name: kept_in_trial(g.size) for g in groups}
         slices = kept_positions(groups, keep, self.shapes)
-        for mode in self.modes:
+        for kind in self.kinds:
             try:
-                shapes = self._run(mode, slices, attributes(keep))
+                shapes = self._run(*kind, slices, attributes(keep))
             except Exception as error:
                 first = (str(error).strip() or type(error).__name__).splitlines()[0]
                 return Failure(first[:160], location_of(error))
-            if not self._as_expected(shapes, mode):
+            if not self._as_expected(shapes, kind):
                 return Failure("the output changes its shape")
         return None
 
-    def _as_expected(self, shapes: list[tuple[int, ...]], mode: bool) -> bool:
+    def _as_expected(self, shapes: list[tuple[int, ...]], kind: tuple[int, bool]) -> bool:
         """The same shapes; where numbers decide them (detections), the same numbers of axes."""
         if self.meta:
-            return shapes == self.expected[mode]
-        return [len(s) for s in shapes] == [len(s) for s in self.expected[mode]]
+            return shapes == self.expected[kind]
+        return [len(s) for s in shapes] == [len(s) for s in self.expected[kind]]
 
-    def _run(self, training: bool, slices: Any, attributes: Attributes) -> list[tuple[int, ...]]:
+    def _run(
+        self, example: int, training: bool, slices: Any, attributes: Attributes
+    ) -> list[tuple[int, ...]]:
         small = cut(self.model, slices, attributes, _to_meta if self.meta else None)
         small.train(training)
-        args, kwargs = as_arguments(self.example)
-        if self.meta:
-            args, kwargs = pytree.tree_map(_to_meta, (args, kwargs))
+        args, kwargs = as_arguments(self.examples[example])
+        args, kwargs = pytree.tree_map(_to_meta if self.meta else _cloned, (args, kwargs))
         if training:
-            args, kwargs = pytree.tree_map(_twice, (args, kwargs))
+            args, kwargs = twice((args, kwargs))
         quick = Quick() if self.meta else nullcontext()  # type: ignore[no-untyped-call]
-        with torch.no_grad(), warnings.catch_warnings(), quick:
-            warnings.simplefilter("ignore")
-            out = small(*args, **kwargs)
-        return [tuple(leaf.shape) for leaf in pytree.tree_leaves(out) if isinstance(leaf, Tensor)]
+        with torch.no_grad(), WithoutChance(), quick:
+            out = outputs(small, args, kwargs)
+        return [tuple(leaf.shape) for leaf in out]
 
 
 def _to_meta(item: Any) -> Any:
     return item.to("meta") if isinstance(item, Tensor) else item
 
 
-def _twice(item: Any) -> Any:
-    """Two examples: batch norm does not train on one."""
-    return torch.cat([item, item]) if isinstance(item, Tensor) and item.dim() > 0 else item
+def _cloned(item: Any) -> Any:
+    return item.clone() if isinstance(item, Tensor) else item
+
+
+def twice(example: Any) -> Any:
+    """Every tensor of an example twice along its first axis: batch norm does not train on one sample.
+
+    Example:
+        >>> twice((torch.zeros(1, 3), 2))[0].shape
+        torch.Size([2, 3])
+    """
+    return pytree.tree_map(
+        lambda x: torch.cat([x, x]) if isinstance(x, Tensor) and x.dim() > 0 else x, example
+    )
 
 
 def kept_in_trial(size: int) -> IntArray:

@@ -14,7 +14,6 @@ from secateurs.contracts import Group
 from secateurs.errors import InputError
 from secateurs.graph.slices import Keep, kept_positions, removed_positions
 from secateurs.graph.trial import Failure, culprits, kept_in_trial
-from secateurs.surgery.calling import evaluating
 from secateurs.surgery.cut import cut
 from secateurs.surgery.verify import NOT_FINITE, verify
 
@@ -49,8 +48,7 @@ def retrace_by_values(tracer: Tracer, keep: Keep) -> Graph | None:
         >>> retrace_by_values(tracer, {"0": np.arange(4)}) is None
         True
     """
-    with evaluating(tracer.model):
-        given = verify(tracer.model, tracer.model, {}, tracer.example)
+    given = verify(tracer.model, tracer.model, {}, tracer.example, around=tracer.around)
     if given.problem == NOT_FINITE:
         raise InputError(f"model: {given.problem}. Check its weights and the example input.")
     graph = tracer.last or tracer.graph()
@@ -69,7 +67,7 @@ def _difference(tracer: Tracer, graph: Graph, groups: Sequence[Group], keep: Kee
     silenced = removed_positions(groups, chosen, "consumer")
     try:
         small = cut(tracer.model, slices, graph.attributes(chosen))
-        proof = verify(tracer.model, small, silenced, tracer.example)
+        proof = verify(tracer.model, small, silenced, tracer.example, kept=slices, around=tracer.around)
     except Exception as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         return Failure(f"the network fails without these channels: {first[:160]}")

@@ -1,14 +1,16 @@
-"""How an example is handed to a model."""
+"""How an example is handed to a model, and what comes out."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from secateurs.errors import InputError
 from secateurs.modes import evaluation
 
 
@@ -25,6 +27,90 @@ def call(model: nn.Module, example: Any) -> Any:
     """One forward pass."""
     args, kwargs = as_arguments(example)
     return model(*args, **kwargs)
+
+
+def outputs(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Tensor]:
+    """All tensors that one forward pass gives: those reachable from what `forward` returns.
+
+    Where that holds none, those that the pass has stored as attributes of the model's modules.
+
+    Raises:
+        InputError: There is none of either.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> class Boxed(nn.Identity):
+        ...     def forward(self, x):
+        ...         return SimpleNamespace(logits=x, more=[x + 1])
+        >>> [t.item() for t in outputs(Boxed(), (torch.tensor(1.0),), {})]
+        [1.0, 2.0]
+    """
+    before = {id(t) for t in _attributes(model)}
+    result = model(*args, **kwargs)
+    found = tensors_in(result) or [t for t in _attributes(model) if id(t) not in before]
+    if not found:
+        raise InputError(
+            f"model: what its forward returns (a {type(result).__name__}) holds no tensor, and it leaves none in an "
+            "attribute, so there is no output that a smaller network could be held to; return a tensor."
+        )
+    return found
+
+
+def tensors_in(result: Any) -> list[Tensor]:
+    """Every tensor reachable from an object, in order: containers, dataclasses, attributes, slots, generators.
+
+    Generators are consumed. Modules are not entered: their parameters are no outputs.
+
+    Example:
+        >>> x = torch.ones(1)
+        >>> len(tensors_in({"a": x, "b": (y for y in [x + 1, x + 2])}))
+        3
+    """
+    found: list[Tensor] = []
+    seen: dict[int, Any] = {}
+    stack = [result]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Tensor):
+            found.append(item)
+        elif id(item) not in seen:
+            seen[id(item)] = item
+            stack.extend(reversed(_parts(item)))
+    return found
+
+
+def _parts(item: Any) -> list[Any]:
+    if item is None or isinstance(item, (str, bytes, int, float, complex, type, nn.Module, torch.Size)):
+        return []
+    if isinstance(item, Mapping):
+        return list(item.values())
+    if isinstance(item, (list, tuple, set, frozenset)) or (
+        isinstance(item, Iterator) and not dataclasses.is_dataclass(item)
+    ):
+        return list(item)
+    slots = [n for kind in type(item).__mro__ for n in _names(getattr(kind, "__slots__", ()))]
+    held = [getattr(item, name) for name in slots if hasattr(item, name)]
+    held.extend(getattr(item, "__dict__", {}).values())
+    if not held and hasattr(item, "__iter__") and hasattr(item, "__len__"):
+        return list(item)
+    return held
+
+
+def _names(slots: Any) -> tuple[str, ...]:
+    names = (slots,) if isinstance(slots, str) else tuple(slots)
+    return tuple(name for name in names if name not in ("__dict__", "__weakref__"))
+
+
+def _attributes(model: nn.Module) -> list[Tensor]:
+    """Tensors that modules hold as plain attributes or in containers among them."""
+    plain = set(vars(nn.Module()))
+    return [
+        tensor
+        for module in model.modules()
+        for name, value in vars(module).items()
+        if name not in plain
+        for tensor in tensors_in(value)
+    ]
 
 
 @contextmanager

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from secateurs.contracts import IntArray
+from secateurs.surgery.copies import copy_model
 
 Slices = Mapping[str, Mapping[int, IntArray]]
 Attributes = Mapping[str, Mapping[str, int]]
@@ -42,7 +44,7 @@ def cut(
         if made.data_ptr() == tensor.data_ptr() and made.device.type != "meta":
             made = made.clone()
         memo[id(tensor)] = as_kind_of(tensor, made)
-    small = copy_with(model, memo)
+    small = copy_model(model, memo, make)
     for path, values in attributes.items():
         module = small.get_submodule(path)
         for attribute, value in values.items():
@@ -105,15 +107,6 @@ def as_kind_of(tensor: Tensor, made: Tensor) -> Tensor:
     return made
 
 
-def copy_with(model: nn.Module, memo: dict[int, Any]) -> nn.Module:
-    """Deep copy with replacements; tensors that hooks compute (old weight norm) are copied by value."""
-    for module in model.modules():
-        for value in vars(module).values():
-            if isinstance(value, Tensor) and not value.is_leaf and id(value) not in memo:
-                memo[id(value)] = value.detach().clone()
-    return copy.deepcopy(model, memo)
-
-
 def tell_sizes(module: nn.Module) -> None:
     """Make the size attributes of a standard layer agree with its tensors."""
     weight = getattr(module, "weight", None)
@@ -156,18 +149,28 @@ def keep_norms(model: nn.Module, small: nn.Module, slices: Slices) -> None:
 
 
 def reparametrised(model: nn.Module) -> Iterator[tuple[str, ...]]:
-    """Names of (g, v) of every weight norm and of (W, u, v) of every spectral norm, new style and old."""
-    present = {name for name, _ in named_tensors(model)}
-    for name in sorted(present):
-        for g, v in (("original0", "original1"), ("_g", "_v")):
-            if name.endswith(g) and name[: -len(g)] + v in present:
-                if g == "original0" and ".parametrizations." not in name:
-                    continue
-                yield name, name[: -len(g)] + v
-        if name.endswith(".0._u") and name[:-5] + ".original" in present:
-            yield name[:-5] + ".original", name, name[:-1] + "v"
-        if name.endswith("_orig") and name[:-5] + "_u" in present and name[:-5] + "_v" in present:
-            yield name, name[:-5] + "_u", name[:-5] + "_v"
+    """Names of (g, v) of every weight norm and of (W, u, v) of every spectral norm, new style and old.
+
+    They are known by the parametrization or hook that PyTorch registers, never by their names.
+
+    Example:
+        >>> list(reparametrised(nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))))
+        [('parametrizations.weight.original0', 'parametrizations.weight.original1')]
+    """
+    for path, module in model.named_modules():
+        home = f"{path}." if path else ""
+        for name, several in getattr(module, "parametrizations", {}).items():
+            for kind in (type(one).__name__ for one in several):
+                held = f"{home}parametrizations.{name}"
+                if kind == "_WeightNorm":
+                    yield f"{held}.original0", f"{held}.original1"
+                elif kind == "_SpectralNorm":
+                    yield f"{held}.original", f"{held}.0._u", f"{held}.0._v"
+        for hook in module._forward_pre_hooks.values():
+            if isinstance(hook, WeightNorm):
+                yield f"{home}{hook.name}_g", f"{home}{hook.name}_v"
+            elif isinstance(hook, SpectralNorm):
+                yield tuple(f"{home}{hook.name}_{end}" for end in ("orig", "u", "v"))
 
 
 def is_reparametrised(model: nn.Module, slices: Slices) -> bool:

@@ -9,11 +9,12 @@ three weights, $W'_{o i} = \sum_{a b} L_{o a} W_{a b} E_{b i}$ is a k x k convol
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
+
+from secateurs.surgery.copies import copy_model
 
 ENTER, CONV, LEAVE = "enter", "conv", "leave"
 FOLDS = ("", "enter", "leave", "both")
@@ -72,7 +73,7 @@ def insert_frames(model: nn.Module, names: Iterable[str]) -> nn.Module:
         >>> is_frame(framed[0]), torch.allclose(framed(x), net(x))
         (True, True)
     """
-    framed = copy.deepcopy(model)
+    framed = copy_model(model)
     for name in names:
         module = framed.get_submodule(name)
         if not is_frame(module):
@@ -97,7 +98,7 @@ def fold_frames(model: nn.Module, folds: Mapping[str, str]) -> nn.Module:
           (0): Conv2d(1, 2, kernel_size=(3, 3), stride=(1, 1))
         )
     """
-    folded = copy.deepcopy(model)
+    folded = copy_model(model)
     for name, fold in folds.items():
         frame = folded.get_submodule(name)
         if is_frame(frame) and fold:

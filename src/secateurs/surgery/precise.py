@@ -1,4 +1,4 @@
-"""Run a model in another precision without a copy of it: weights are cast, and silenced, as they are read."""
+"""Run a model in another precision without a copy in it: weights are cast, and silenced, as they are read."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from secateurs.contracts import IntArray
+from secateurs.surgery.chance import Chance
+from secateurs.surgery.places import Place, place_of
 
 _LAYERS = ("conv", "linear", "_conv")
 _CASTS = {"float", "half", "bfloat16", "double"}
@@ -29,7 +31,11 @@ _READ_ONLY = {
 
 
 class NeedsCopy(Exception):
-    """The model writes into its own state, which only a copy may see."""
+    """The model writes into its own state, which has to be in the other precision, too."""
+
+
+class Stranger(Exception):
+    """A copy of a model has read a tensor of the original."""
 
 
 def _by_taps(args: Any, kwargs: Any) -> Tensor | None:
@@ -73,16 +79,36 @@ def _pair(value: Any) -> tuple[int, int]:
 class Precise(TorchFunctionMode):
     """Inside, every parameter and buffer of `model` is read in `precision`, with zeros at `silenced`.
 
-    `macs` adds up the multiply-adds of convolutions and linear layers that have run.
+    Everything that comes out is in that precision as well, random functions take their numbers from `seed`, and
+    no default or generator of the process is touched. `macs` adds up the multiply-adds of convolutions and linear
+    layers that have run; `places` holds what the tensors named in `watched` were applied to and what came out.
+
+    Args:
+        model: What will run, a copy of the user's own.
+        silenced: Positions to read as zero, by tensor and axis.
+        precision: A floating-point type.
+        watched: Names of the tensors whose uses are kept.
+        strangers: Tensors that must not be read, by `id`, with their names.
+        seed: Of the random functions.
     """
 
     def __init__(
-        self, model: nn.Module, silenced: Mapping[str, Mapping[int, IntArray]], precision: torch.dtype
+        self,
+        model: nn.Module,
+        silenced: Mapping[str, Mapping[int, IntArray]],
+        precision: torch.dtype,
+        *,
+        watched: Mapping[str, Any] | None = None,
+        strangers: Mapping[int, str] | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__()
-        self.precision, self.macs = precision, 0.0
+        self.precision, self.macs, self.strangers = precision, 0.0, strangers or {}
+        self.chance = Chance(seed)
         self.quiet: dict[int, Mapping[int, IntArray]] = {}
         self.state: dict[int, Tensor] = {}
+        self.watched: dict[int, str] = {}
+        self.places: list[Place] = []
         for module in model.modules():
             held = [*module._parameters.values(), *module._buffers.values(), *vars(module).values()]
             self.state.update({id(t): t for t in held if isinstance(t, Tensor)})
@@ -92,6 +118,8 @@ class Precise(TorchFunctionMode):
         ]:
             if name in silenced:
                 self.quiet[id(tensor)] = silenced[name]
+            if name in (watched or {}):
+                self.watched[id(tensor)] = name
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Cast what is state, then do what was asked."""
@@ -102,23 +130,38 @@ class Precise(TorchFunctionMode):
             return func(*args, **kwargs)
         if self._writes(name, args, kwargs):
             raise NeedsCopy(name)
+        given = (*args, *kwargs.values())
+        used = [(self.watched[id(a)], i) for i, a in enumerate(given) if id(a) in self.watched]
         args = tuple(self._wider(item) for item in args)
         kwargs = {key: self._wider(item) for key, item in kwargs.items()}
+        result = self._result(name, func, args, kwargs)
+        for tensor, position in used:
+            place = place_of(tensor, position, name, args, kwargs, result)
+            self.places.extend([place] if place is not None else [])
+        return result
+
+    def _result(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
         result = _by_taps(args, kwargs) if name == "conv2d" else None
         if result is None:
+            result = self.chance(name, func, args, kwargs)
+        if result is NotImplemented:
             result = func(*args, **kwargs)
-        if name in _CASTS and isinstance(result, Tensor):
-            return result.to(self.precision)
+        if isinstance(result, Tensor) and (name in _CASTS or result.dtype in (torch.float32, torch.float16)):
+            # what PyTorch makes in its default type, as constants are, meets numbers of this precision next
+            result = result.to(self.precision) if result.is_floating_point() else result
         if name.startswith(_LAYERS) and len(args) > 1 and isinstance(result, Tensor):
-            weight = args[1]
-            outs = weight.shape[0] if "transpose" not in name else max(1, weight.shape[1])
-            size = (
-                args[0].numel() / max(1, args[0].shape[1])
-                if "transpose" in name
-                else result.numel() / max(1, outs)
-            )
-            self.macs += size * math.prod(weight.shape)
+            self._count(name, args, result)
         return result
+
+    def _count(self, name: str, args: Any, result: Tensor) -> None:
+        weight = args[1]
+        outs = weight.shape[0] if "transpose" not in name else max(1, weight.shape[1])
+        size = (
+            args[0].numel() / max(1, args[0].shape[1])
+            if "transpose" in name
+            else result.numel() / max(1, outs)
+        )
+        self.macs += size * math.prod(weight.shape)
 
     def _writes(self, name: str, args: Any, kwargs: Any) -> bool:
         target = kwargs.get("out", args[0] if args else None)
@@ -142,6 +185,8 @@ class Precise(TorchFunctionMode):
         return self.precision if tensor.is_floating_point() else tensor.dtype
 
     def _read(self, tensor: Tensor) -> Tensor:
+        if id(tensor) in self.strangers:
+            raise Stranger(self.strangers[id(tensor)])
         if id(tensor) not in self.state:
             return tensor
         with torch._C.DisableTorchFunction():

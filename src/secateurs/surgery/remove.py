@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from secateurs.contracts import IntArray
 from secateurs.errors import MismatchError
-from secateurs.surgery.cut import as_kind_of, copy_with, cut, keep_norms, named_tensors
+from secateurs.surgery.copies import copy_model
+from secateurs.surgery.cut import as_kind_of, cut, keep_norms, named_tensors
 from secateurs.surgery.frame import fold_frames, insert_frames, missing_frame
 from secateurs.surgery.plan import Plan, Step
 
@@ -83,6 +84,6 @@ def silence(
                 quiet.index_fill_(axis, torch.as_tensor(positions, device=quiet.device), 0)
         quiet = make(quiet) if make is not None else quiet
         memo[id(tensor)] = as_kind_of(tensor, quiet)
-    copied = copy_with(model, memo)
+    copied = copy_model(model, memo, make)
     keep_norms(model, copied, {name: {} for name in silenced})
     return copied

@@ -1,25 +1,35 @@
 """The proof: the smaller network against the original in which the removed channels are silenced.
 
-Removal is exact at every size of the input, so where a network takes smaller images than the example and a
-pass over the example is long, a part of the example stands for it.
+Both are compared wherever a consumer of removed channels reads and writes, and at the outputs of the network, each
+relative to its own spread. Removal is exact at every size of the input and for all weights. So where a network
+takes smaller images than the example and a pass over the example is long, a part of the example stands for it; and
+parameters that are one number throughout, such as a head that starts at zero, are replaced by random ones, as they
+would hide errors.
+
+What runs are copies: neither the original nor the smaller network is touched, nor any default of the process.
 """
 
 from __future__ import annotations
 
-import warnings
+import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from secateurs.contracts import IntArray
-from secateurs.surgery.calling import call, evaluating
-from secateurs.surgery.cut import is_reparametrised
-from secateurs.surgery.precise import NeedsCopy, Precise
+from secateurs.errors import InputError
+from secateurs.surgery.calling import as_arguments, evaluating, outputs
+from secateurs.surgery.copies import copy_model
+from secateurs.surgery.cut import is_reparametrised, named_tensors, take
+from secateurs.surgery.places import Place, differences, gap
+from secateurs.surgery.precise import NeedsCopy, Precise, Stranger
 from secateurs.surgery.remove import silence
+from secateurs.surgery.surroundings import Surroundings
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
 RESCALED = 1e-4
@@ -28,11 +38,16 @@ SIDES = (64, 96)
 """Pixels on a side of the part of an example that stands for a larger one; the first that a network takes."""
 LONG_PASS, VERY_LONG_PASS = 5e7, 1e10
 """Multiply-adds of one pass over the example above which a part of it is taken, or no random input beside it."""
+Positions = Mapping[str, Mapping[int, IntArray]]
 
 
 @dataclass(frozen=True)
 class Verification:
-    """The outcome: the largest difference relative to the largest output, over all outputs and inputs."""
+    """The outcome: the largest difference relative to the spread of what is compared, over all places and inputs.
+
+    `places` counts the outputs and the inputs and outputs of consumers that were compared, on all inputs together;
+    `moved` the uses of consumers at which the removed channels carried a signal.
+    """
 
     passed: bool
     max_rel_diff: float
@@ -40,11 +55,14 @@ class Verification:
     precision: str
     inputs: tuple[str, ...]
     problem: str = ""
+    places: int = 0
+    moved: int = 0
 
     def __str__(self) -> str:
         word = "passed" if self.passed else "FAILED"
+        seen = f" at {self.places} places" if self.places else ""
         return (
-            f"proof {word}: removal equals silencing to {self.max_rel_diff:.1e} of the output range "
+            f"proof {word}: removal equals silencing to {self.max_rel_diff:.1e} of the range{seen} "
             f"({self.precision}, on {' and '.join(self.inputs)} input; tolerance {self.tolerance:.0e})"
             + (f": {self.problem}" if self.problem else "")
         )
@@ -54,58 +72,152 @@ class Verification:
 def verify(
     model: nn.Module,
     small: nn.Module,
-    silenced: Mapping[str, Mapping[int, IntArray]],
+    silenced: Positions,
     example: Any,
     *,
+    kept: Positions | None = None,
     seed: int = 0,
+    around: Surroundings | None = None,
 ) -> Verification:
     """Compare `small` with `model` silenced at the given consumer positions, in float64.
 
     Both run on the example and on random input. Weights are cast to float64 and silenced layer by layer as
-    they are read, so that no second copy of them exists. Cost: two forward passes of each in float64; a
+    they are read. Cost: a copy of the weights of either at a time, and two forward passes of each in float64; a
     pass of more than `LONG_PASS` multiply-adds is made on a part of the example, `SIDES` pixels wide, where the
     network takes one.
 
     Args:
         model: The original.
         small: The result of removal, before any repair.
-        silenced: Positions of consumers that read removed channels (`Graph.silenced`).
-        example: One input, as for `trace`.
+        silenced: Positions of consumers that read removed channels, by tensor and axis (`Graph.silenced`).
+        example: One input, as for `trace`; a list of several.
+        kept: Positions that stay on every axis of every tensor (`Graph.slices`), so that consumers which lose
+            channels themselves can be compared at their outputs too.
         seed: Of the random input.
+        around: What the model's code keeps outside it, where it has been looked up already.
 
     Returns:
-        Passed where the largest difference is within rounding of the largest output.
+        Passed where the largest difference is within rounding and something was compared.
+
+    Raises:
+        InputError: Something is no argument of this function, or a copy of the model reads the original's weights.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1))
         >>> verify(net, net, {}, torch.ones(1, 3, 4, 4)).passed
         True
     """
-    sides = _Sides(model, small, silenced)
-    # A proof draws, and leaves the caller's generators alone.
-    own_numbers = torch.random.fork_rng(devices=range(torch.cuda.device_count()))
-    with evaluating(model), evaluating(small), own_numbers, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for precision in (torch.float64, torch.float32):
-            try:
+    _check(model, small, silenced)
+    sides = _Sides(model, small, silenced, kept if kept is not None else _others(model, silenced), seed)
+    around = around or Surroundings.of(model)
+    found = [_proven(sides, one, seed, around) for one in (example if type(example) is list else [example])]
+    return found[0] if len(found) == 1 else _together(found)
+
+
+def _check(model: Any, small: Any, silenced: Any) -> None:
+    for name, value in (("model", model), ("small", small)):
+        if not isinstance(value, nn.Module):
+            raise InputError(f"{name}: a {type(value).__name__} was given; give an nn.Module.")
+    fits = isinstance(silenced, Mapping) and all(isinstance(v, Mapping) for v in silenced.values())
+    if not fits:
+        raise InputError(
+            f"silenced: a {type(silenced).__name__} was given; give positions by tensor and axis, as "
+            "`graph.silenced(plan.kept)` makes them."
+        )
+
+
+def _others(model: nn.Module, silenced: Positions) -> dict[str, dict[int, IntArray]]:
+    shapes = {name: tuple(t.shape) for name, t in named_tensors(model) if name in silenced}
+    return {
+        name: {axis: np.setdiff1d(np.arange(shapes[name][axis]), gone) for axis, gone in axes.items()}
+        for name, axes in silenced.items()
+        if name in shapes
+    }
+
+
+def _together(found: list[Verification]) -> Verification:
+    """One outcome of several examples: the worst of each."""
+    worst = next((f for f in found if not f.passed), max(found, key=lambda f: f.max_rel_diff))
+    inputs = tuple(dict.fromkeys(name for f in found for name in f.inputs))
+    places, moved = sum(f.places for f in found), sum(f.moved for f in found)
+    return Verification(
+        worst.passed,
+        worst.max_rel_diff,
+        worst.tolerance,
+        worst.precision,
+        inputs,
+        worst.problem,
+        places,
+        moved,
+    )
+
+
+def _proven(sides: _Sides, example: Any, seed: int, around: Surroundings) -> Verification:
+    first = ""
+    for precision in (torch.float64, torch.float32):
+        sides.start()
+        try:
+            with around.kept():
                 return _proof(sides, example, precision, seed)
-            except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
-                first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        except Stranger as stranger:
+            raise InputError(
+                f"model: a copy of it still reads the original's '{stranger}', so its code holds the original itself "
+                "(a function or global that refers to it); let the code reach its weights by `self`."
+            ) from None
+        except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
     return Verification(False, float("inf"), 0.0, "float32", ("example",), first)
 
 
 def _proof(sides: _Sides, example: Any, precision: torch.dtype, seed: int) -> Verification:
-    worst, problem, used = 0.0, "", []
+    gaps: list[float] = []
+    used: list[str] = []
+    problem, moved = "", 0
     for label, given in _inputs(sides, example, precision, seed):
         used.append(label)
-        gap, problem = _gap(*sides.outputs(given, precision))
-        worst = max(worst, gap)
+        whole, less = sides.runs(given, precision)
+        ends, problem = _ends(whole.outputs, less.outputs)
+        inner, signals = differences(whole.places, less.places, sides.kept, sides.silenced)
+        gaps.extend([*ends, *inner])
+        moved += signals
         if problem:
             break
     tolerance, name = TOLERANCE[precision], str(precision).removeprefix("torch.")
     if is_reparametrised(sides.model, sides.silenced):
         tolerance = max(tolerance, RESCALED)
-    return Verification(worst <= tolerance and not problem, worst, tolerance, name, tuple(used), problem)
+    worst = max(gaps, default=float("inf"))
+    if not gaps and not problem:
+        problem = (
+            "there was nothing to compare: no output holds a number, and no consumer of a removed channel ran"
+        )
+    passed = worst <= tolerance and not problem
+    return Verification(passed, worst, tolerance, name, tuple(used), problem, len(gaps), moved)
+
+
+def _ends(expected: list[Tensor], found: list[Tensor]) -> tuple[list[float], str]:
+    """Differences of all outputs that hold anything, and what makes the comparison void."""
+    gaps: list[float] = []
+    if len(expected) != len(found):
+        return [float("inf")], f"{len(found)} outputs instead of {len(expected)}"
+    for a, b in zip(expected, found, strict=True):
+        if a.shape != b.shape:
+            return [float("inf")], f"an output of shape {list(b.shape)} instead of {list(a.shape)}"
+        if not a.numel():
+            continue
+        if not (a.is_floating_point() or a.is_complex()):
+            gaps.append(float((a != b).any()))
+            continue
+        if bool(torch.isnan(a).all()):
+            return [float("inf")], NOT_FINITE
+        if bool((torch.isnan(b) & ~torch.isnan(a)).any()):
+            return [float("inf")], "the smaller network gives NaN"
+        gaps.append(gap(a, b))
+    return gaps, ""
+
+
+NOT_FINITE = (
+    "the original network gives values that are not finite (NaN or infinity), so nothing can be compared"
+)
 
 
 def _inputs(sides: _Sides, example: Any, precision: torch.dtype, seed: int) -> Iterator[tuple[str, Any]]:
@@ -166,85 +278,98 @@ def random_like(example: Any, seed: int) -> Any:
     return pytree.tree_map(draw, example)
 
 
-def _gap(expected: list[Tensor], found: list[Tensor]) -> tuple[float, str]:
-    """Largest difference relative to each output's largest value, and what makes the comparison void."""
-    worst = 0.0
-    if len(expected) != len(found):
-        return float("inf"), f"{len(found)} outputs instead of {len(expected)}"
-    for a, b in zip(expected, found, strict=True):
-        if a.shape != b.shape:
-            return float("inf"), f"an output of shape {list(b.shape)} instead of {list(a.shape)}"
-        if not (a.is_floating_point() or a.is_complex()):
-            worst = max(worst, float((a != b).any()) if a.numel() else 0.0)
-            continue
-        if not bool(torch.isfinite(a).all()):
-            return float("inf"), NOT_FINITE
-        scale = float(a.abs().max()) if a.numel() else 0.0
-        gap = float((a - b).abs().max()) if a.numel() else 0.0
-        if gap != gap:
-            return float("inf"), "the smaller network gives NaN"
-        worst = max(worst, gap / scale if scale > 0 else gap)
-    return worst, ""
+@dataclass(frozen=True)
+class _Run:
+    """What came out of one network, and what its consumers of removed channels read and wrote."""
 
-
-NOT_FINITE = (
-    "the original network gives values that are not finite (NaN or infinity), so nothing can be compared"
-)
+    outputs: list[Tensor]
+    places: list[Place]
 
 
 @dataclass
 class _Sides:
-    """The two networks of the proof."""
+    """The two networks of the proof; what runs are copies of them."""
 
     model: nn.Module
     small: nn.Module
-    silenced: Mapping[str, Mapping[int, IntArray]]
+    silenced: Positions
+    kept: Positions
+    seed: int
     macs: float = 0.0
-    copies: bool = False
-    tried: tuple[Any, list[Tensor]] | None = None
+    doubles: bool = False
+    tried: tuple[Any, _Run] | None = None
+    drawn: dict[str, Tensor] = field(default_factory=dict)
 
-    def outputs(self, given: Any, precision: torch.dtype) -> tuple[list[Tensor], list[Tensor]]:
-        """Outputs of the silenced original and of the small network."""
+    def __post_init__(self) -> None:
+        self.strangers = {
+            id(t): name for net in (self.model, self.small) for name, t in named_tensors(net) if t.numel()
+        }
+        if not is_reparametrised(self.model, self.silenced):
+            self.drawn = dict(_drawn(self.model, self.seed))
+
+    def start(self) -> None:
+        """Forget what was found in another precision."""
+        self.macs, self.doubles, self.tried = 0.0, False, None
+
+    def runs(self, given: Any, precision: torch.dtype) -> tuple[_Run, _Run]:
+        """The silenced original and the small network."""
         if self.tried is not None and self.tried[0] is given:
             found = self.tried[1]
         else:
-            found = self._run(self.small, {}, given, precision)
-        return self._run(self.model, self.silenced, given, precision), found
+            found = self._run(self.small, False, given, precision)
+        return self._run(self.model, True, given, precision), found
 
     def try_small(self, given: Any, precision: torch.dtype) -> None:
-        """Run the small network alone, to see whether it takes an input; the outputs are kept for it."""
-        self.tried = (given, self._run(self.small, {}, given, precision))
+        """Run the small network alone, to see whether it takes an input; what comes out is kept for it."""
+        self.tried = (given, self._run(self.small, False, given, precision))
 
-    def _run(
-        self,
-        model: nn.Module,
-        silenced: Mapping[str, Mapping[int, IntArray]],
-        given: Any,
-        precision: torch.dtype,
-    ) -> list[Tensor]:
+    def _run(self, model: nn.Module, whole: bool, given: Any, precision: torch.dtype) -> _Run:
         def cast(tensor: Any) -> Any:
             if isinstance(tensor, Tensor) and tensor.is_floating_point():
-                return tensor.to(precision)
-            return tensor
+                return tensor.detach().to(precision, copy=True)
+            return tensor.clone() if isinstance(tensor, Tensor) else tensor
 
-        inputs, before = pytree.tree_map(cast, given), torch.get_default_dtype()
-        torch.manual_seed(0)
-        torch.set_default_dtype(precision)
-        try:
-            if not self.copies and not is_reparametrised(model, silenced):
-                try:
-                    with Precise(model, silenced, precision) as mode:
-                        result = call(model, inputs)
-                    self.macs = max(self.macs, mode.macs)
-                    return _tensors(result)
-                except (NeedsCopy, RuntimeError, TypeError, ValueError):
-                    torch.manual_seed(0)
-            result = _tensors(call(silence(model, silenced, cast).eval(), inputs))
-            self.copies = True
-            return result
-        finally:
-            torch.set_default_dtype(before)
+        silenced = self.silenced if whole else {}
+        if not self.doubles and not is_reparametrised(model, silenced):
+            try:
+                return self._passed(
+                    self._copied(model, whole), silenced, pytree.tree_map(cast, given), precision
+                )
+            except (NeedsCopy, RuntimeError, TypeError, ValueError):
+                pass
+        made = self._passed(
+            silence(self._copied(model, whole), silenced, cast), {}, pytree.tree_map(cast, given), precision
+        )
+        self.doubles = True
+        return made
+
+    def _copied(self, model: nn.Module, whole: bool) -> nn.Module:
+        """A copy in which parameters that are one number throughout are random, the same on both sides."""
+        found = dict(named_tensors(model))
+        drawn: dict[int, Any] = {}
+        for name, tensor in self.drawn.items():
+            value = tensor if whole else take(tensor, self.kept.get(name, {}))
+            if name in found and found[name].shape == value.shape:
+                drawn[id(found[name])] = nn.Parameter(value.to(found[name]), requires_grad=False)
+        return copy_model(model, drawn)
+
+    def _passed(self, copied: nn.Module, silenced: Positions, given: Any, precision: torch.dtype) -> _Run:
+        mode = Precise(
+            copied, silenced, precision, watched=self.silenced, strangers=self.strangers, seed=self.seed
+        )
+        args, kwargs = as_arguments(given)
+        with evaluating(copied), mode:
+            result = outputs(copied, args, kwargs)
+        self.macs = max(self.macs, mode.macs)
+        return _Run(result, mode.places)
 
 
-def _tensors(result: Any) -> list[Tensor]:
-    return [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
+def _drawn(model: nn.Module, seed: int) -> Iterator[tuple[str, Tensor]]:
+    """Random numbers for the parameters that are one number throughout, of the size of that number (1 for 0)."""
+    for name, tensor in model.named_parameters():
+        if tensor.numel() > 1 and tensor.is_floating_point() and tensor.device.type != "meta":
+            low, high = torch.aminmax(tensor.detach())
+            if bool(low == high):
+                generator = torch.Generator().manual_seed(zlib.crc32(name.encode()) + seed % 2**32)
+                size = float(low) or 1.0
+                yield name, size * (0.5 + torch.rand(tensor.shape, generator=generator)).to(tensor.device)

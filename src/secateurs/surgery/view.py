@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from secateurs.contracts import Group, Role, Slot
-from secateurs.surgery.cut import named_tensors
+from secateurs.surgery.cut import reparametrised
 from secateurs.surgery.frame import ENTER, is_frame
 
 
@@ -119,8 +119,8 @@ def effective(model: nn.Module, name: str) -> Tensor:
     if ".parametrizations." in f".{name}":
         path, _, rest = f".{name}".partition(".parametrizations.")
         weight = getattr(model.get_submodule(path[1:]), rest.split(".")[0])
-    elif leaf.endswith("_v") and any(n == f"{owner}.{leaf[:-2]}_g" for n, _ in named_tensors(model)):
-        weight = getattr(model.get_submodule(owner), leaf[:-2])
+    elif any(name == names[-1] and len(names) == 2 for names in reparametrised(model)):
+        weight = getattr(model.get_submodule(owner), leaf.removesuffix("_v"))
     else:
         module = model.get_submodule(owner)
         weight = module._parameters.get(leaf)

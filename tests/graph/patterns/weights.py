@@ -140,7 +140,8 @@ add(
         c=lambda: conv(8, 6, 1),
         out=lambda: conv(6, 4),
     ),
-    "a b",
+    "a",
+    locked={"b": "'b.bias' beside it has its width and no run has touched it"},
     hooks=False,
 )
 add(

@@ -1,0 +1,54 @@
+"""Tensors that no run has touched, beside groups of their width: code that an example did not reach may join them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from torch import nn
+
+from secateurs.contracts import Group
+from secateurs.graph.slices import Shapes
+from secateurs.surgery.cut import named_tensors
+
+
+def unread_tensors(model: nn.Module, read: Collection[str]) -> dict[str, str]:
+    """Parameters and buffers that no operation has read, each with the module within which it may be used.
+
+    That is the module around the layer it belongs to, or, where its module has parts of its own, that module.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 3))
+        >>> unread_tensors(net, {"0.weight", "0.bias"})
+        {'1.weight': '', '1.bias': ''}
+    """
+    first: dict[int, str] = {}
+    touched = {id(tensor) for name, tensor in named_tensors(model) if name in read}
+    for name, tensor in named_tensors(model):
+        if tensor.dim() > 0 and id(tensor) not in touched:
+            first.setdefault(id(tensor), name)
+    modules = dict(model.named_modules(remove_duplicate=False))
+    return {name: _home(name, modules) for name in first.values()}
+
+
+def _home(name: str, modules: Mapping[str, nn.Module]) -> str:
+    owner = name.rpartition(".")[0].partition(".parametrizations")[0]
+    has_parts = next(modules[owner].children(), None) is not None
+    return owner if has_parts else owner.rpartition(".")[0]
+
+
+def beside(group: Group, unread: Mapping[str, str], shapes: Shapes) -> Group:
+    """The group, locked where a tensor that no run has touched lies beside it and has its width."""
+    if group.locked is not None:
+        return group
+    for name, home in unread.items():
+        if group.size in shapes[name] and any(_within(slot.tensor, home) for slot in group.slots):
+            return replace(
+                group,
+                locked=f"'{name}' beside it has its width and no run has touched it; give an example that uses it",
+            )
+    return group
+
+
+def _within(tensor: str, home: str) -> bool:
+    return not home or tensor.startswith(f"{home}.")

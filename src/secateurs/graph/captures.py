@@ -1,0 +1,105 @@
+"""All captures of one network: each example in evaluation, and in training where the code does something else."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import nn
+
+from secateurs.graph.capture import capture
+from secateurs.graph.program import Program
+from secateurs.graph.trial import twice
+from secateurs.surgery.copies import copy_model
+from secateurs.surgery.cut import named_tensors
+
+_READS_NUMBERS = {"_local_scalar_dense", "item", "is_nonzero", "equal"}
+
+
+@dataclass(frozen=True)
+class Captures:
+    """The programs, the first that of the first example in evaluation; modes to try; places where paths may part."""
+
+    programs: tuple[Program, ...]
+    modes: tuple[bool, ...]
+    notes: tuple[str, ...]
+
+
+def captures(model: nn.Module, examples: Sequence[Any]) -> Captures:
+    """Capture a network on its examples; the network itself is not run.
+
+    Raises:
+        CaptureError: It does not run on one of them in evaluation.
+
+    Example:
+        >>> import torch
+        >>> found = captures(nn.Sequential(nn.Linear(2, 3), nn.Dropout()), [torch.ones(1, 2)])
+        >>> len(found.programs), found.modes
+        (1, (False,))
+    """
+    own = {id(t): t for _, t in named_tensors(model)}
+    still = copy_model(model, own).eval()
+    programs = [_canonical(capture(still, example), model) for example in examples]
+    notes = tuple(dict.fromkeys(note for program in programs for note in _forks(program)))
+    read = {name for program in programs for name in _read(program)}
+    idle = [name for name, p in model.named_parameters() if name not in read and p.dim() > 1]
+    if not idle and not _minds_training(model):
+        return Captures(tuple(programs), (False,), notes)
+    training = copy_model(model, own).train()
+    more = [p for example in examples for p in _trained(training, example, model)]
+    known = {_steps(program) for program in programs}
+    if any(_steps(program) not in known for program in more):
+        return Captures((*programs, *more), (False, True), notes)
+    return Captures(tuple(programs), (False,), notes)
+
+
+def _trained(training: nn.Module, example: Any, model: nn.Module) -> list[Program]:
+    """The capture in training, or none where the network does not train on inputs alone (detectors want targets)."""
+    try:
+        return [_canonical(capture(training, twice(example)), model)]
+    except Exception:
+        return []
+
+
+def _minds_training(model: nn.Module) -> bool:
+    """Whether code of the model that is not PyTorch's asks if it is training."""
+    kinds = {kind for module in model.modules() for kind in type(module).__mro__}
+    return any("training" in code.co_names for kind in kinds for code in _codes(kind))
+
+
+def _codes(kind: type) -> Iterator[types.CodeType]:
+    if kind.__module__.partition(".")[0] not in ("torch", "builtins"):
+        for value in vars(kind).values():
+            if isinstance(value, types.FunctionType):
+                yield value.__code__
+
+
+def _steps(program: Program) -> tuple[str, ...]:
+    """The operations in order, without those that always differ in training: normalisation, dropout, counting."""
+    return tuple(
+        op.name
+        for op in program.ops
+        if "norm" not in op.name
+        and "dropout" not in op.name
+        and any(out is not None and out.shape != () for out in op.outs)
+    )
+
+
+def _forks(program: Program) -> Iterator[str]:
+    """Where the code turns numbers of a tensor into Python's own, by which it may choose what to do."""
+    for op in program.ops:
+        if op.name in _READS_NUMBERS:
+            yield f"the code at {op.where} looks at numbers: the proof holds for the path that the example takes"
+
+
+def _read(program: Program) -> set[str]:
+    return {program.state[v] for op in program.ops for v in op.values() if v in program.state}
+
+
+def _canonical(program: Program, model: nn.Module) -> Program:
+    """One name for tensors that have several (tied weights)."""
+    first: dict[int, str] = {}
+    names = {name: first.setdefault(id(tensor), name) for name, tensor in named_tensors(model)}
+    return replace(program, state={v: names.get(name, name) for v, name in program.state.items()})
