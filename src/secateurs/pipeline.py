@@ -22,6 +22,7 @@ from secateurs.planning import check_target, keep_of
 from secateurs.recipe import Clock, Recipe, Wish
 from secateurs.report.costs import Costs, count_costs
 from secateurs.surgery import Plan, Verification, remove, verify
+from secateurs.surgery.copies import copy_model
 from secateurs.surgery.cut import named_tensors
 from secateurs.surgery.files import save_model
 from secateurs.surgery.frame import fold_frames
@@ -107,7 +108,8 @@ def prune(
 
     Args:
         model: Any trained module; it is left untouched.
-        example: One input: a tensor, a tuple of inputs, or a dict of named ones.
+        example: One input: a tensor, a tuple of inputs, or a dict of named ones; a list of several examples where the
+            code takes other paths on some (sizes, optional inputs), the first of which counts for costs.
         method: A name from `methods.names()`, or a `Method`.
         macs: Share of the multiply-adds that stays, in (0, 1]. Give at most one target; without any, methods
             that have a ratio of their own use it.
@@ -156,12 +158,13 @@ def prune(
     )
     check_finite(model)
     clock = Clock()
+    work = copy_model(model)  # whatever runs a network here, runs this one
     with clock("trace"):
-        whole, names = in_frames(model, example) if frame else (model, ())
+        whole, names = in_frames(work, example) if frame else (work, ())
         tracer = Tracer(whole, example)
         graph = framed(tracer.graph(), names) if frame else tracer.graph()
     with clock("costs"):
-        before = count_costs(model, example)
+        before = count_costs(model, example, around=tracer.around)
     for _ in range(_TRIES):
         ranking, allocation = recipe.ranked(graph, clock)
         with clock("plan"):
@@ -171,15 +174,8 @@ def prune(
             small = remove(model, made.unfolded())
         with clock("verify"):
             stays = keep_of(made)
-            verification = verify(
-                whole,
-                small,
-                graph.silenced(stays),
-                example,
-                kept=graph.slices(stays),
-                seed=seed,
-                around=tracer.around,
-            )
+            silenced, kept = graph.silenced(stays), graph.slices(stays)
+            verification = verify(whole, small, silenced, example, kept=kept, seed=seed, around=tracer.around)
             found = None if verification.passed else retrace_by_values(tracer, stays)
         if found is None:
             break
@@ -187,11 +183,11 @@ def prune(
         graph = framed(found, names) if frame else found
     if not verification.passed:
         raise VerificationError(f"{verification}. Nothing was written; please report this network.")
-    made, remarks = recipe.repaired(small, graph, made, clock)
+    small, made, remarks = recipe.repaired(model, small, graph, made, clock)
     if frame:
         small, remarks = fold_frames(small, made.folds), (*remarks, about_frames(names, made.folds))
     with clock("costs"):
-        after = count_costs(small, example)
+        after = count_costs(small, example, around=tracer.around)
     as_trained(small, model)
     return Result(
         model=small,
@@ -209,7 +205,7 @@ def prune(
         if isinstance(recipe.allocate, str)
         else type(recipe.allocate).__name__.lower(),
         compensate=recipe.compensate,
-        remarks=remarks,
+        remarks=(*graph.notes, *remarks),
     )
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from secateurs import allocate as allocations
@@ -24,6 +25,8 @@ from secateurs.observe.glances import glances
 from secateurs.planning import plan, rank
 from secateurs.recover.recalibrate import recalibrate_
 from secateurs.surgery import Plan, remove
+from secateurs.surgery.copies import copy_model
+from secateurs.surgery.cut import named_tensors
 from secateurs.surgery.frame import fold_frames
 from secateurs.survey import Survey, survey
 
@@ -194,20 +197,25 @@ class Recipe:
 
     def _candidate(self, graph: Graph, made: Plan) -> nn.Module:
         small = remove(graph.model, made.unfolded())
-        made, _ = self.repaired(small, graph, made, Clock())
+        small, made, _ = self.repaired(graph.model, small, graph, made, Clock())
         return fold_frames(small, made.folds)
 
     def repaired(
-        self, small: nn.Module, graph: Graph, made: Plan, clock: Clock
-    ) -> tuple[Plan, tuple[str, ...]]:
-        """Repair in place, frames unfolded; the plan with the biases a repair added, and what there is to remark."""
+        self, model: nn.Module, small: nn.Module, graph: Graph, made: Plan, clock: Clock
+    ) -> tuple[nn.Module, Plan, tuple[str, ...]]:
+        """The smaller network repaired, the plan with the biases that were added, and what there is to remark.
+
+        Repairs run a copy; what comes back is made from the original once more and has run nothing.
+        """
         remarks: tuple[str, ...] = ()
-        folds, made = made.folds, made.unfolded()
+        if self.compensate == "none" and not self.recalibrate:
+            return small, made, remarks
+        folds, made, work = made.folds, made.unfolded(), copy_model(small)
         if self.compensate != "none":
             with clock("compensate"):
                 done = repairs.repair_(
                     self.compensate,
-                    small,
+                    work,
                     graph.model,
                     graph,
                     made,
@@ -216,12 +224,35 @@ class Recipe:
                     seed=self.seed,
                     progress=self.progress,
                 )
-            made = made.with_added(added_biases(graph.model, small))
+            made = made.with_added(added_biases(graph.model, work))
             remarks = done.remarks
         if self.recalibrate:
             with clock("recalibrate"):
-                recalibrate_(small, self.data, limit=self.calibrate, progress=self.progress)
-        return made.folded(folds), remarks
+                recalibrate_(work, self.data, limit=self.calibrate, progress=self.progress)
+        repaired = remove(model, made)
+        take_weights_(repaired, work)
+        return repaired, made.folded(folds), remarks
+
+
+@torch.no_grad()
+def take_weights_(network: nn.Module, other: nn.Module) -> None:
+    """Give a network the parameters and the batch-norm statistics of another of the same shapes.
+
+    Example:
+        >>> a, b = nn.Linear(2, 2), nn.Linear(2, 2)
+        >>> take_weights_(a, b)
+        >>> torch.equal(a.weight, b.weight)
+        True
+    """
+    found: dict[str, Tensor] = dict(other.named_parameters(remove_duplicate=False))
+    for path, module in other.named_modules(remove_duplicate=False):
+        if isinstance(module, nn.modules.batchnorm._NormBase):
+            found.update(
+                {f"{path}.{name}" if path else name: b for name, b in module.named_buffers(recurse=False)}
+            )
+    for name, tensor in named_tensors(network):
+        if name in found:
+            tensor.copy_(found[name])
 
 
 def _parted(data: Loader | None, limit: int) -> tuple[Loader, Loader]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -11,14 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 from secateurs.errors import InputError
-from secateurs.modes import evaluation, first_sample, inputs_of
+from secateurs.modes import first_sample, inputs_of
 from secateurs.surgery.calling import call
+from secateurs.surgery.chance import WithoutChance
+from secateurs.surgery.copies import copy_model
+from secateurs.surgery.surroundings import Surroundings
 
 # Operations that only move, copy or make data; views are recognised by their schema.
 _MOVES_TEXT = """
@@ -73,7 +76,7 @@ class Costs:
         return "\n".join(lines)
 
 
-def count_costs(model: nn.Module, example: Any) -> Costs:
+def count_costs(model: nn.Module, example: Any, *, around: Surroundings | None = None) -> Costs:
     r"""Parameters and multiply-adds of a network, by layer, for a batch of one sample.
 
     A convolution costs :math:`n c k_h k_w h' w' / g` multiply-adds (n filters, c input channels, g groups,
@@ -83,9 +86,10 @@ def count_costs(model: nn.Module, example: Any) -> Costs:
     flow reads values), it runs on real ones.
 
     Args:
-        model: Any network; left as it was.
+        model: Any network; a copy of it runs.
         example: An input as the model takes it: a tensor, or a tuple of positional inputs, batch axis first.
-            Only its first sample is used.
+            Only its first sample is used; of a list of examples, the first.
+        around: What the model's code keeps outside it, where it has been looked up already.
 
     Raises:
         InputError: the network cannot run on the example.
@@ -95,14 +99,17 @@ def count_costs(model: nn.Module, example: Any) -> Costs:
         >>> costs.params, costs.macs
         (224, 21600)
     """
-    inputs = first_sample(inputs_of(example))
-    with evaluation(model), torch.no_grad():
+    inputs = first_sample(inputs_of(example[0] if type(example) is list else example))
+    own = {id(t): t for t in model.parameters()}
+    around = around or Surroundings.of(model)
+    twin = copy_model(model, own).eval()
+    with around.kept(), torch.no_grad():
         try:
             with FakeTensorMode(allow_non_fake_inputs=True) as fake:
-                counted = _run(model, tree_map_only(Tensor, fake.from_tensor, inputs))
+                counted = _run(twin, tree_map_only(Tensor, fake.from_tensor, inputs))
         except Exception:  # whatever fails without values may still run with them
             try:
-                counted = _run(model, inputs)
+                counted = _run(copy_model(model).eval(), tree_map_only(Tensor, torch.clone, inputs))
             except Exception as error:
                 shapes = ", ".join(str(tuple(x.shape)) for x in tree_leaves(inputs) if isinstance(x, Tensor))
                 raise InputError(
@@ -131,10 +138,10 @@ def _gather(model: nn.Module, macs: Mapping[str, int], uncounted: Mapping[str, i
 def _run(model: nn.Module, inputs: Any) -> tuple[dict[str, int], Counter[str]]:
     """Multiply-adds by module name and uncounted operations of one pass."""
     watcher = _Watcher()
-    counter = FlopCounterMode(display=False)
+    counter = FlopCounterMode(display=False, custom_mapping=_FORMULAS)
     flops: Counter[str] = Counter()
     with ExitStack() as stack:
-        stack.enter_context(_plain_kernels())
+        stack.enter_context(WithoutChance())  # under a function mode, fused encoders run as their parts
         # The watcher is outside the counter, so it meets operations after the counter has taken them apart.
         stack.enter_context(watcher)
         stack.enter_context(counter)
@@ -146,18 +153,21 @@ def _run(model: nn.Module, inputs: Any) -> tuple[dict[str, int], Counter[str]]:
     return {name: n // 2 for name, n in flops.items() if n}, uncounted
 
 
-@contextmanager
-def _plain_kernels() -> Iterator[None]:
-    """Make fused attention and recurrent layers matrix products, for which there are formulas."""
-    mkldnn, attention = torch.backends.mkldnn.enabled, torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mkldnn.enabled = False  # type: ignore[assignment]
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mkldnn.enabled = mkldnn
-        torch.backends.mha.set_fastpath_enabled(attention)
+def _recurrent(x: Any, inner: Any, hidden: Any, *rest: Any, out_shape: Any = None, **more: Any) -> int:
+    """FLOPs of one recurrent layer: two products per step, x with the input weights and h with the hidden ones."""
+    return int(2 * math.prod(x[:2]) * (math.prod(inner) + math.prod(hidden)))
+
+
+def _attention(q: Any, k: Any, v: Any, *rest: Any, out_shape: Any = None, **more: Any) -> int:
+    """FLOPs of one attention: queries with keys, and their weights with the values."""
+    return int(2 * math.prod(q[:-1]) * k[-2] * (q[-1] + v[-1]))
+
+
+# Fused operations of processors that PyTorch's counter has no formula for.
+_FORMULAS: dict[Any, Any] = {
+    torch.ops.aten.mkldnn_rnn_layer: _recurrent,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+}
 
 
 @contextmanager
