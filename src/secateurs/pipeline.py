@@ -16,6 +16,7 @@ from secateurs.allocate.sequence import Allocation
 from secateurs.contracts import Loader, Progress
 from secateurs.errors import InputError, VerificationError
 from secateurs.graph import Graph, Tracer
+from secateurs.graph.capture import check_model
 from secateurs.graph.framed import about_frames, framed, in_frames
 from secateurs.graph.values import retrace_by_values
 from secateurs.planning import check_target, keep_of
@@ -156,6 +157,7 @@ def prune(
     recipe = Recipe.of(
         method, allocate, compensate, recalibrate, data, calibrate, seed, progress, accuracy_drop is not None
     )
+    check_model(model)
     check_finite(model)
     clock = Clock()
     work = copy_model(model)  # whatever runs a network here, runs this one

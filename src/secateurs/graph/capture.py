@@ -81,6 +81,8 @@ def check_model(model: nn.Module) -> None:
                 f"model: {part} is quantised ({type(module).__name__}); prune the network in floating point, then "
                 "quantise what comes out."
             )
+    if next(model.parameters(), None) is None:
+        raise CaptureError("model: it has no parameters, so there are no filters to remove.")
     for name, tensor in named_tensors(model):
         if is_lazy(tensor):
             raise CaptureError(
@@ -194,6 +196,11 @@ def recorded(model: nn.Module, example: Any, export_error: str = "") -> Program:
 
 def _sentence(error: Exception, export_error: str) -> str:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if "HigherOrderOperator" in first:
+        return (
+            "model: it uses a control-flow operator of PyTorch (torch.cond, torch.while_loop, ...), which is not "
+            "followed; write the branch as a Python `if`, and give one example for each path."
+        )
     where = location_of(error)
     return (
         f"model: it could not be run on the example input{f' ({where})' if where else ''}: {first} "

@@ -35,6 +35,9 @@ class Units:
 def make_groups(labels: Labels) -> Units:
     """Resolve all unions and locks. Cost: linear in the number of atoms and unions."""
     _lock_padding(labels)
+    if not labels.count:  # nothing that the model holds was read
+        none = np.zeros(0, dtype=np.int64)
+        return Units(none, none, none, ())
     unit_of = _components(labels)
     count = int(unit_of.max(initial=-1)) + 1
     reason = np.full(count, -1)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-_OURS = re.compile(r"[/\\]torch[/\\]|[/\\]secateurs[/\\](graph|surgery)[/\\]|<")
+_OURS = re.compile(r"[/\\]torch[/\\]|[/\\]secateurs[/\\](?!zoo)|<")
 
 
 @lru_cache(maxsize=4096)
@@ -15,11 +15,11 @@ def _is_users(filename: str) -> bool:
 
 
 def user_line(frames: Sequence[tuple[str, int]]) -> str:
-    """The innermost of (file, line) frames that lies outside PyTorch and this package, as `file.py:12`."""
+    """The innermost of (file, line) frames outside PyTorch and this package, as `file.py:12`; "" if all are inside."""
     for filename, line in reversed(frames):
         if _is_users(filename):
             return f"{_short(filename)}:{line}"
-    return f"{_short(frames[-1][0])}:{frames[-1][1]}" if frames else ""
+    return ""
 
 
 @lru_cache(maxsize=4096)

@@ -49,7 +49,8 @@ class Op:
         yield from _values(tuple(self.kwargs.values()))
 
     def __str__(self) -> str:
-        return f"{self.name} at {self.where}" if self.where else self.name
+        place = f" at {self.where}" if self.where else f" in '{self.module}'" if self.module else ""
+        return f"{self.name}{place}"
 
 
 def _values(item: Any) -> Iterator[Value]:

@@ -100,7 +100,11 @@ def count_costs(model: nn.Module, example: Any, *, around: Surroundings | None =
         (224, 21600)
     """
     inputs = first_sample(inputs_of(example[0] if type(example) is list else example))
-    own = {id(t): t for t in model.parameters()}
+    own = {
+        id(t): nn.Parameter(t.detach(), requires_grad=False)
+        for t in model.parameters()
+        if t.is_floating_point()
+    }
     around = around or Surroundings.of(model)
     twin = copy_model(model, own).eval()
     with around.kept(), torch.no_grad():

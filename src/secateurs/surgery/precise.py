@@ -90,6 +90,11 @@ class Precise(TorchFunctionMode):
         watched: Names of the tensors whose uses are kept.
         strangers: Tensors that must not be read, by `id`, with their names.
         seed: Of the random functions.
+        writable: Whether the model's state is in this precision already, so that it may be written.
+
+    Raises:
+        NeedsCopy: The model writes into its state, and that is not `writable`.
+        Stranger: One of the `strangers` is read.
     """
 
     def __init__(
@@ -101,9 +106,11 @@ class Precise(TorchFunctionMode):
         watched: Mapping[str, Any] | None = None,
         strangers: Mapping[int, str] | None = None,
         seed: int = 0,
+        writable: bool = False,
     ) -> None:
         super().__init__()
         self.precision, self.macs, self.strangers = precision, 0.0, strangers or {}
+        self.writable = writable
         self.chance = Chance(seed)
         self.quiet: dict[int, Mapping[int, IntArray]] = {}
         self.state: dict[int, Tensor] = {}
@@ -128,7 +135,7 @@ class Precise(TorchFunctionMode):
             if args and id(args[0]) in self.state and getattr(func, "__self__", None) is Tensor.dtype:
                 return self._type(args[0])
             return func(*args, **kwargs)
-        if self._writes(name, args, kwargs):
+        if not self.writable and self._writes(name, args, kwargs):
             raise NeedsCopy(name)
         given = (*args, *kwargs.values())
         used = [(self.watched[id(a)], i) for i, a in enumerate(given) if id(a) in self.watched]

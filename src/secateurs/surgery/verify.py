@@ -337,9 +337,8 @@ class _Sides:
                 )
             except (NeedsCopy, RuntimeError, TypeError, ValueError):
                 pass
-        made = self._passed(
-            silence(self._copied(model, whole), silenced, cast), {}, pytree.tree_map(cast, given), precision
-        )
+        cast_copy = silence(self._copied(model, whole), silenced, cast)
+        made = self._passed(cast_copy, {}, pytree.tree_map(cast, given), precision, writable=True)
         self.doubles = True
         return made
 
@@ -353,9 +352,22 @@ class _Sides:
                 drawn[id(found[name])] = nn.Parameter(value.to(found[name]), requires_grad=False)
         return copy_model(model, drawn)
 
-    def _passed(self, copied: nn.Module, silenced: Positions, given: Any, precision: torch.dtype) -> _Run:
+    def _passed(
+        self,
+        copied: nn.Module,
+        silenced: Positions,
+        given: Any,
+        precision: torch.dtype,
+        writable: bool = False,
+    ) -> _Run:
         mode = Precise(
-            copied, silenced, precision, watched=self.silenced, strangers=self.strangers, seed=self.seed
+            copied,
+            silenced,
+            precision,
+            watched=self.silenced,
+            strangers=self.strangers,
+            seed=self.seed,
+            writable=writable,
         )
         args, kwargs = as_arguments(given)
         with evaluating(copied), mode:
