@@ -14,7 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
-_FOREIGN = set(sys.stdlib_module_names) | {"torch", "numpy", "secateurs", "scipy", "builtins", "pytest", "_pytest"}
+_FOREIGN = set(sys.stdlib_module_names) | {
+    "torch",
+    "numpy",
+    "secateurs",
+    "scipy",
+    "builtins",
+    "pytest",
+    "_pytest",
+}
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), torch.dtype, torch.device, torch.Size)
 CODE_DEPTH = 3
 """What functions name in their modules is followed this many times in a row, for the caches that it may keep."""
@@ -126,11 +134,14 @@ def fakes(root: Any) -> list[str]:
     """Where tensors without numbers can be reached: fake, functional, and numbers that are symbols."""
     found = []
     for path, item in everything(root, code=True):
-        if isinstance(item, Tensor) and (
-            isinstance(item, FakeTensor) or torch._is_functional_tensor(item) or type(item).__name__ == "FunctionalTensor"
-        ):
-            found.append(f"{path} is a {type(item).__name__}")
-        elif isinstance(item, (torch.SymInt, torch.SymFloat, torch.SymBool)):
+        if (
+            isinstance(item, Tensor)
+            and (
+                isinstance(item, FakeTensor)
+                or torch._is_functional_tensor(item)
+                or type(item).__name__ == "FunctionalTensor"
+            )
+        ) or isinstance(item, (torch.SymInt, torch.SymFloat, torch.SymBool)):
             found.append(f"{path} is a {type(item).__name__}")
     return found
 
@@ -145,7 +156,9 @@ def tensors_of(result: Any) -> list[tuple[str, Tensor]]:
     seen: dict[int, Any] = {}
     while waiting:
         path, item = waiting.popleft()
-        if id(item) in seen or isinstance(item, (*_PLAIN, nn.Module, types.FunctionType, types.MethodType, type)):
+        if id(item) in seen or isinstance(
+            item, (*_PLAIN, nn.Module, types.FunctionType, types.MethodType, type)
+        ):
             continue
         seen[id(item)] = item
         if isinstance(item, Tensor):

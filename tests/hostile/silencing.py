@@ -83,7 +83,10 @@ class Silenced(TorchFunctionMode):
             return (zeroed(left, -1, self.lost[id(right)].get(right.dim() - 2, [])), right)
         if id(left) in self.lost:
             self.reached.add(id(left))
-            return (left, zeroed(right, -2 if right.dim() > 1 else -1, self.lost[id(left)].get(left.dim() - 1, [])))
+            return (
+                left,
+                zeroed(right, -2 if right.dim() > 1 else -1, self.lost[id(left)].get(left.dim() - 1, [])),
+            )
         return args
 
 

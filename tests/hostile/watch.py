@@ -92,7 +92,10 @@ def resized(example: Any) -> Any:
 def twice(example: Any) -> Any:
     """Two samples: batch norm does not train on one."""
     return pytree.tree_map(
-        lambda x: torch.cat([x, x.flip(-1) if x.dim() > 1 else x]) if isinstance(x, Tensor) and x.dim() else x, example
+        lambda x: (
+            torch.cat([x, x.flip(-1) if x.dim() > 1 else x]) if isinstance(x, Tensor) and x.dim() else x
+        ),
+        example,
     )
 
 
@@ -145,7 +148,9 @@ def silencing_gap(
     """
     kind = torch.float64 if double else torch.float32
     whole = build().eval().to(kind)
-    given = pytree.tree_map(lambda x: x.to(kind) if isinstance(x, Tensor) and x.is_floating_point() else x, example)
+    given = pytree.tree_map(
+        lambda x: x.to(kind) if isinstance(x, Tensor) and x.is_floating_point() else x, example
+    )
     small = small.to(kind)
     before = torch.get_default_dtype()
     torch.set_default_dtype(kind)
@@ -170,12 +175,14 @@ def silencing_gap(
 
 
 def spread_gap(a: Tensor, b: Tensor) -> float:
-    """Largest difference relative to the spread of what is finite in `a`; infinite where other places are not finite."""
+    """Largest difference relative to the spread of `a`'s finite values; infinite where others are not finite."""
     if not (a.is_floating_point() or a.is_complex()):
         return float((a != b).any())
     a, b = (torch.view_as_real(t) if t.is_complex() else t for t in (a, b))
     fine = torch.isfinite(a)
-    if not torch.equal(fine, torch.isfinite(b)) or not torch.equal(a[~fine].nan_to_num(), b[~fine].nan_to_num()):
+    if not torch.equal(fine, torch.isfinite(b)) or not torch.equal(
+        a[~fine].nan_to_num(), b[~fine].nan_to_num()
+    ):
         return float("inf")
     if not bool(fine.any()):
         return 0.0
