@@ -14,6 +14,7 @@ SOURCE = Path(secateurs.__file__).parent
 # Each may import what stands before it, and itself.
 LAYERS = [
     ["errors"],
+    ["checks"],
     ["contracts"],
     ["arrays", "layout", "modes"],
     ["represent", "measure", "select"],

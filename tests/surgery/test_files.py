@@ -103,7 +103,7 @@ def test_failed_write_leaves_the_old_file(pruned, tmp_path, monkeypatch):
     path = tmp_path / "small.safetensors"
     path.write_text("old")
     monkeypatch.setattr(
-        "secateurs.surgery.files.save_file", lambda *a, **k: (_ for _ in ()).throw(OSError("full"))
+        "secateurs.surgery.stored.save_file", lambda *a, **k: (_ for _ in ()).throw(OSError("full"))
     )
     with pytest.raises(OSError, match="full"):
         sc.save(pruned, path)

@@ -75,16 +75,38 @@ def numbers_of(module: nn.Module) -> dict[str, int]:
 _HYPERPARAMETERS = {"kernel_size", "stride", "padding", "output_padding", "dilation", "training"}
 
 
+def number_of(module: nn.Module, attribute: str) -> int | None:
+    """The integer that `set_number` would replace: an attribute, or one entry (`name.index`) of a list or tuple.
+
+    Returns:
+        None where there is no such integer, or where it is nothing that depends on widths.
+
+    Example:
+        >>> number_of(nn.Conv2d(4, 4, 3, groups=2), "groups"), number_of(nn.Conv2d(4, 4, 3), "kernel_size.0")
+        (2, None)
+    """
+    name, _, index = attribute.partition(".")
+    if name in _HYPERPARAMETERS or name.startswith("_"):
+        return None
+    value: Any = getattr(module, name, None)
+    if index:
+        inside = isinstance(value, (list, tuple)) and index.isdecimal() and len(index) < 9
+        value = value[int(index)] if inside and int(index) < len(value) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def set_number(module: nn.Module, attribute: str, value: int) -> None:
     """Set an integer attribute, or one entry (`name.index`) of a list or tuple of them; leave others alone."""
+    if number_of(module, attribute) is None:
+        return
     name, _, index = attribute.partition(".")
-    old = getattr(module, name, None)
-    if index and isinstance(old, (list, tuple)):
-        items = list(old)
-        items[int(index)] = value
-        setattr(module, name, type(old)(items))
-    elif not index and isinstance(old, int) and not isinstance(old, bool):
+    old = getattr(module, name)
+    if not index:
         setattr(module, name, value)
+        return
+    items = list(old)
+    items[int(index)] = value
+    setattr(module, name, type(old)(items))
 
 
 def take(tensor: Tensor, kept: Mapping[int, IntArray]) -> Tensor:

@@ -8,16 +8,28 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from secateurs.errors import InputError, MismatchError
+from secateurs.checks import (
+    any_text,
+    check_kind,
+    check_model,
+    file_to_read,
+    file_to_write,
+    map_of,
+    parsed,
+    shown,
+)
+from secateurs.errors import InputError, MismatchError, SecateursError
 from secateurs.surgery.cut import named_tensors
 from secateurs.surgery.plan import Plan
 from secateurs.surgery.remove import remove
+from secateurs.surgery.stored import Stored, opened, write_sorted
 
+WEIGHTS = "model.safetensors"
+"""The name of the file in the folders that `secateurs prune` writes."""
 _PLAN = "secateurs.plan"
+_SHARED = "secateurs.shared"
 
 
 def save_model(
@@ -25,30 +37,35 @@ def save_model(
 ) -> None:
     """Write the weights of a pruned network, with its plan in the metadata.
 
-    The file appears whole or not at all. Tensors that share memory are written once and their names kept.
+    The file appears whole or not at all, and equal networks with equal plans give equal bytes. Tensors that share
+    memory are written once and their names kept.
 
     Args:
         model: The pruned network.
         plan: All cuts from the original class to this network.
         path: A .safetensors file.
         extra: Further metadata, text by name.
+
+    Raises:
+        InputError: No network, no plan, or no place for a file.
+        OSError: The disk is full.
     """
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise InputError(f"{path}: there is no folder {target.parent}; make it first.")
+    check_model(model)
+    check_kind("plan", plan, Plan, "the plan of the result")
+    target = file_to_write(path)
     state, shared = _unshared(model)
     metadata = {
         **(extra or {}),
-        _PLAN: plan.to_json(),
-        "secateurs.shared": json.dumps(shared),
+        _PLAN: plan.to_json(indent=None),
+        _SHARED: json.dumps(shared),
         "format": "pt",
     }
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        save_file(state, temporary, metadata=metadata)
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)  # the library writes files that only their owner can read
+        temporary.touch()
+        mode = temporary.stat().st_mode  # the library writes files that only their owner can read
+        write_sorted(state, temporary, metadata)
+        temporary.chmod(mode)
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -56,19 +73,23 @@ def save_model(
 
 
 def load_plan(path: str | Path) -> Plan:
-    """The plan in a file that `save_model` wrote.
+    """The plan in a file that `save_model` wrote, or in a folder that `secateurs prune` wrote.
 
     Raises:
         InputError: not such a file, or a damaged one.
     """
-    return Plan.from_json(_metadata(path)[_PLAN])
+    source = file_to_read(path, WEIGHTS)
+    with opened(source) as stored:
+        return _plan(stored)
 
 
 def load(path: str | Path, into: nn.Module) -> nn.Module:
     """The pruned network of a file: the plan is replayed on a freshly built original, then the weights go in.
 
+    Everything in the file is checked against the network before memory is asked for.
+
     Args:
-        path: A file that `save_model` (or `secateurs.save`) wrote.
+        path: A file that `save_model` (or `secateurs.save`) wrote, or a folder that `secateurs prune` wrote.
         into: The original network as its class builds it; it is left as it is.
 
     Returns:
@@ -78,46 +99,74 @@ def load(path: str | Path, into: nn.Module) -> nn.Module:
         InputError: not such a file, or a damaged one.
         MismatchError: the plan or the weights are of another network; says which layer disagrees.
     """
-    metadata = _metadata(path)
-    try:
-        small = remove(into, Plan.from_json(metadata[_PLAN]))
-        with safe_open(str(path), framework="pt") as file:
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except MismatchError as error:
-        raise MismatchError(f"{path}: {error}") from error
-    try:
-        shared = json.loads(metadata.get("secateurs.shared", "{}"))
-        state.update({twin: state[first] for twin, first in shared.items()})
-    except (ValueError, AttributeError, KeyError) as error:
-        raise InputError(f"{path}: its list of shared tensors is damaged ({error}).") from error
-    _fill(small, state, path)
+    source = file_to_read(path, WEIGHTS)
+    check_model(into, "into")
+    with opened(source) as stored:
+        plan = _plan(stored)
+        try:
+            small = remove(into, plan)
+        except SecateursError as error:
+            raise type(error)(f"{path}: {error}") from error
+        state = _state(stored, small)
+    with torch.no_grad():
+        try:
+            small.load_state_dict(state)
+        except (RuntimeError, ValueError) as error:
+            raise MismatchError(
+                f"{path}: its weights cannot be loaded ({shown(str(error), 160)})."
+            ) from error
     return small
 
 
-def _fill(small: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:
-    wanted = dict(small.state_dict())
+def _plan(stored: Stored) -> Plan:
+    if _PLAN not in stored.metadata:
+        raise InputError(f"{stored.path}: it holds no plan; give a {WEIGHTS} that secateurs wrote.")
+    return Plan.from_json(stored.metadata[_PLAN], f"{stored.path}: plan")
+
+
+def _state(stored: Stored, small: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a file by all their names, each of the shape and type that the network has."""
+    shared, wanted = _shared(stored), dict(small.state_dict())
+    names = set(stored.names())
+    strange = sorted((names | set(shared)) - set(wanted))
+    if strange:
+        raise MismatchError(
+            f"{stored.path}: it holds {shown(strange[0])}, which this network has not; build the network it is of."
+        )
     for name, tensor in wanted.items():
-        if name not in state:
+        first = shared.get(name, name)
+        if first not in names:
             raise MismatchError(
-                f"{path}: it holds no '{name}', which this network has; build the network it is of."
+                f"{stored.path}: it holds no {shown(first)}, which this network has; build the network it is of."
             )
-        if state[name].shape != tensor.shape:
+        if stored.shape(first) != tuple(tensor.shape):
             raise MismatchError(
-                f"{path}: '{name}' has shape {list(state[name].shape)} in the file and {list(tensor.shape)} in this "
-                "network; build the network the file is of."
+                f"{stored.path}: '{name}' has shape {list(stored.shape(first))} in the file and "
+                f"{list(tensor.shape)} in this network; build the network the file is of."
             )
+    state = {name: stored.tensor(name) for name in names}
+    state.update({twin: state[first] for twin, first in shared.items()})
+    _check_types(stored.path, state, wanted)
+    return state
+
+
+def _shared(stored: Stored) -> dict[str, str]:
+    """The names of tensors that share the memory of another, with the other's name."""
+    shared: dict[str, str] = parsed(stored.metadata.get(_SHARED, "{}"), f"{stored.path}: {_SHARED}")
+    try:
+        map_of(any_text)(shared, "it")
+    except ValueError as error:
+        raise InputError(f"{stored.path}: its list of shared tensors is damaged: {error}.") from error
+    return shared
+
+
+def _check_types(path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    for name, tensor in wanted.items():
         if state[name].dtype != tensor.dtype:
             raise MismatchError(
                 f"{path}: '{name}' is {state[name].dtype} in the file and {tensor.dtype} in this network; convert the "
                 "network first, as in model.to(dtype), so that no digit is lost."
             )
-    strange = sorted(set(state) - set(wanted))
-    if strange:
-        raise MismatchError(
-            f"{path}: it holds '{strange[0]}', which this network has not; build the network it is of."
-        )
-    with torch.no_grad():
-        small.load_state_dict(state)
 
 
 def _unshared(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -131,19 +180,3 @@ def _unshared(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
         else:
             state[name] = tensor.detach().cpu().contiguous().clone()
     return state, shared
-
-
-def _metadata(path: str | Path) -> dict[str, str]:
-    source = Path(path)
-    if not source.is_file():
-        raise InputError(f"{path}: there is no such file; give a model.safetensors that secateurs wrote.")
-    try:
-        with safe_open(str(source), framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: it cannot be read as safetensors ({error}); it may be truncated or a pickle, which is never read."
-        ) from error
-    if _PLAN not in metadata:
-        raise InputError(f"{path}: it holds no plan; give a model.safetensors that secateurs wrote.")
-    return dict(metadata)

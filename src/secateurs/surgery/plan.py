@@ -9,10 +9,52 @@ from typing import Any
 
 import numpy as np
 
+from secateurs.checks import (
+    Form,
+    any_number,
+    any_text,
+    any_whole,
+    ascending,
+    list_of,
+    map_of,
+    one_of,
+    parsed,
+    record,
+    shown,
+)
 from secateurs.contracts import IntArray
 from secateurs.errors import InputError
+from secateurs.surgery.frame import FOLDS
 
+FORMAT = "secateurs.plan"
 VERSION = 1
+MOST_STEPS = 1000
+
+
+def _axis(name: Any, place: str) -> None:
+    if not isinstance(name, str) or len(name) != 1 or name not in "01234567":
+        raise ValueError(f"{place} is {shown(name)} and has to be an axis, as in '0'")
+
+
+_STEP = record(
+    ("folds",),  # version 0.1 wrote plans before there were any
+    slices=map_of(map_of(ascending, key=_axis)),
+    shapes=map_of(list_of(any_whole(), most=8)),
+    attributes=map_of(map_of(any_whole())),
+    added=map_of(any_whole(1)),
+    frames=list_of(any_text),
+    folds=map_of(one_of(*FOLDS)),
+)
+FORM: Form = record(
+    format=one_of(FORMAT),
+    version=any_whole(1, VERSION),
+    method=any_text,
+    target=map_of(any_number),
+    predicted=map_of(any_number),
+    sizes=map_of(any_whole()),
+    kept=map_of(ascending),
+    steps=list_of(_STEP, most=MOST_STEPS),
+)
 
 
 @dataclass(frozen=True)
@@ -69,32 +111,50 @@ class Plan:
         """This plan up to the fold of its frames, which is where repairs take place."""
         return replace(self, steps=self.steps[:-1]) if self.folds else self
 
-    def to_json(self) -> str:
+    def to_json(self, indent: int | None = 1) -> str:
         """Versioned JSON; positions are written as they are, sorted."""
-        return json.dumps({"format": "secateurs.plan", "version": VERSION, **_encode(self)}, indent=1)
+        return json.dumps({"format": FORMAT, "version": VERSION, **_encode(self)}, indent=indent)
 
     @classmethod
-    def from_json(cls, text: str) -> Plan:
-        """Read a plan back.
+    def from_json(cls, text: str, where: str = "plan") -> Plan:
+        """Read a plan back, from text that anybody may have written.
+
+        Args:
+            text: What `to_json` wrote.
+            where: The file it came from, for the message.
 
         Raises:
-            InputError: not a plan, or of a newer version.
+            InputError: Not a plan, of a newer version, or not of the form that a plan has.
+        """
+        data = parsed(text, where)
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise InputError(
+                f"{where}: this is not a secateurs plan (no format '{FORMAT}'); give a plan.json."
+            )
+        version = data.get("version")
+        if isinstance(version, int) and version > VERSION:
+            raise InputError(
+                f"{where}: version {shown(version)} is newer than {VERSION}, the newest known here; update secateurs."
+            )
+        _check(data, where)
+        return _decode(data)
+
+    def check(self, where: str = "plan") -> None:
+        """Make sure that everything in this plan is of the type and in the order that it has to be.
+
+        Raises:
+            InputError: It is not; says where.
+
+        Example:
+            >>> Plan({"conv": (0, 2)}, {"conv": 3}, ()).check()
         """
         try:
-            data = json.loads(text)
-            if not isinstance(data, dict) or data.get("format") != "secateurs.plan":
-                raise InputError(
-                    "plan: this is not a secateurs plan (no format 'secateurs.plan'); give a plan.json."
-                )
-            if data["version"] > VERSION:
-                raise InputError(
-                    f"plan: version {data['version']} is newer than {VERSION}, the newest known here; update secateurs."
-                )
-            return _decode(data)
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+            data = {"format": FORMAT, "version": VERSION, **_encode(self)}
+        except (TypeError, ValueError, AttributeError) as error:
             raise InputError(
-                f"plan: it cannot be read ({error}); give a plan.json written by secateurs."
+                f"{where}: it is damaged ({shown(str(error), 120)}); give what secateurs.plan makes."
             ) from error
+        _check(data, where)
 
     def __str__(self) -> str:
         lines = [f"{'group':40} {'kept':>6} {'of':>6}"]
@@ -125,6 +185,20 @@ def _encode(plan: Plan) -> dict[str, Any]:
     }
 
 
+def _check(data: dict[str, Any], where: str) -> None:
+    """The form of everything in a plan, and that every group keeps units that it has."""
+    try:
+        FORM(data, "")
+        for name, units in data["kept"].items():
+            size = data["sizes"].get(name)
+            if size is None or units[-1] >= size:
+                raise ValueError(
+                    f"kept.{shown(name)} keeps unit {units[-1]} of {size or 'a group without a size'}"
+                )
+    except ValueError as error:
+        raise InputError(f"{where}: it is damaged: {error}; give one that secateurs wrote.") from error
+
+
 def _decode(data: dict[str, Any]) -> Plan:
     steps = tuple(
         Step(
@@ -133,7 +207,7 @@ def _decode(data: dict[str, Any]) -> Plan:
             step["attributes"],
             step["added"],
             tuple(step["frames"]),
-            dict(step.get("folds", {})),
+            step.get("folds", {}),
         )
         for step in data["steps"]
     )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from secateurs.checks import check_kind, check_model, shown
 from secateurs.contracts import IntArray
 from secateurs.errors import MismatchError
 from secateurs.surgery.copies import copy_model
 from secateurs.surgery.cut import as_kind_of, cut, keep_norms, named_tensors
-from secateurs.surgery.frame import fold_frames, insert_frames, missing_frame
+from secateurs.surgery.fit import check_fit, check_frames, outputs_of
+from secateurs.surgery.frame import fold_frames, insert_frames
 from secateurs.surgery.plan import Plan, Step
 
 
@@ -20,48 +23,60 @@ def remove(model: nn.Module, plan: Plan) -> nn.Module:
     """A new, smaller module; `model` stays whole.
 
     Raises:
+        InputError: `model` is no network or `plan` no plan.
         MismatchError: the plan was made for another network; says which layer disagrees.
+
+    Example:
+        >>> step = Step({"weight": {0: (1, 2)}, "bias": {0: (1, 2)}}, {"weight": (3, 4), "bias": (3,)})
+        >>> remove(nn.Linear(4, 3), Plan({"weight": (1, 2)}, {"weight": 3}, (step,)))
+        Linear(in_features=4, out_features=2, bias=True)
     """
+    check_model(model)
+    check_kind(
+        "plan", plan, Plan, "what secateurs.plan(ranking, macs=0.5) or secateurs.load_plan(path) returns"
+    )
+    plan.check()
     for step in plan.steps:
         model = _carry_out(model, step)
     return model
 
 
 def _carry_out(model: nn.Module, step: Step) -> nn.Module:
-    lost = missing_frame(model, (*step.frames, *step.folds))
-    if lost is not None:
-        raise MismatchError(
-            f"plan: the network has no convolution '{lost}', which the plan puts between two others; build the "
-            "network the plan was made for."
-        )
+    check_frames(model, step)
     if step.frames:
         model = insert_frames(model, step.frames)
-    found = {name: tuple(tensor.shape) for name, tensor in named_tensors(model)}
-    for name, shape in step.shapes.items():
-        if name not in found:
-            raise MismatchError(
-                f"plan: the network has no '{name}', which the plan makes smaller; build the network the plan was "
-                "made for."
-            )
-        if found[name] != tuple(shape):
-            raise MismatchError(
-                f"plan: '{name}' has shape {list(found[name])} in this network and {list(shape)} in the plan; build "
-                "the network the plan was made for."
-            )
+    check_fit(model, step)
     slices = {t: {a: np.array(p, dtype=np.int64) for a, p in axes.items()} for t, axes in step.slices.items()}
-    small = cut(model, slices, step.attributes)
-    add_biases(small, step.added)
-    return fold_frames(small, step.folds) if step.folds else small
+    try:
+        small = cut(model, slices, step.attributes)
+        add_biases(small, step.added)
+        return fold_frames(small, step.folds) if step.folds else small
+    except (RuntimeError, IndexError, ValueError) as error:
+        raise MismatchError(
+            f"plan: it cannot be carried out on this network ({shown(str(error), 160)}); build the network the plan "
+            "was made for."
+        ) from error
 
 
 def add_biases(model: nn.Module, added: Mapping[str, int]) -> None:
-    """Give layers without a bias one of zeros (for repairs that fold constants into it)."""
+    """Give layers without a bias one of zeros (for repairs that fold constants into it).
+
+    Args:
+        model: Changed in place.
+        added: Lengths by name, such as {"conv.bias": 8}.
+
+    Raises:
+        MismatchError: A layer has not so many outputs.
+    """
     for name, length in added.items():
-        path = name.rpartition(".")[0]
-        module = model.get_submodule(path)
-        weight = next(module.parameters())
+        module: Any = model.get_submodule(name.rpartition(".")[0])
+        if outputs_of(module) != length:  # before so much memory is asked for
+            raise MismatchError(
+                f"plan: '{name}' is to have {length} entries, and the layer has {outputs_of(module)} outputs; give the "
+                "plan that belongs to this network."
+            )
         if getattr(module, "bias", None) is None:
-            module.register_parameter("bias", nn.Parameter(weight.new_zeros(length)))
+            module.register_parameter("bias", nn.Parameter(module.weight.new_zeros(length)))
 
 
 def silence(

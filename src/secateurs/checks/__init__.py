@@ -1,0 +1,48 @@
+"""Checks of what comes from outside: arguments, networks, and the contents of files."""
+
+from secateurs.checks.form import Form, ascending, list_of, map_of, maybe, one_of, parsed, record
+from secateurs.checks.form import number as any_number
+from secateurs.checks.form import text as any_text
+from secateurs.checks.form import whole as any_whole
+from secateurs.checks.networks import check_example, check_has_parameters, check_model
+from secateurs.checks.shown import shown
+from secateurs.checks.values import (
+    check_callable,
+    check_flag,
+    check_kind,
+    check_number,
+    check_seed,
+    check_share,
+    check_shares,
+    check_whole,
+    file_to_read,
+    file_to_write,
+)
+
+__all__ = [
+    "Form",
+    "any_number",
+    "any_text",
+    "any_whole",
+    "ascending",
+    "check_callable",
+    "check_example",
+    "check_flag",
+    "check_has_parameters",
+    "check_kind",
+    "check_model",
+    "check_number",
+    "check_seed",
+    "check_share",
+    "check_shares",
+    "check_whole",
+    "file_to_read",
+    "file_to_write",
+    "list_of",
+    "map_of",
+    "maybe",
+    "one_of",
+    "parsed",
+    "record",
+    "shown",
+]
