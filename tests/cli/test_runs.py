@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from cli_support import mistake
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 FILES = ["model.safetensors", "plan.json", "report.html", "result.json"]
 OWN = ("own:net", "--data", "own:data", "--method", "l1-norm")
@@ -43,13 +43,13 @@ def test_prune_writes_a_folder_that_every_command_accepts(cli, work: Path):
     assert result["recalibrated"] is True
     assert (result["model"], result["data"], result["input_shape"]) == ("own:net", "own:data", [1, 2, 8, 8])
 
-    again = cli("evaluate", "out", "--data", "own:data", "--json", "-")
+    again = cli("evaluate", "out", "--model", "own:net", "--data", "own:data", "--json", "-")
     assert again.status == 0, again
     found = json.loads(again.out)
     for key in ("params", "macs", "accuracy", "accuracy_error", "samples"):
         assert found[key] == result["after"][key]
 
-    assert "second" in cli("inspect", "out").out
+    assert "second" in cli("inspect", "out", "--trust").out
     (work / "out" / "report.html").unlink()
     assert cli("report", "out").status == 0
     assert "own:net" in (work / "out" / "report.html").read_text()
@@ -71,7 +71,7 @@ def test_a_folder_is_pruned_again_and_still_loads_from_the_original_class(cli, w
     import secateurs
 
     assert cli("prune", *OWN, "--macs", "0.6", "--out", "one").status == 0
-    twice = cli("prune", "one", "--data", "own:data", "--macs", "0.6", "--out", "two")
+    twice = cli("prune", "one", "--model", "own:net", "--data", "own:data", "--macs", "0.6", "--out", "two")
     assert twice.status == 0, twice
     one, two = (json.loads((work / name / "result.json").read_text()) for name in ("one", "two"))
     assert two["before"]["macs"] == one["after"]["macs"]
@@ -82,7 +82,7 @@ def test_a_folder_is_pruned_again_and_still_loads_from_the_original_class(cli, w
     assert secateurs.load(work / "two" / "model.safetensors", into=own_net())(
         torch.zeros(1, 2, 8, 8)
     ).shape == (1, 3)
-    assert cli("evaluate", "two", "--data", "own:data").status == 0
+    assert cli("evaluate", "two", "--trust", "--data", "own:data").status == 0
 
 
 def test_the_same_command_gives_the_same_plan_and_weights(cli, work: Path):
@@ -90,9 +90,8 @@ def test_the_same_command_gives_the_same_plan_and_weights(cli, work: Path):
         assert cli("prune", "own:net", "--input", "1,2,8,8", "--method", "random", "--params", "0.5",
                    "--seed", "3", "--out", out).status == 0  # fmt: skip
     assert (work / "one" / "plan.json").read_bytes() == (work / "two" / "plan.json").read_bytes()
-    one, two = (load_file(work / name / "model.safetensors") for name in ("one", "two"))
-    assert one.keys() == two.keys()
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    one, two = ((work / name / "model.safetensors").read_bytes() for name in ("one", "two"))
+    assert one == two
 
 
 def test_weights_are_read_and_without_data_accuracy_is_null(cli, work: Path):
@@ -179,7 +178,7 @@ def test_onnx_is_written_beside_the_weights_and_by_export(cli, work: Path):
     assert done.status == 0, done
     assert "out/model.onnx: free batch size" in done.out
     assert sorted(path.name for path in (work / "out").iterdir()) == sorted([*FILES, "model.onnx"])
-    exported = cli("export", "out", "--onnx", "small.onnx")
+    exported = cli("export", "out", "--model", "own:net", "--onnx", "small.onnx")
     assert exported.status == 0, exported
     x = torch.randn(7, 2, 8, 8)
     import secateurs

@@ -134,10 +134,13 @@ def test_a_second_pruning_names_the_first_original():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "is not a result"),
+        ("{", "cannot be read as JSON"),
         ("[]", "holds no object"),
         ('{"schema": 99}', "version 99"),
         ('{"schema": 1, "model": "x"}', "is not a result"),
+        ('{"schema": true}', "lacks|schema is True"),
+        ('{"schema": 1, "model": "x", "input_shape": "1,3"}', "input_shape is '1,3'"),
+        ("[" * 99_999, "nested too deeply"),
     ],
 )
 def test_a_damaged_record_names_its_file(tmp_path: Path, text: str, words: str):

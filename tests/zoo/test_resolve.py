@@ -46,8 +46,41 @@ def test_timm_by_name():
     assert model.fc.out_features == 5
     with pytest.raises(InputError, match=r"no model 'resnet17': did you mean .*resnet18"):
         resolve_model("timm:resnet17")
-    with pytest.raises(InputError, match="no model 'hf-hub:someone/model'"):
-        resolve_model("timm:hf-hub:someone/model")
+    for name in (
+        "hf-hub:a/b",
+        "hf_hub:a/b",
+        "local-dir:/a",
+        "resnet18.x/hf-hub:a",
+        "resnet18./a",
+        "resnet18.\n",
+    ):
+        with pytest.raises(InputError, match="timm has no model"):
+            resolve_model(f"timm:{name}")
+
+
+@pytest.mark.parametrize("name", ["resnet18", "retinanet_resnet50_fpn", "fcn_resnet50", "quantized_resnet18"])
+def test_torchvision_names_fetch_nothing_and_run_no_hub_code(monkeypatch, name):
+    models = pytest.importorskip("torchvision.models")
+
+    def fail(*_, **__):
+        raise AssertionError("a download")
+
+    for function in ("load_state_dict_from_url", "load", "download_url_to_file"):
+        monkeypatch.setattr(torch.hub, function, fail)
+    monkeypatch.setattr("socket.socket.connect", fail)
+    name = name if name in models.list_models() else "resnet18"
+    assert isinstance(resolve_model(f"torchvision:{name}"), nn.Module)
+
+
+def test_timm_names_fetch_nothing(monkeypatch):
+    pytest.importorskip("timm")
+
+    def fail(*_, **__):
+        raise AssertionError("a download")
+
+    monkeypatch.setattr("socket.socket.connect", fail)
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fail)
+    assert isinstance(resolve_model("timm:resnet18.a1_in1k"), nn.Module)
 
 
 @pytest.mark.parametrize("package", ["torchvision", "timm"])

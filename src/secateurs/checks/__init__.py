@@ -1,7 +1,19 @@
 """Checks of what comes from outside: arguments, networks, and the contents of files."""
 
-from secateurs.checks.form import Form, ascending, list_of, map_of, maybe, one_of, parsed, record
+from secateurs.checks.form import (
+    Form,
+    ascending,
+    list_of,
+    map_of,
+    maybe,
+    one_of,
+    parsed,
+    read_text,
+    record,
+)
+from secateurs.checks.form import flag as any_flag
 from secateurs.checks.form import number as any_number
+from secateurs.checks.form import prose as any_prose
 from secateurs.checks.form import text as any_text
 from secateurs.checks.form import whole as any_whole
 from secateurs.checks.networks import check_example, check_has_parameters, check_model
@@ -21,7 +33,9 @@ from secateurs.checks.values import (
 
 __all__ = [
     "Form",
+    "any_flag",
     "any_number",
+    "any_prose",
     "any_text",
     "any_whole",
     "ascending",
@@ -43,6 +57,7 @@ __all__ = [
     "maybe",
     "one_of",
     "parsed",
+    "read_text",
     "record",
     "shown",
 ]

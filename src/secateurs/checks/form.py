@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, NoReturn
 
 from secateurs.checks.shown import shown
@@ -21,7 +22,7 @@ LONGEST_TEXT = 32 * 2**20
 """Characters of JSON that are read at most; reading takes up to 15 bytes a character."""
 MOST_PARTS = 1_000_000
 """Lists and objects that are read at most: an empty one takes 64 bytes and two characters."""
-LONGEST_NAME = 1000
+LONGEST_NAME, LONGEST_PROSE = 1000, 20_000
 
 
 def parsed(text: Any, where: str) -> Any:
@@ -50,6 +51,24 @@ def parsed(text: Any, where: str) -> Any:
         raise InputError(f"{where}: it cannot be read: its lists are nested too deeply.") from None
     except ValueError as error:
         raise InputError(f"{where}: it cannot be read as JSON ({shown(str(error), 120)}).") from error
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, or as much of it as shows that it is too long to be read.
+
+    Raises:
+        OSError: It cannot be read.
+        UnicodeDecodeError: It is no UTF-8.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "result.json"
+        >>> _ = path.write_text("{}")
+        >>> read_text(path)
+        '{}'
+    """
+    with path.open(encoding="utf-8") as file:
+        return file.read(LONGEST_TEXT + 1)
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -87,6 +106,16 @@ def number(value: Any, place: str) -> None:
     """
     if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
         _wrong(place, value, "a number")
+
+
+def prose(value: Any, place: str) -> None:
+    """Text of up to `LONGEST_PROSE` characters, such as the reason for a lock.
+
+    Example:
+        >>> prose("is an output of the network", "reason")
+    """
+    if not isinstance(value, str) or len(value) > LONGEST_PROSE:
+        _wrong(place, value, f"text of at most {LONGEST_PROSE} characters")
 
 
 def text(value: Any, place: str) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from secateurs.cli.console import Bars, note, say, table, write_json
-from secateurs.cli.options import Input, Json, Model, Weights, shape
+from secateurs.cli.options import BuiltBy, Input, Json, Model, Trust, Weights, shape
 from secateurs.cli.tables import measured
 
 
@@ -26,6 +26,8 @@ def evaluate(
     weights: Weights = None,
     input_shape: Input = None,
     as_json: Json = None,
+    built_by: BuiltBy = None,
+    trust: Trust = False,
 ) -> None:
     """Accuracy on the whole test part with its standard error, parameters, MACs and latency."""
     from secateurs.data import resolve_data
@@ -36,7 +38,9 @@ def evaluate(
     from secateurs.report.source import open_source
 
     with Bars() as bars:
-        source = open_source(model, weights=weights, input_shape=shape(input_shape))
+        source = open_source(
+            model, weights=weights, input_shape=shape(input_shape), built_by=built_by, trust=trust
+        )
         splits = resolve_data(data, normalisation=source.normalisation, input_shape=source.sample_shape)
         source = source.fitted_to(splits)
         example = source.example()

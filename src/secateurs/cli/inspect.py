@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from secateurs.cli.console import Bars, say, table, write_json
-from secateurs.cli.options import Input, Json, Model, Weights, shape
+from secateurs.cli.options import BuiltBy, Input, Json, Model, Trust, Weights, shape
 
 if TYPE_CHECKING:
     from secateurs.report.structure import Structure
@@ -22,13 +22,17 @@ def inspect(
     weights: Weights = None,
     input_shape: Input = None,
     as_json: Json = None,
+    built_by: BuiltBy = None,
+    trust: Trust = False,
 ) -> None:
     """Show which channels leave together, through what, and which may not leave and why."""
     from secateurs.report.source import open_source
     from secateurs.report.structure import structure
 
     with Bars() as bars, bars.working("tracing"):
-        source = open_source(model, weights=weights, input_shape=shape(input_shape))
+        source = open_source(
+            model, weights=weights, input_shape=shape(input_shape), built_by=built_by, trust=trust
+        )
         found = structure(source.model, source.example())
     if as_json is not None:
         write_json(found.to_json(model), as_json)

@@ -21,6 +21,18 @@ Weights = Annotated[
     Path | None,
     typer.Option(metavar="F", help="Weights of MODEL, a .safetensors file.", show_default=False),
 ]
+BuiltBy = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="SPEC",
+        help="For a DIR: what builds its network, such as package.module:callable; runs that code.",
+        show_default=False,
+    ),
+]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="For a DIR: run whatever code it names to build its network.")
+]
 Data = Annotated[
     str | None,
     typer.Option(

@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from secateurs.cli.console import Bars, note, say
-from secateurs.cli.options import Data, Input, Model, Seed, Weights, exceptions, number, shape, share
+from secateurs.cli.options import (
+    BuiltBy,
+    Data,
+    Input,
+    Model,
+    Seed,
+    Trust,
+    Weights,
+    exceptions,
+    number,
+    shape,
+    share,
+)
 from secateurs.cli.tables import after_run
 
 
@@ -77,6 +89,8 @@ def prune(
     seed: Seed = 0,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too.")] = False,
     input_shape: Input = None,
+    built_by: BuiltBy = None,
+    trust: Trust = False,
 ) -> None:
     """Make a network smaller, prove it, measure it, and write it to a folder.
 
@@ -108,7 +122,14 @@ def prune(
     if onnx:
         require_onnx()
     with Bars() as bars:
-        source = open_source(model, weights=weights, input_shape=shape(input_shape), seed=seed)
+        source = open_source(
+            model,
+            weights=weights,
+            input_shape=shape(input_shape),
+            seed=seed,
+            built_by=built_by,
+            trust=trust,
+        )
         splits = None
         if data is not None:
             splits = resolve_data(data, normalisation=source.normalisation, input_shape=source.sample_shape)

@@ -5,17 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from secateurs.export import OnnxFile, new_file, new_folder, write_onnx
 from secateurs.report.page import page
 from secateurs.report.record import Record
-from secateurs.report.source import WEIGHTS
-
-if TYPE_CHECKING:
-    from secateurs.surgery import Plan
+from secateurs.surgery import Plan, save_model
+from secateurs.surgery.files import WEIGHTS
 
 PAGE = "report.html"
 
@@ -42,8 +39,6 @@ def write_folder(
         InputError: `out` is there already or cannot be written.
         RunError: The network cannot be written as ONNX.
     """
-    from secateurs.surgery import save_model
-
     with new_folder(out) as folder:
         save_model(model, plan, folder / WEIGHTS, _origin(record))
         (folder / "plan.json").write_text(plan.to_json(), encoding="utf-8")

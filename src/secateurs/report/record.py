@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from secateurs.checks import parsed, read_text, shown
 from secateurs.errors import InputError
 from secateurs.pipeline import GroupReport
+from secateurs.report.record_form import RECORD
 
 SCHEMA = 1
 
@@ -111,14 +113,15 @@ class Record:
             InputError: It is no JSON, of a later version, or lacks something.
         """
         try:
-            raw = json.loads(text)
+            raw = parsed(text, where)
             if not isinstance(raw, dict):
                 raise TypeError("it holds no object")
             if raw.get("schema") != SCHEMA:
                 raise InputError(
-                    f"{where}: has version {raw.get('schema')}, this secateurs reads version {SCHEMA}; "
+                    f"{where}: has version {shown(raw.get('schema'))}, this secateurs reads version {SCHEMA}; "
                     "use the release that wrote it"
                 )
+            RECORD(raw, "")
             return cls(
                 **{
                     **raw,
@@ -132,7 +135,7 @@ class Record:
             )
         except (ValueError, TypeError, KeyError) as problem:
             raise InputError(
-                f"{where}: is not a result of secateurs ({problem}); name a folder that "
+                f"{where}: is not a result of secateurs ({str(problem)[:300]}); name a folder that "
                 "`secateurs prune` wrote"
             ) from problem
 
@@ -145,7 +148,7 @@ class Record:
         """
         path = folder / "result.json"
         try:
-            return cls.from_json(path.read_text(encoding="utf-8"), str(path))
+            return cls.from_json(read_text(path), str(path))
         except (OSError, UnicodeDecodeError) as problem:
             raise InputError(
                 f"{path}: cannot be read ({problem}); name a folder that `secateurs prune` wrote"

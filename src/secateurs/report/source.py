@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from secateurs.checks import check_seed, shown
 from secateurs.data import IMAGENET, DataSource, Normalisation, batches
 from secateurs.errors import InputError
 from secateurs.report.record import Measures, Record
-from secateurs.zoo import entry, load_weights, names, resolve_model
+from secateurs.surgery import Plan, load, load_plan
+from secateurs.surgery.files import WEIGHTS
+from secateurs.zoo import entry, load_weights, names, names_own_code, resolve_model
 
-if TYPE_CHECKING:
-    from secateurs.surgery import Plan
-
-WEIGHTS = "model.safetensors"
+LARGEST_INPUT = 2**28
+"""Numbers in one input that a folder may ask for; a user may ask for more."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,14 @@ def open_source(
     weights: Path | None = None,
     input_shape: tuple[int, ...] | None = None,
     seed: int = 0,
+    built_by: str | None = None,
+    trust: bool = False,
 ) -> Source:
     """Build the network that `spec` names and fill it with its weights.
+
+    A folder may come from a stranger, and its result.json names how the network is built. Networks of the zoo,
+    torchvision and timm are built from that name; other code is run only where the user names it or trusts the
+    folder.
 
     Args:
         spec: A zoo name, `torchvision:NAME`, `timm:NAME`, `package.module:callable`, or the folder that an
@@ -94,9 +102,12 @@ def open_source(
         weights: A .safetensors file for the network; without it the weights are the builder's.
         input_shape: Shape of one input, with the batch axis, where it is not the usual one.
         seed: Of the builder's random weights.
+        built_by: For a folder: builds the unpruned network instead of what the folder names.
+        trust: For a folder: import and run whatever code it names.
 
     Raises:
-        InputError: The name, the folder or the file is not what it has to be.
+        InputError: The name, the folder or the file is not what it has to be, or the folder names code that nobody
+            allowed.
 
     Example:
         >>> open_source("resnet20").input_shape
@@ -108,32 +119,59 @@ def open_source(
             raise InputError(
                 f"--weights {weights}: the folder {spec} has weights of its own; leave the option out"
             )
-        return _from_folder(folder, input_shape)
+        return _from_folder(folder, input_shape, built_by, trust)
     _refuse_path(spec)
+    if built_by is not None:
+        raise InputError(
+            f"--model {built_by}: says how the network of a folder is built, and {spec} is no folder; leave it out"
+        )
+    check_seed(seed)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         model = resolve_model(spec)
     if weights is not None:
         load_weights(model, weights)
     shape, normalisation = _expectations(spec, model)
-    trained = weights is not None or _is_own(spec)
+    trained = weights is not None or names_own_code(spec)  # the user's own may be trained
     return Source(spec, model.eval(), input_shape or shape, normalisation, trained=trained)
 
 
-def _from_folder(folder: Path, input_shape: tuple[int, ...] | None) -> Source:
+def _from_folder(
+    folder: Path, input_shape: tuple[int, ...] | None, built_by: str | None, trust: bool
+) -> Source:
     """The pruned network of an output folder: its class built anew, its plan replayed, its weights read."""
-    from secateurs.surgery import load, load_plan
-
     if not (folder / WEIGHTS).is_file():
         raise InputError(
             f"{folder}: holds no {WEIGHTS}; name a folder that `secateurs prune` wrote, or a model"
         )
     record = Record.read(folder)
-    model = load(folder / WEIGHTS, into=resolve_model(record.model))
+    spec = _builder(folder, record.model, built_by, trust)
+    shape = input_shape or _bounded(folder, record.input_shape)
+    model = load(folder / WEIGHTS, into=resolve_model(spec))
     normalisation = _normalisation(record.normalisation, folder)
     plan = load_plan(folder / WEIGHTS)
-    shape = input_shape or record.input_shape
-    return Source(record.model, model.eval(), shape, normalisation, plan, record.original)
+    return Source(spec, model.eval(), shape, normalisation, plan, record.original)
+
+
+def _builder(folder: Path, named: str, built_by: str | None, trust: bool) -> str:
+    """How to build the network of a folder; code of its own choice is not run for the asking."""
+    if built_by is not None:
+        return built_by
+    if names_own_code(named) and not trust:
+        raise InputError(
+            f"{folder}: its result.json says that {shown(named)} builds the network, which would run code that is "
+            "no part of secateurs, torchvision or timm; if that code is yours, name it with --model, or say --trust to "
+            "run whatever the folder names"
+        )
+    return named
+
+
+def _bounded(folder: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if math.prod(shape) > LARGEST_INPUT:
+        raise InputError(
+            f"{folder / 'result.json'}: one input would have {math.prod(shape):,} numbers; give the shape as --input"
+        )
+    return shape
 
 
 def _normalisation(found: Mapping[str, Any] | None, folder: Path) -> Normalisation | None:
@@ -166,11 +204,6 @@ def _refuse_path(spec: str) -> None:
         raise InputError(
             f"{spec}: there is no such folder; name an output folder of `secateurs prune`, or a model"
         )
-
-
-def _is_own(spec: str) -> bool:
-    """The user's own code may return a network that is trained already."""
-    return ":" in spec and not spec.startswith(("torchvision:", "timm:"))
 
 
 def _expectations(spec: str, model: nn.Module) -> tuple[tuple[int, ...] | None, Normalisation | None]:

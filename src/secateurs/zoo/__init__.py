@@ -2,7 +2,17 @@
 
 from secateurs.zoo.entry import ZooEntry
 from secateurs.zoo.registry import ENTRIES, build, entry, names
-from secateurs.zoo.resolve import resolve_model
+from secateurs.zoo.resolve import names_own_code, resolve_model
 from secateurs.zoo.weights import load_weights, read_weights
 
-__all__ = ["ENTRIES", "ZooEntry", "build", "entry", "load_weights", "names", "read_weights", "resolve_model"]
+__all__ = [
+    "ENTRIES",
+    "ZooEntry",
+    "build",
+    "entry",
+    "load_weights",
+    "names",
+    "names_own_code",
+    "read_weights",
+    "resolve_model",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import nn
 from secateurs.data.dotted import load_object
 from secateurs.errors import InputError
 from secateurs.zoo.registry import build, names, nearest
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 def resolve_model(spec: str, num_classes: int | None = None) -> nn.Module:
@@ -44,6 +47,16 @@ def resolve_model(spec: str, num_classes: int | None = None) -> nn.Module:
     if kind == "timm":
         return _timm(name, settings)
     return _own(spec, settings)
+
+
+def names_own_code(spec: str) -> bool:
+    """Whether a name is of code outside the zoo, torchvision and timm, which `resolve_model` would import and run.
+
+    Example:
+        >>> names_own_code("mynet:trained"), names_own_code("resnet56"), names_own_code("timm:resnet18")
+        (True, False, False)
+    """
+    return ":" in spec and spec.partition(":")[0] not in ("torchvision", "timm")
 
 
 def _torchvision(name: str, settings: dict[str, Any]) -> nn.Module:
@@ -81,7 +94,7 @@ def _timm(name: str, settings: dict[str, Any]) -> nn.Module:
         ) from error
     known = timm.list_models()
     # A name with a scheme ("hf-hub:...") would make timm look on the network, with pretrained=False too.
-    if name.split(".")[0] not in known:
+    if name.split(".")[0] not in known or not _PLAIN.fullmatch(name):
         raise InputError(f"timm has no model '{name}': {nearest(name, known)}")
     return _call(f"timm:{name}", timm.create_model, {"model_name": name, "pretrained": False, **settings})
 

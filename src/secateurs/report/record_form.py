@@ -1,0 +1,70 @@
+"""What may stand in a result.json: it may come from a stranger, and its numbers are printed and computed with."""
+
+from __future__ import annotations
+
+from secateurs.checks import (
+    Form,
+    any_flag,
+    any_number,
+    any_prose,
+    any_text,
+    any_whole,
+    list_of,
+    map_of,
+    maybe,
+    record,
+)
+
+_MEASURES = record(
+    ("accuracy", "accuracy_error", "samples", "latency_ms", "latency_spread_ms", "uncounted"),
+    params=any_whole(),
+    macs=any_whole(),
+    accuracy=maybe(any_number),
+    accuracy_error=maybe(any_number),
+    samples=maybe(any_whole()),
+    latency_ms=maybe(any_number),
+    latency_spread_ms=maybe(any_number),
+    uncounted=map_of(any_whole()),
+)
+_TIMING = record(
+    batch=any_whole(), warmup=any_whole(), runs=any_whole(), device=any_text, threads=any_whole()
+)
+_PROOF = record(
+    passed=any_flag,
+    max_rel_diff=any_number,
+    tolerance=any_number,
+    precision=any_text,
+    inputs=list_of(any_text),
+)
+_GROUP = record(
+    name=any_text,
+    size=any_whole(),
+    kept=any_whole(),
+    status=any_text,
+    reason=maybe(any_prose),
+    params=any_whole(),
+    macs=any_whole(),
+)
+RECORD: Form = record(
+    ("remarks",),
+    schema=any_whole(1),
+    model=any_text,
+    input_shape=list_of(any_whole(1), most=8, least=1),
+    data=maybe(any_text),
+    normalisation=maybe(record(mean=list_of(any_number), std=list_of(any_number))),
+    method=any_text,
+    allocate=any_text,
+    compensate=any_text,
+    recalibrated=any_flag,
+    target=map_of(any_number),
+    before=_MEASURES,
+    after=_MEASURES,
+    original=_MEASURES,
+    latency=maybe(_TIMING),
+    verification=_PROOF,
+    groups=list_of(_GROUP),
+    seconds=map_of(any_number),
+    seed=any_whole(),
+    versions=map_of(any_text),
+    remarks=list_of(any_prose),
+)
