@@ -26,7 +26,7 @@ LAYERS = [
     ["report.costs", "report.latency", "report.accuracy"],
     ["planning", "allocate", "compensate"],
     ["latency", "floor", "survey"],
-    ["recipe"],
+    ["recipe", "arguments"],
     ["pipeline"],
     ["export", "report"],
     ["cli", "__main__"],

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from secateurs import measure, represent, select
+from secateurs.checks import shown
 from secateurs.compose import (
     Composition,
     Drawn,
@@ -384,15 +385,17 @@ def get(name: str) -> Method:
         InputError: there is none; says which names are near.
 
     Example:
-        >>> get("fp-omp").year
-        2022
+        >>> get("fp-omp").year, get("fp_omp").year
+        (2022, 2022)
     """
+    if not isinstance(name, str):
+        raise InputError(f"method is {shown(name)}; give a name such as 'l1-norm'.")
     for method in METHODS:
-        if method.name == name:
+        if method.name in (name, name.replace("_", "-")):  # as the functions here are called
             return method
     near = difflib.get_close_matches(name, names(), n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else f"the methods are {', '.join(names())}."
-    raise InputError(f"method: there is no '{name}'; {hint}")
+    raise InputError(f"method: there is no {shown(name)}; {hint}")
 
 
 def check_data(method: Method, given: bool) -> None:

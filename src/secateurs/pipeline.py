@@ -13,7 +13,10 @@ from torch import nn
 
 from secateurs import methods
 from secateurs.allocate.sequence import Allocation
+from secateurs.arguments import check_arguments, check_free
+from secateurs.checks import check_kind
 from secateurs.contracts import Loader, Progress
+from secateurs.data.samples import about_samples
 from secateurs.errors import InputError, VerificationError
 from secateurs.graph import Graph, Tracer
 from secateurs.graph.capture import check_model
@@ -153,18 +156,36 @@ def prune(
         "latency": latency,
         "accuracy_drop": accuracy_drop,
     }
-    target = check_target(shares)
+    check_arguments(
+        model,
+        example,
+        target=shares,
+        method=method,
+        data=data,
+        allocate=allocate,
+        compensate=compensate,
+        recalibrate=recalibrate,
+        calibrate=calibrate,
+        round_to=round_to,
+        layers=layers,
+        frame=frame,
+        seed=seed,
+        progress=progress,
+    )
+    target, seed = check_target(shares), int(seed)
     recipe = Recipe.of(
         method, allocate, compensate, recalibrate, data, calibrate, seed, progress, accuracy_drop is not None
     )
     check_model(model)
     check_finite(model)
+    doubts = () if recipe.data is None else about_samples(recipe.data, example, calibrate)
     clock = Clock()
     work = copy_model(model)  # whatever runs a network here, runs this one
     with clock("trace"):
         whole, names = in_frames(work, example) if frame else (work, ())
         tracer = Tracer(whole, example)
         graph = framed(tracer.graph(), names) if frame else tracer.graph()
+    check_free(graph)
     with clock("costs"):
         before = count_costs(model, example, around=tracer.around)
     for _ in range(_TRIES):
@@ -207,7 +228,7 @@ def prune(
         if isinstance(recipe.allocate, str)
         else type(recipe.allocate).__name__.lower(),
         compensate=recipe.compensate,
-        remarks=(*graph.notes, *remarks),
+        remarks=(*graph.notes, *doubts, *remarks),
     )
 
 
@@ -272,5 +293,10 @@ def versions() -> dict[str, str]:
 
 
 def save(result: Result, path: str | Path) -> None:
-    """Write the network of a result, with its plan, as one safetensors file; see `load`."""
+    """Write the network of a result, with its plan, as one safetensors file; see `load`.
+
+    Raises:
+        InputError: `result` is none, or nothing can be written at `path`.
+    """
+    check_kind("result", result, Result, "what secateurs.prune returns")
     save_model(result.model, result.plan, path)

@@ -19,6 +19,7 @@ from secateurs.allocate.sequence import (
     whole_blocks,
 )
 from secateurs.allocate.uniform import Uniform
+from secateurs.checks import check_allocation, check_kind, check_number, check_seed, check_shares, check_whole
 from secateurs.contracts import IntArray, Order, Ranking
 from secateurs.errors import InputError, TargetError
 from secateurs.graph import Graph
@@ -42,11 +43,16 @@ def rank(graph: Graph, method: Method, stats: Mapping[str, Any] | None = None, *
         One order a group, each of all its units.
 
     Raises:
-        InputError: The method needs data and there are none.
+        InputError: The method needs data and there are none, or an argument is of the wrong kind.
 
     Cost:
         That of the method's measure, once per layer that makes channels.
     """
+    check_kind("graph", graph, Graph, "what secateurs.trace(model, example) returns")
+    check_kind("method", method, Method, "a Method, such as secateurs.methods.get('l1-norm')")
+    if stats is not None:
+        check_kind("stats", stats, Mapping, "what was seen of each group, by its name")
+    check_seed(seed)
     check_data(method, stats is not None or method.search is not None)
     orders, notes = {}, {}
     for i, group in enumerate(graph.free):
@@ -61,7 +67,7 @@ def check_target(targets: Mapping[str, float | None]) -> tuple[str, float] | Non
     """The one target given, or None.
 
     Raises:
-        InputError: several targets, or a share outside (0, 1].
+        InputError: several targets, something that is no number, or a share outside (0, 1].
     """
     given = [(name, value) for name, value in targets.items() if value is not None]
     if len(given) > 1:
@@ -69,6 +75,7 @@ def check_target(targets: Mapping[str, float | None]) -> tuple[str, float] | Non
             f"target: {' and '.join(name for name, _ in given)} are both given; give one of {', '.join(TARGETS)}."
         )
     for name, value in given:
+        check_number(name, value)
         if name.endswith(("accuracy_drop", "accuracy-drop")):
             if not 0 <= value < 100:
                 raise InputError(f"{name} is {value:g}; give points of accuracy (hundredths) from 0 to 100.")
@@ -76,7 +83,7 @@ def check_target(targets: Mapping[str, float | None]) -> tuple[str, float] | Non
             raise InputError(
                 f"{name} is {value:g}; a target is the share that stays: give a number in (0, 1]."
             )
-    return given[0] if given else None
+    return (given[0][0], float(given[0][1])) if given else None
 
 
 def plan(
@@ -111,6 +118,10 @@ def plan(
     Cost:
         O(N log N) for N units.
     """
+    check_kind("ranking", ranking, Ranking, "what secateurs.rank(graph, method) returns")
+    if allocate is not None:
+        check_allocation(allocate, names=False)
+    check_shares("layers", layers)
     target = check_target({"macs": macs, "params": params, "keep": keep})
     graph: Graph = ranking.graph
     if target is None:
@@ -244,8 +255,7 @@ def _own_plan(ranking: Ranking, round_to: int, layers: Mapping[str, float]) -> P
 
 
 def _check_multiple(round_to: int) -> None:
-    if round_to < 1:
-        raise InputError(f"round_to is {round_to}; give a whole number from 1.")
+    check_whole("round_to", round_to)
 
 
 def _rounded(counts: IntArray, sizes: IntArray, multiple: int) -> IntArray:

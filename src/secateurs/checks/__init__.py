@@ -19,6 +19,7 @@ from secateurs.checks.form import whole as any_whole
 from secateurs.checks.networks import check_example, check_has_parameters, check_model
 from secateurs.checks.shown import shown
 from secateurs.checks.values import (
+    check_allocation,
     check_callable,
     check_flag,
     check_kind,
@@ -39,6 +40,7 @@ __all__ = [
     "any_text",
     "any_whole",
     "ascending",
+    "check_allocation",
     "check_callable",
     "check_example",
     "check_flag",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -56,12 +57,12 @@ def check_number(name: str, value: Any, give: str = "a number") -> float:
         >>> check_number("macs", 1)
         1.0
     """
-    if not isinstance(value, Real) or isinstance(value, bool) or math.isnan(value):
-        raise InputError(f"{name} is {shown(value)}; give {give}.")
-    try:
-        return float(value)
-    except OverflowError:
-        raise InputError(f"{name} is {shown(value)}; give {give}.") from None
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with suppress(OverflowError):  # whole numbers may be larger than any float
+            found = float(value)
+            if not math.isnan(found):
+                return found
+    raise InputError(f"{name} is {shown(value)}; give {give}.")
 
 
 def check_share(name: str, value: Any) -> float:
@@ -147,6 +148,22 @@ def check_callable(name: str, value: Any, give: str) -> None:
     """
     if not callable(value) or isinstance(value, type):
         raise InputError(f"{name} is {shown(value)}; give {give}.")
+
+
+def check_allocation(allocate: Any, *, names: bool) -> None:
+    """Make sure that an argument is an allocation, or the name of one where names are taken.
+
+    Raises:
+        InputError: It is not.
+
+    Example:
+        >>> check_allocation("uniform", names=True)
+    """
+    if isinstance(allocate, str) and names:
+        return
+    if isinstance(allocate, (str, type)) or not (callable(allocate) or hasattr(allocate, "until")):
+        give = "a name such as 'uniform' or an allocation" if names else "an allocation"
+        raise InputError(f"allocate is {shown(allocate)}; give {give}, such as secateurs.allocate.Uniform().")
 
 
 def _path(name: str, value: Any) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from secateurs import checks
 from secateurs.contracts import Group, IntArray
 from secateurs.errors import CaptureError
 from secateurs.graph.beside import beside, unread_tensors
@@ -123,6 +124,7 @@ def trace(model: nn.Module, example: Any) -> Graph:
         The groups, free and locked, in the order of the forward pass.
 
     Raises:
+        InputError: `model` is no network, or `example` holds no tensor.
         CaptureError: the model does not run on the example.
 
     Example:
@@ -131,6 +133,8 @@ def trace(model: nn.Module, example: Any) -> Graph:
         >>> [(g.name, g.size, g.locked) for g in trace(net, torch.zeros(1, 3, 8, 8)).groups]
         [('0', 8, None), ('2', 4, 'is an output of the model')]
     """
+    checks.check_model(model)
+    checks.check_example(example)
     return Tracer(model, example).graph()
 
 
