@@ -26,6 +26,7 @@ from secateurs.errors import InputError
 from secateurs.surgery.calling import as_arguments, evaluating, outputs
 from secateurs.surgery.copies import copy_model
 from secateurs.surgery.cut import is_reparametrised, named_tensors, take
+from secateurs.surgery.given import check_verify
 from secateurs.surgery.places import Place, differences, gap
 from secateurs.surgery.precise import NeedsCopy, Precise, Stranger
 from secateurs.surgery.remove import silence
@@ -107,23 +108,11 @@ def verify(
         >>> verify(net, net, {}, torch.ones(1, 3, 4, 4)).passed
         True
     """
-    _check(model, small, silenced)
+    silenced, kept = check_verify(model, small, silenced, example, seed, kept)
     sides = _Sides(model, small, silenced, kept if kept is not None else _others(model, silenced), seed)
     around = around or Surroundings.of(model)
     found = [_proven(sides, one, seed, around) for one in (example if type(example) is list else [example])]
     return found[0] if len(found) == 1 else _together(found)
-
-
-def _check(model: Any, small: Any, silenced: Any) -> None:
-    for name, value in (("model", model), ("small", small)):
-        if not isinstance(value, nn.Module):
-            raise InputError(f"{name}: a {type(value).__name__} was given; give an nn.Module.")
-    fits = isinstance(silenced, Mapping) and all(isinstance(v, Mapping) for v in silenced.values())
-    if not fits:
-        raise InputError(
-            f"silenced: a {type(silenced).__name__} was given; give positions by tensor and axis, as "
-            "`graph.silenced(plan.kept)` makes them."
-        )
 
 
 def _others(model: nn.Module, silenced: Positions) -> dict[str, dict[int, IntArray]]:
