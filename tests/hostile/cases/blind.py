@@ -88,7 +88,7 @@ case(
 case(
     "S3 -inf in equal places",
     net(
-        lambda m, x: (y := m.head(features(m, x))).masked_fill(
+        lambda m, x: m.head(features(m, x)).masked_fill(
             torch.ones(4, 4, dtype=torch.bool).triu(1)[:2], -torch.inf
         ),
         **body(),
