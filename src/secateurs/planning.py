@@ -27,6 +27,9 @@ from secateurs.methods import Method, check_data
 from secateurs.surgery.plan import Plan, make_step
 from secateurs.surgery.view import GroupView
 
+# Blocks that may be too large to come back before `refilled` stops: of ResNet-20 and -56 with random weights, by
+# 2 to 8 channels at a time, one leaves up to 7.5 % unspent, four at most 0.9 % (2.2 % by 16).
+_MISSES = 4
 TARGETS = ("macs", "params", "keep", "latency", "accuracy_drop")
 
 
@@ -128,7 +131,9 @@ def plan(
         return _own_plan(ranking, round_to, layers or {})
     name, value = target
     queue = removals(ranking, allocate, round_to, layers, enough=_reached(graph, name, value))
-    return plan_from_counts(ranking, queue.counts(steps_to(graph, queue, name, value)), {name: value})
+    steps = steps_to(graph, queue, name, value)
+    counts = refilled(queue, steps, _reached(graph, name, value))
+    return plan_from_counts(ranking, counts, {name: value})
 
 
 @dataclass(frozen=True)
@@ -208,6 +213,46 @@ def steps_to(graph: Graph, queue: Queue, name: str, value: float) -> int:
             "Give a larger target."
         )
     return steps
+
+
+def refilled(queue: Queue, steps: int, enough: Callable[[IntArray], bool]) -> IntArray:
+    """Give blocks back, the last removed first, that the last removals of a prefix made unnecessary.
+
+    A block of channels that many layers share can cost several hundredths of the network, and the prefix that
+    ends with it overshoots by as much. So that block stays removed, and blocks before it come back as long as the
+    counts are still `enough`, until four did not fit. Single units (`multiple` 1) are left as they are.
+
+    Keep-sets of two targets nest where the targets differ by more than those four blocks cost. Prefixes alone
+    nest always, and nothing else can: any chain of nested keep-sets jumps by the whole cost of a block somewhere.
+
+    Args:
+        queue: From `removals`.
+        steps: The shortest prefix that is enough, from `steps_to`.
+        enough: Whether counts meet the target.
+
+    Returns:
+        Counts with at least as many units in every group as the prefix leaves.
+
+    Cost:
+        One evaluation of `enough` for every block that comes back, and four.
+    """
+    counts = queue.counts(steps)
+    before, stuck, missed = counts.copy(), set(), 0
+    for position in range(steps - 1, -1 if queue.multiple > 1 else steps - 1, -1):
+        group = int(queue.sequence[position])
+        more = counts.copy()
+        more[group] = queue.counts(position)[group]
+        if more[group] == before[group]:  # inside a block
+            continue
+        before[group] = more[group]
+        if group not in stuck and enough(more):
+            counts = more
+            continue
+        stuck.add(group)  # what left this group earlier comes back only after this
+        missed += 1
+        if missed == _MISSES:
+            break
+    return counts
 
 
 def limit_of(share: float, whole: float) -> float:
