@@ -23,6 +23,7 @@ LAYERS = [
     ["graph", "zoo"],
     ["observe", "compose"],
     ["methods", "recover"],
+    ["report.timing"],
     ["report.costs", "report.latency", "report.accuracy"],
     ["planning", "allocate", "compensate"],
     ["latency", "floor", "survey"],

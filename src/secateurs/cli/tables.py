@@ -18,7 +18,7 @@ REASONS = 8
 def after_run(record: Record) -> Iterator[Any]:
     """What `secateurs prune` prints: target, before and after, proof, locks."""
     yield f"{record.model}, {made_with(record)}, asked: {target_sentence(record.target)}"
-    yield table("", ("", "before", "after", "stays"), list(_rows(record.before, record.after)))
+    yield table("", ("", "before", "after", "stays"), list(_rows(record)))
     if record.latency is not None:
         yield f"latency: {record.latency}"
     yield proof(record.verification)
@@ -36,17 +36,19 @@ def made_with(record: Record) -> str:
     return ", ".join(parts)
 
 
-def _rows(before: Measures, after: Measures) -> Iterator[tuple[str, str, str, str]]:
+def _rows(record: Record) -> Iterator[tuple[str, str, str, str]]:
+    before, after = record.before, record.after
     yield "parameters", f"{before.params:,}", f"{after.params:,}", share(after.params, before.params)
     yield "MACs", f"{before.macs:,}", f"{after.macs:,}", share(after.macs, before.macs)
     if before.accuracy is not None and after.accuracy is not None:
         change = points(100 * (after.accuracy - before.accuracy))
         old = percent(before.accuracy, before.accuracy_error)
         yield "accuracy", old, percent(after.accuracy, after.accuracy_error), change
-    if before.latency_ms is not None and after.latency_ms is not None:
+    if record.latency is not None:
         old = milliseconds(before.latency_ms, before.latency_spread_ms)
         new = milliseconds(after.latency_ms, after.latency_spread_ms)
-        yield "latency", old, new, share(after.latency_ms, before.latency_ms)
+        known = before.latency_ms is not None and after.latency_ms is not None
+        yield "latency", old, new, share(after.latency_ms or 0, before.latency_ms or 0) if known else "-"
 
 
 def proof(verification: Proof) -> str:
@@ -76,5 +78,4 @@ def measured(measures: Measures) -> Iterator[tuple[str, str]]:
     if measures.accuracy is not None:
         error = percent(measures.accuracy, measures.accuracy_error)
         yield "accuracy", f"{error} on {measures.samples or 0:,} test samples"
-    if measures.latency_ms is not None:
-        yield "latency", milliseconds(measures.latency_ms, measures.latency_spread_ms)
+    yield "latency", milliseconds(measures.latency_ms, measures.latency_spread_ms)

@@ -22,9 +22,10 @@ class Measures:
     """One network in numbers.
 
     `macs` are multiply-adds for one sample. `accuracy` is a share of 1 on `samples` test samples, with its
-    standard error; None where there was no data. `latency_ms` is the median over runs at batch 1 and
-    `latency_spread_ms` the range of the middle half of them. `uncounted` lists the operations that no counter
-    has a formula for, with the number of calls.
+    standard error; None where there was no data. `latency_ms` is the fastest of many runs at batch 1,
+    `latency_spread_ms` the range of the three fastest and `latency_one_thread_ms` the time on one thread; each
+    is None where the machine was too busy to tell. `uncounted` lists the operations that no counter has a
+    formula for, with the number of calls.
     """
 
     params: int
@@ -35,25 +36,28 @@ class Measures:
     latency_ms: float | None = None
     latency_spread_ms: float | None = None
     uncounted: Mapping[str, int] = field(default_factory=dict)
+    latency_one_thread_ms: float | None = None
 
 
 @dataclass(frozen=True)
 class Timing:
-    """How latency was measured."""
+    """How latency was measured, and the `reason` where it could not be."""
 
     batch: int
     warmup: int
     runs: int
     device: str
     threads: int
+    reason: str | None = None
 
     def __str__(self) -> str:
         """How to read a latency, for below a table."""
         threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
-        return (
-            f"median of {self.runs} runs and spread of their middle half, batch {self.batch}, after "
+        how = (
+            f"fastest of {self.runs} runs and spread of the three fastest, batch {self.batch}, after "
             f"{self.warmup} runs of warm-up, {threads} on {self.device}"
         )
+        return f"not measurable now: {self.reason} ({how})" if self.reason else how
 
 
 @dataclass(frozen=True)
@@ -181,13 +185,13 @@ def percent(accuracy: float | None, error: float | None) -> str:
     return f"{100 * accuracy:.2f} ± {100 * error:.2f} %" if error is not None else f"{100 * accuracy:.2f} %"
 
 
-def milliseconds(median: float | None, spread: float | None) -> str:
-    """A median latency with the range of the middle half of the runs.
+def milliseconds(best: float | None, spread: float | None) -> str:
+    """A latency with the range of the three fastest runs.
 
     Example:
         >>> milliseconds(12.345, 0.21), milliseconds(None, None)
-        ('12.35 ms (spread 0.21)', '-')
+        ('12.35 ms (spread 0.21)', 'not measurable now')
     """
-    if median is None:
-        return "-"
-    return f"{median:.2f} ms (spread {spread:.2f})" if spread is not None else f"{median:.2f} ms"
+    if best is None:
+        return "not measurable now"
+    return f"{best:.2f} ms (spread {spread:.2f})" if spread is not None else f"{best:.2f} ms"

@@ -104,7 +104,7 @@ def run(
     before = measures(result.before, old, scores[0])
     after = measures(result.after, new, scores[1])
     seconds = {**result.seconds, "measure": time.perf_counter() - start}
-    record = _record(source, settings, data_spec, result, before, after, timing(old), seconds)
+    record = _record(source, settings, data_spec, result, before, after, timing(old, new), seconds)
     plan = result.plan if source.plan is None else source.plan.then(result.plan)
     return Run(result.model, plan, record)
 
@@ -117,15 +117,18 @@ def measures(costs: Costs, latency: Latency, accuracy: Accuracy | None) -> Measu
         accuracy=None if accuracy is None else accuracy.value,
         accuracy_error=None if accuracy is None else accuracy.standard_error,
         samples=None if accuracy is None else accuracy.total,
-        latency_ms=latency.median_ms,
+        latency_ms=latency.best_ms,
         latency_spread_ms=latency.spread_ms,
+        latency_one_thread_ms=latency.one_thread_ms,
         uncounted=dict(costs.uncounted),
     )
 
 
-def timing(latency: Latency) -> Timing:
-    """How a latency was measured."""
-    return Timing(1, latency.warmup, latency.runs, latency.device, latency.threads)
+def timing(*latencies: Latency) -> Timing:
+    """How latencies were measured, in turns, and why one of them could not be."""
+    first = latencies[0]
+    reason = next((latency.reason for latency in latencies if latency.reason), None)
+    return Timing(1, first.warmup, first.runs, first.device, first.threads, reason)
 
 
 def _named(progress: Progress | None, when: str) -> Progress | None:
