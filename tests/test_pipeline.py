@@ -124,13 +124,6 @@ def test_every_layer_is_reported():
     assert "head: is an output of the model" in str(result)
 
 
-def test_latency_target_is_met_as_measured():
-    net = nn.Sequential(nn.Conv2d(3, 96, 3), nn.ReLU(), nn.Conv2d(96, 96, 3), nn.ReLU(), nn.Conv2d(96, 8, 3))
-    result = sc.prune(net, torch.zeros(1, 3, 40, 40), method="l1-norm", latency=0.7)
-    assert result.plan.target == {"latency": 0.7}
-    assert result.after.macs < 0.95 * result.before.macs
-
-
 def test_code_that_computes_with_the_channel_count_is_found_by_values():
     class Counts(nn.Module):
         def __init__(self):

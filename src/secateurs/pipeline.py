@@ -22,6 +22,7 @@ from secateurs.graph import Graph, Tracer
 from secateurs.graph.capture import check_model
 from secateurs.graph.framed import about_frames, framed, in_frames
 from secateurs.graph.values import retrace_by_values
+from secateurs.latency import LatencyTarget, parted
 from secateurs.planning import check_target, keep_of
 from secateurs.recipe import Clock, Recipe, Wish
 from secateurs.report.costs import Costs, count_costs
@@ -91,7 +92,7 @@ def prune(
     macs: float | None = None,
     params: float | None = None,
     keep: float | None = None,
-    latency: float | None = None,
+    latency: LatencyTarget | None = None,
     accuracy_drop: float | None = None,
     data: Loader | None = None,
     allocate: str | Allocation | None = None,
@@ -119,7 +120,9 @@ def prune(
             that have a ratio of their own use it.
         params: Share of the parameters that stays.
         keep: Share of the prunable units that stays.
-        latency: Share of the measured latency at batch 1 that stays.
+        latency: Share of the latency at batch 1 that stays, measured here while planning and again of the finished
+            network; or `(0.6, measure)`, where `measure(module)` returns the seconds that a network takes on
+            your own device.
         accuracy_drop: As small as can be while accuracy on a held-out fifth of `data` (by its labels, or without
             any by the network's own decisions) falls by no more than so many points (hundredths).
         data: A little training data, unlabelled but for `accuracy_drop`, for methods and repairs that look at it.
@@ -140,7 +143,8 @@ def prune(
     Raises:
         InputError: Bad arguments, weights that are not finite, data missing.
         CaptureError: The model does not run on the example.
-        TargetError: The target cannot be reached; says which can.
+        TargetError: The target cannot be reached; says which can. Or the finished network misses it as measured.
+        RunError: The machine is too busy to measure latency.
         VerificationError: The smaller network is not the silenced original.
 
     Example:
@@ -149,11 +153,12 @@ def prune(
         >>> result.model[0].out_channels, result.verification.passed
         (4, True)
     """
+    within, measure = parted(latency)
     shares = {
         "macs": macs,
         "params": params,
         "keep": keep,
-        "latency": latency,
+        "latency": within,
         "accuracy_drop": accuracy_drop,
     }
     check_arguments(
@@ -191,7 +196,7 @@ def prune(
     for _ in range(_TRIES):
         ranking, allocation = recipe.ranked(graph, clock)
         with clock("plan"):
-            wish = Wish(target, allocation, round_to, layers)
+            wish = Wish(target, allocation, round_to, layers, measure)
             made = recipe.planned(ranking, wish, example)
         with clock("remove"):
             small = remove(model, made.unfolded())
@@ -209,6 +214,8 @@ def prune(
     small, made, remarks = recipe.repaired(model, small, graph, made, clock)
     if frame:
         small, remarks = fold_frames(small, made.folds), (*remarks, about_frames(names, made.folds))
+    with clock("check"):
+        remarks = (*remarks, *recipe.checked(model, small, wish, example))
     with clock("costs"):
         after = count_costs(small, example, around=tracer.around)
     as_trained(small, model)

@@ -20,7 +20,7 @@ from secateurs.data.batches import batches, repeatable
 from secateurs.errors import InputError
 from secateurs.floor import plan_for_accuracy
 from secateurs.graph import Graph
-from secateurs.latency import plan_for_latency
+from secateurs.latency import Measure, check_latency, plan_for_latency
 from secateurs.observe.glances import glances
 from secateurs.planning import plan, rank
 from secateurs.recover.recalibrate import recalibrate_
@@ -41,12 +41,16 @@ _SCORED_AS = {name: name if name in ("none", "weights") else "maps" for name in 
 
 @dataclass(frozen=True)
 class Wish:
-    """How small the network is to be: one target or none, and what it is to be reached by."""
+    """How small the network is to be: one target or none, and what it is to be reached by.
+
+    `measure` is the user's own measurement of latency.
+    """
 
     target: tuple[str, float] | None
     allocation: Allocation
     round_to: int = 1
     layers: Mapping[str, float] | None = None
+    measure: Measure | None = None
 
 
 class Clock:
@@ -188,12 +192,22 @@ class Recipe:
             return plan(ranking, **settings)
         name, value = wish.target
         if name == "latency":
-            return plan_for_latency(ranking, value, example, **settings)
+            return plan_for_latency(ranking, value, example, measure=wish.measure, **settings)
         if name == "accuracy_drop":
             return plan_for_accuracy(
                 ranking, value, self.holdout, lambda made: self._candidate(ranking.graph, made), **settings
             )
         return plan(ranking, **{**settings, name: value})
+
+    def checked(self, model: nn.Module, small: nn.Module, wish: Wish, example: Any) -> tuple[str, ...]:
+        """What there is to remark on a target that can only be measured, now that the network is finished.
+
+        Raises:
+            TargetError: The target is not met.
+        """
+        if wish.target is None or wish.target[0] != "latency" or wish.target[1] == 1:
+            return ()
+        return (check_latency(model, small, wish.target[1], example, measure=wish.measure),)
 
     def _candidate(self, graph: Graph, made: Plan) -> nn.Module:
         small = remove(graph.model, made.unfolded())
