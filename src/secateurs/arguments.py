@@ -25,6 +25,7 @@ from secateurs.checks import (
 )
 from secateurs.errors import InputError, TargetError
 from secateurs.graph import Graph
+from secateurs.graph.capture import check_followable
 from secateurs.methods import Method
 from secateurs.planning import check_target
 
@@ -78,6 +79,7 @@ def check_arguments(
         secateurs.errors.InputError: macs is '0.5'; give a number.
     """
     check_model(model)
+    check_followable(model)
     check_has_parameters(model)
     check_example(example)
     check_target(target)

@@ -19,7 +19,6 @@ from secateurs.contracts import Loader, Progress
 from secateurs.data.samples import about_samples
 from secateurs.errors import InputError, VerificationError
 from secateurs.graph import Graph, Tracer
-from secateurs.graph.capture import check_model
 from secateurs.graph.framed import about_frames, framed, in_frames
 from secateurs.graph.values import retrace_by_values
 from secateurs.latency import LatencyTarget, parted
@@ -181,7 +180,6 @@ def prune(
     recipe = Recipe.of(
         method, allocate, compensate, recalibrate, data, calibrate, seed, progress, accuracy_drop is not None
     )
-    check_model(model)
     check_finite(model)
     doubts = () if recipe.data is None else about_samples(recipe.data, example, calibrate)
     clock = Clock()

@@ -6,6 +6,7 @@ Used by the hostile networks, by random networks and by the coverage table.
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import time
 import warnings
@@ -114,7 +115,7 @@ def runs_alike(
             where = f"{'training' if mode else 'evaluation'} at {size}"
             flags = [(m, m.training) for m in small.modules()]
             try:
-                got = run(small.train(mode), shown, read)
+                got = run(_fresh(small).train(mode), shown, read)
                 if [t.dim() if mode else tuple(t.shape) for _, t in got] != [
                     t.dim() if mode else tuple(t.shape) for _, t in expected
                 ]:
@@ -125,6 +126,14 @@ def runs_alike(
                 for module, flag in flags:
                     module.training = flag
     return found
+
+
+def _fresh(small: nn.Module) -> nn.Module:
+    """A copy, as the original is built anew for every try; the network itself where it cannot be copied."""
+    try:
+        return copy.deepcopy(small)
+    except Exception:
+        return small
 
 
 def silencing_gap(

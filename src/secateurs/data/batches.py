@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, default_collate
 
 from secateurs.contracts import Loader
-from secateurs.errors import InputError
+from secateurs.errors import InputError, SecateursError
 
 Batch: TypeAlias = tuple[tuple[Tensor, ...], Tensor | None]
 _LABEL_KEYS = ("labels", "label", "targets", "target", "y")
@@ -59,7 +60,7 @@ def batches(data: Loader, batch_size: int = 256, *, limit: int | None = None) ->
         if value < 1:
             raise InputError(f"{what} must be at least 1, got {value}.")
     read = 0
-    for raw in _raw_batches(data, batch_size):
+    for raw in _told(_raw_batches(data, batch_size)):
         inputs, labels = _split(raw)
         size = inputs[0].shape[0]
         if size == 0:
@@ -73,6 +74,24 @@ def batches(data: Loader, batch_size: int = 256, *, limit: int | None = None) ->
             return
     if not read:
         raise InputError("The data hold no sample: nothing came from the loader or dataset.")
+
+
+def _told(several: Iterator[Any]) -> Iterator[Any]:
+    """The same batches; where reading fails half-way, the sentence says how far it came."""
+    for number in itertools.count():
+        try:
+            batch = next(several)
+        except StopIteration:
+            return
+        except (SecateursError, MemoryError):
+            raise
+        except Exception as error:
+            first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            raise InputError(
+                f"data: reading them failed after {number} batches ({type(error).__name__}: {first}); mend the loader "
+                "or the file it was reading."
+            ) from error
+        yield batch
 
 
 def repeatable(data: Loader, limit: int | None = None) -> Loader:

@@ -20,6 +20,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils import _pytree as pytree
 
 from secateurs.errors import CaptureError, InputError
+from secateurs.graph.functions import functions_of, named_in
 from secateurs.graph.places import location_of, user_line
 from secateurs.graph.program import Op, Program, Value, make_op
 from secateurs.graph.recorder import record
@@ -38,6 +39,9 @@ _TALKATIVE = (
     "torch.fx.experimental.symbolic_shapes",
     "torch._export.non_strict_utils",
 )
+_CONTROL = {
+    id(getattr(torch, name)) for name in ("cond", "while_loop") if hasattr(torch, name)
+}  # a failed run of these spoils later ones
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 
 
@@ -51,19 +55,19 @@ def capture(model: nn.Module, example: Any) -> Program:
         >>> [op.name for op in capture(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), torch.ones(1, 2)).ops]
         ['t', 'addmm', 'relu']
     """
-    check_model(model)
+    check_followable(model)
     program = by_shapes(model, example)
     return program if program is not None else exported(model, example)
 
 
-def check_model(model: nn.Module) -> None:
+def check_followable(model: nn.Module) -> None:
     """Raise where a model cannot be followed, whatever its input: TorchScript, exported, quantised, lazy, meta.
 
     Raises:
         CaptureError: says what it is and what to give instead.
 
     Example:
-        >>> check_model(nn.Linear(1, 1))
+        >>> check_followable(nn.Linear(1, 1))
     """
     for name, module in model.named_modules():
         part = f"its part '{name}'" if name else "it"
@@ -81,6 +85,11 @@ def check_model(model: nn.Module) -> None:
                 f"model: {part} is quantised ({type(module).__name__}); prune the network in floating point, then "
                 "quantise what comes out."
             )
+    if any(_CONTROL & set(map(id, named_in(function))) for function in functions_of(model)):
+        raise CaptureError(
+            "model: it uses a control-flow operator of PyTorch (torch.cond, torch.while_loop, ...), which is not "
+            "followed; write the branch as a Python `if`, and give one example for each path."
+        )
     if next(model.parameters(), None) is None:
         raise CaptureError("model: it has no parameters, so there are no filters to remove.")
     for name, tensor in named_tensors(model):
@@ -95,10 +104,9 @@ def check_model(model: nn.Module) -> None:
 
 
 def _is_exported(module: nn.Module) -> bool:
-    made_by_export = isinstance(module, torch.fx.GraphModule) and any(
-        "export" in str(key) or str(key) == "from_export" for key in module.meta
-    )
-    return made_by_export or type(module).__name__ in ("UnflattenedModule", "_FlattenedModule")
+    """torch.export takes `eval` away from what it makes."""
+    made = isinstance(module, torch.fx.GraphModule) and "eval" in vars(module)
+    return made or type(module).__name__ == "UnflattenedModule"
 
 
 def _is_quantised(module: nn.Module) -> bool:
@@ -196,11 +204,6 @@ def recorded(model: nn.Module, example: Any, export_error: str = "") -> Program:
 
 def _sentence(error: Exception, export_error: str) -> str:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if "HigherOrderOperator" in first:
-        return (
-            "model: it uses a control-flow operator of PyTorch (torch.cond, torch.while_loop, ...), which is not "
-            "followed; write the branch as a Python `if`, and give one example for each path."
-        )
     where = location_of(error)
     return (
         f"model: it could not be run on the example input{f' ({where})' if where else ''}: {first} "

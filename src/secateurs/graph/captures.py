@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from secateurs.graph.capture import capture
+from secateurs.graph.functions import functions_of
 from secateurs.graph.program import Program
 from secateurs.graph.trial import twice
 from secateurs.surgery.copies import copy_model
@@ -65,15 +65,7 @@ def _trained(training: nn.Module, example: Any, model: nn.Module) -> list[Progra
 
 def _minds_training(model: nn.Module) -> bool:
     """Whether code of the model that is not PyTorch's asks if it is training."""
-    kinds = {kind for module in model.modules() for kind in type(module).__mro__}
-    return any("training" in code.co_names for kind in kinds for code in _codes(kind))
-
-
-def _codes(kind: type) -> Iterator[types.CodeType]:
-    if kind.__module__.partition(".")[0] not in ("torch", "builtins"):
-        for value in vars(kind).values():
-            if isinstance(value, types.FunctionType):
-                yield value.__code__
+    return any("training" in function.__code__.co_names for function in functions_of(model))
 
 
 def _steps(program: Program) -> tuple[str, ...]:

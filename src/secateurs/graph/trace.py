@@ -13,7 +13,7 @@ from secateurs import checks
 from secateurs.contracts import Group, IntArray
 from secateurs.errors import CaptureError
 from secateurs.graph.beside import beside, unread_tensors
-from secateurs.graph.capture import check_model
+from secateurs.graph.capture import check_followable
 from secateurs.graph.captures import captures
 from secateurs.graph.costs import Costs, make_costs
 from secateurs.graph.groups import Units, make_groups
@@ -153,7 +153,7 @@ class Tracer:
         self.model, self.examples = model, example if type(example) is list else [example]
         if not self.examples:
             raise CaptureError("example: the list of examples is empty; give at least one input.")
-        check_model(model)
+        check_followable(model)
         self.around = Surroundings.of(model)
         self.shapes = {name: tuple(t.shape) for name, t in named_tensors(model)}
         with self.around.kept():

@@ -36,7 +36,7 @@ def _listed(m: Any, x: Tensor) -> Tensor:
     return m.head(features(m, x * m.kept[0]))
 
 
-case("C1 tensor of the first run in a list", net(_listed, **body(kept=lambda: [])))
+case("C1 tensor of the first run in a list", net(_listed, **body(kept=list)))
 
 
 def _dict(m: Any, x: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ def _dict(m: Any, x: Tensor) -> Tensor:
     return m.head(features(m, x * m.kept[key]))
 
 
-case("C1 tensor of the first run in a dict", net(_dict, **body(kept=lambda: {})))
+case("C1 tensor of the first run in a dict", net(_dict, **body(kept=dict)))
 
 
 @functools.lru_cache(maxsize=8)
@@ -119,7 +119,7 @@ def _counted(m: Any, x: Tensor) -> Tensor:
 
 case(
     "C1 counters that advance",
-    net(_counted, **body(calls=0, passes=lambda: torch.zeros(()), log=lambda: [])),
+    net(_counted, **body(calls=0, passes=lambda: torch.zeros(()), log=list)),
 )
 
 
@@ -167,7 +167,7 @@ case(
 
 
 def _watching() -> nn.Module:
-    made = net(lambda m, x: m.head(features(m, x)), **body(seen=lambda: {}))()
+    made = net(lambda m, x: m.head(features(m, x)), **body(seen=dict))()
     made.a.register_forward_hook(
         lambda module, given, out: setattr(module, "last", out.detach().abs().mean())
     )

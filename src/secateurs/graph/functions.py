@@ -1,0 +1,62 @@
+"""The functions that a model's own code consists of, as far as they can be found without running it."""
+
+from __future__ import annotations
+
+import functools
+import types
+from typing import Any
+
+from torch import nn
+
+_FOREIGN = ("torch", "builtins", "numpy", "functools", "typing")
+
+
+def functions_of(model: nn.Module) -> list[types.FunctionType]:
+    """Methods of the model's classes, functions it holds, and those that these call by name; not PyTorch's.
+
+    Example:
+        >>> functions_of(nn.Sequential(nn.Linear(1, 1)))
+        []
+    """
+    kinds = {kind for module in model.modules() for kind in type(module).__mro__}
+    waiting = [
+        f for kind in kinds if not _foreign(kind) for value in vars(kind).values() for f in _plain(value)
+    ]
+    waiting.extend(f for module in model.modules() for value in vars(module).values() for f in _plain(value))
+    found: dict[int, types.FunctionType] = {}
+    while waiting:
+        function = waiting.pop()
+        if id(function) not in found and not _foreign(function):
+            found[id(function)] = function
+            known = function.__globals__
+            waiting.extend(f for name in function.__code__.co_names for f in _plain(known.get(name)))
+    return list(found.values())
+
+
+def named_in(function: types.FunctionType) -> list[Any]:
+    """What the names in a function's code stand for in its module, attributes of modules included.
+
+    Example:
+        >>> def twice(x):
+        ...     return nn.functional.relu(x)
+        >>> nn.functional.relu in named_in(twice)
+        True
+    """
+    names, known = function.__code__.co_names, function.__globals__
+    found = [known[name] for name in names if name in known]
+    for item in found:  # grows: torch, then torch.nn, then torch.nn.functional
+        if isinstance(item, types.ModuleType):
+            inside = [getattr(item, name, None) for name in names]
+            found.extend(i for i in inside if i is not None and not any(i is f for f in found))
+    return found
+
+
+def _plain(value: Any) -> list[types.FunctionType]:
+    """The function behind a method, a static or class method, or a partial call."""
+    held = getattr(value, "__func__", value)
+    held = held.func if isinstance(held, functools.partial) else held
+    return [held] if isinstance(held, types.FunctionType) else []
+
+
+def _foreign(item: Any) -> bool:
+    return str(getattr(item, "__module__", "")).partition(".")[0] in _FOREIGN
