@@ -1,39 +1,61 @@
-"""Prune random networks at random targets and prove each; stops at the first failure with its seed.
+"""Prune random networks at random targets through `sc.prune`, and look at everything; says each failure with its seed.
 
-    python benchmarks/fuzz.py (--seconds N | --count N) [--seed 0] [--threads 1]
+    python benchmarks/fuzz.py (--seconds N | --count N) [--seed 0] [--plain] [--keep-going] [--json FILE]
 
-Networks are captured in turn by shapes, by torch.export and by running them, so that all three ways are tried.
+The networks keep tables on first use, hide their outputs in objects or under masks, branch by size and training, use
+their width as a number, attend, are reparametrised, and draw random numbers, besides all ordinary steps (`--plain`:
+those alone, in turn captured by shapes, by torch.export and by running them). Every second one has run before it is
+pruned. Afterwards the original has to be as it was, bit for bit, and run; the result has to run in both modes at two
+sizes and equal the original silenced by the plan alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 import time
 import warnings
 from collections import Counter
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / "tests" / "graph")]
+sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "tests" / "graph")]
 sys.path.append(str(HERE.parent / "src"))
 
 import torch  # noqa: E402
-from checks import Cut, outputs, prune, randomise, some  # noqa: E402
+from checks import prune, randomise, some  # noqa: E402
 from random_networks import from_seed  # noqa: E402
 
+import secateurs as sc  # noqa: E402
+from hostile.watch import (  # noqa: E402
+    digest,
+    nothing_left,
+    prune_watched,
+    resized,
+    run,
+    runs_alike,
+    silencing_gap,
+)
 from secateurs.graph.capture import capture, exported, recorded  # noqa: E402
 
 WAYS = (capture, recorded, capture, exported)
+TOLERANCE, RESCALED = 1e-9, 1e-4
+"""Largest gap to silencing, of the spread; where weight norm's scale is written anew it is rounded to float32."""
 
 
-def one(seed: int) -> Cut:
-    """Build, prune and prove the network of a seed; raises where anything is wrong."""
-    net = randomise(from_seed(seed), seed).eval()
-    example = torch.randn(1 + seed % 2, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
-    outputs(net, example)  # a network that does not run is a fault of the generator
+def example_of(seed: int) -> torch.Tensor:
+    """One input of a seed."""
+    return torch.randn(1 + seed % 2, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+def plain(seed: int) -> list[str]:
+    """Prune an ordinary network by the engine's own stages, by one of the ways to capture; reasons of locks."""
+    net, example = randomise(from_seed(seed), seed).eval(), example_of(seed)
+    run(net, example)  # a network that does not run is a fault of the generator
     with mock.patch("secateurs.graph.captures.capture", WAYS[seed % 4]):
         cut = prune(net, example, some, seed)
     if not cut.proof.passed:
@@ -42,7 +64,55 @@ def one(seed: int) -> Cut:
         raise AssertionError("the plan predicted another number of parameters")
     if any(not group.locked for group in cut.graph.locked):
         raise AssertionError("a group is locked without a reason")
-    return cut
+    return [str(group.locked) for group in cut.graph.locked]
+
+
+def hostile(seed: int) -> list[str]:
+    """Prune a hostile network by the public function and look at everything; reasons of locks."""
+
+    def build() -> Any:
+        return randomise(from_seed(seed, hostile=True), seed).eval()
+
+    def prepared() -> Any:
+        net = build()
+        if seed % 2:
+            run(net, example)
+        return net
+
+    example = example_of(seed)
+    expected = digest(run(prepared(), example))
+    keep = 0.2 + 0.7 * ((seed * 7919) % 100) / 100
+    watched = prune_watched(prepared(), example, method="random", keep=keep, seed=seed)
+    if watched.differences:
+        raise AssertionError("the original: " + "; ".join(watched.differences[:4]))
+    if digest(run(watched.model, example)) != expected:
+        raise AssertionError("the original gives other outputs")
+    if watched.error is not None:
+        if isinstance(watched.error, sc.TargetError):  # nothing may leave
+            return ["refused: no plan reaches the target"]
+        raise watched.error
+    assert watched.result is not None
+    result = watched.result
+    if not result.verification.passed:
+        raise AssertionError(str(result.verification))
+    problems = runs_alike(prepared, result.model, example)
+    if problems:
+        raise AssertionError("the result: " + "; ".join(problems))
+    if not build().random and not nothing_left(result.plan):
+        _equal(build, result.plan, example)
+    return [str(group.reason) for group in result.groups if group.status == "locked"]
+
+
+def _equal(build: Any, plan: Any, example: Any) -> None:
+    computed = any(".parametrizations." in name or name.endswith("_v") for name in plan.steps[0].slices)
+    for given in (example, resized(example)):
+        try:
+            run(build(), given)
+        except Exception:  # the network takes no other size
+            continue
+        gap, where, count = silencing_gap(build, sc.remove(build(), plan), plan, given)
+        if gap > (RESCALED if computed else TOLERANCE) or not count:
+            raise AssertionError(f"silencing by the plan differs by {gap:.1e} at {where} ({count} places)")
 
 
 def main() -> int:
@@ -54,42 +124,41 @@ def main() -> int:
     options.add_argument("--count", type=int)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--threads", type=int, default=1)
+    options.add_argument("--plain", action="store_true", help="ordinary networks, by all ways to capture")
     options.add_argument("--keep-going", action="store_true", help="list all failures instead of the first")
+    options.add_argument("--json", type=Path, help="write what was found")
     given = options.parse_args()
     torch.set_num_threads(given.threads)
     warnings.simplefilter("ignore")
-    begun, spent, shares, failed, reasons = time.perf_counter(), [], [], [], Counter()
-    seed = given.seed
+    one = plain if given.plain else hostile
+    begun, spent, failed, reasons, seed = time.perf_counter(), [], [], Counter(), given.seed
     while (given.count is None or seed - given.seed < given.count) and (
         given.seconds is None or time.perf_counter() - begun < given.seconds
     ):
         at = time.perf_counter()
         try:
-            cut = one(seed)
-            shares.append(len(cut.graph.free) / max(1, len(cut.graph.groups) - 1))
-            reasons.update(
-                str(group.locked).split(" in ")[0].split(" at ")[0][:60] for group in cut.graph.locked
-            )
+            reasons.update(why.split(" in ")[0].split(" at ")[0][:60] for why in one(seed))
         except Exception as error:
-            failed.append(seed)
-            print(f"seed {seed}: {type(error).__name__}: {str(error)[:400]}", flush=True)
-            print("   " + "; ".join(from_seed(seed).story), flush=True)
+            first = (str(error) or "?").splitlines()[0][:300]
+            failed.append({"seed": seed, "error": f"{type(error).__name__}: {first}"})
+            print(f"seed {seed}: {failed[-1]['error']}", flush=True)
+            print("   " + "; ".join(from_seed(seed, not given.plain).story), flush=True)
             if not given.keep_going:
                 break
         spent.append(time.perf_counter() - at)
         seed += 1
         if len(spent) % 500 == 0:
-            print(
-                f"{len(spent)} networks, {len(failed)} failures, {time.perf_counter() - begun:.0f} s",
-                flush=True,
-            )
+            print(f"{len(spent)} networks, {len(failed)} failures", flush=True)
     print(
-        f"{len(spent)} networks from seed {given.seed}: {len(failed)} failures {failed[:20]}; median "
-        f"{1e3 * statistics.median(spent or [0]):.0f} ms each; "
-        f"{100 * statistics.fmean(shares or [0]):.0f} % of groups free"
+        f"{len(spent)} networks from seed {given.seed}: {len(failed)} failures; "
+        f"median {1e3 * statistics.median(spent or [0]):.0f} ms each"
     )
     for reason, count in reasons.most_common(12):
         print(f"  {count:6d} locked: {reason}")
+    if given.json:
+        given.json.write_text(
+            json.dumps({"networks": len(spent), "from": given.seed, "failed": failed}, indent=1)
+        )
     return 1 if failed else 0
 
 

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import hostile_steps
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,6 +34,8 @@ class RandomNet(nn.Module):
         self.story: list[str] = []
         self.shape: list[tuple[int, int]] = [(3, 8)]  # channels and side of every tensor
         self.as_dict = False
+        self.ending: Callable[[list[Tensor]], Any] | None = None
+        self.random = False  # whether evaluation draws random numbers
 
     def forward(self, x: Tensor) -> Any:
         """All steps, then the heads."""
@@ -41,6 +44,8 @@ class RandomNet(nn.Module):
             parts = [tensors[-1]] if older < 0 else [tensors[-1], tensors[older]]
             tensors.append(run(self.layers[layer], *parts) if layer >= 0 else run(*parts))
         outs = [head(tensors[-1 - 2 * i]) for i, head in enumerate(self.heads)]
+        if self.ending is not None:
+            return self.ending(outs)
         return (
             {"main": outs[0], "more": outs[1:]}
             if self.as_dict
@@ -59,25 +64,32 @@ class Parts(nn.Module):
             setattr(self, name, part)
 
 
-def from_seed(seed: int) -> RandomNet:
-    """The network of one seed."""
+def from_seed(seed: int, hostile: bool = False) -> RandomNet:
+    """The network of one seed; `hostile` ones also keep tables, hide outputs, branch, and count with their width."""
     source = random.Random(seed)
     torch.manual_seed(seed)
-    return random_network(lambda n: source.randrange(n))
+    return random_network(lambda n: source.randrange(n), hostile)
 
 
-def random_network(choose: Choose) -> RandomNet:
+def random_network(choose: Choose, hostile: bool = False) -> RandomNet:
     """A network of three to nine steps."""
+    known, names = {**STEPS, **(hostile_steps.STEPS if hostile else {})}, [*NAMES]
+    if hostile:
+        names += hostile_steps.NAMES * 2
     net = RandomNet()
     _add(net, "conv", _conv(choose, net, 3, 8))
     for _ in range(2 + choose(7)):
-        name = NAMES[choose(len(NAMES))]
+        name = names[choose(len(names))]
         c, side = net.shape[-1]
-        made = STEPS[name](choose, net, c, side)
+        made = known[name](choose, net, c, side)
         if made is None:
             made, name = _conv(choose, net, c, side), "conv"
         _add(net, name, made)
     net.as_dict = choose(4) == 0
+    if hostile and choose(2):
+        ending = list(hostile_steps.ENDINGS)[choose(len(hostile_steps.ENDINGS))]
+        net.ending = hostile_steps.ENDINGS[ending]
+        net.story.append(f"ends {ending}")
     for i in range(1 + (choose(3) == 0)):
         c, side = net.shape[-1 - 2 * i] if len(net.shape) > 2 * i + 1 else net.shape[-1]
         net.heads.append(_head(choose, c, side))

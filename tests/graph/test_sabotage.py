@@ -6,7 +6,6 @@ from checks import prune, randomise, some
 from random_networks import from_seed
 from wrong_index import pattern_source, sabotage
 
-
 DEAD = pytest.mark.xfail(strict=False, reason="the channel is dead behind a ReLU on all inputs of the proof")
 SEEDS = [pytest.param(seed, marks=DEAD) if seed == 0 else seed for seed in range(20)]
 
