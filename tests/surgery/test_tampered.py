@@ -118,7 +118,11 @@ def test_deep_nesting_is_refused():
 
 def test_large_texts_are_refused_before_they_are_parsed(monkeypatch):
     monkeypatch.setattr(form.json, "loads", lambda *a, **k: pytest.fail("parsed"))
-    for text in (" " * (form.LONGEST_TEXT + 1), "[]," * (form.MOST_PARTS + 1)):
+    for text in (
+        " " * (form.LONGEST_TEXT + 1),
+        "[]," * (form.MOST_PARTS + 1),
+        "9," * (form.MOST_ENTRIES + 1),
+    ):
         with pytest.raises(sc.InputError, match="more than any network needs"):
             sc.Plan.from_json(text)
 

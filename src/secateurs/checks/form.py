@@ -7,7 +7,6 @@ found there and what has to be. Forms are put together from smaller ones, as the
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from numbers import Integral, Real
 from pathlib import Path
@@ -18,10 +17,12 @@ from secateurs.errors import InputError
 
 Form = Callable[[Any, str], None]
 LARGEST = 2**62
+LARGEST_NUMBER = 1e300  # so that no whole number is too large for a float
 LONGEST_TEXT = 32 * 2**20
 """Characters of JSON that are read at most; reading takes up to 15 bytes a character."""
-MOST_PARTS = 1_000_000
-"""Lists and objects that are read at most: an empty one takes 64 bytes and two characters."""
+MOST_PARTS, MOST_ENTRIES = 300_000, 5_000_000
+"""Lists and objects, and numbers in them, that are read at most: a round of pruning takes some thousand lists for a
+network of hundreds of layers, and half a million positions."""
 LONGEST_NAME, LONGEST_PROSE = 1000, 20_000
 
 
@@ -29,7 +30,7 @@ def parsed(text: Any, where: str) -> Any:
     """Read JSON that somebody else wrote, within bounds.
 
     Args:
-        text: At most `LONGEST_TEXT` characters with `MOST_PARTS` lists and objects.
+        text: At most `LONGEST_TEXT` characters, with `MOST_PARTS` lists and objects of `MOST_ENTRIES` entries.
         where: The file, for the message.
 
     Raises:
@@ -41,9 +42,11 @@ def parsed(text: Any, where: str) -> Any:
     """
     if not isinstance(text, str):
         raise InputError(f"{where}: JSON is text, and this is {shown(text)}.")
-    if len(text) > LONGEST_TEXT or text.count("[") + text.count("{") > MOST_PARTS:
+    parts, entries = text.count("[") + text.count("{"), text.count(",")
+    if len(text) > LONGEST_TEXT or parts > MOST_PARTS or entries > MOST_ENTRIES:
         raise InputError(
-            f"{where}: it cannot be read: {len(text):,} characters of JSON are more than any network needs."
+            f"{where}: it cannot be read: {len(text):,} characters of JSON with {parts:,} lists and {entries:,} "
+            "entries are more than any network needs."
         )
     try:
         return json.loads(text, parse_constant=_no_constant)
@@ -104,7 +107,8 @@ def number(value: Any, place: str) -> None:
     Example:
         >>> number(0.5, "target")
     """
-    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+    plain = isinstance(value, Real) and not isinstance(value, bool)
+    if not plain or not -LARGEST_NUMBER < value < LARGEST_NUMBER:
         _wrong(place, value, "a number")
 
 
