@@ -1,11 +1,14 @@
 """Weights from files: what fits is loaded bit for bit, everything else gets one clear message."""
 
+import io
 import pickle
-import re
+import shlex
+import subprocess
+import sys
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from secateurs.errors import InputError, MismatchError
@@ -105,15 +108,33 @@ def test_pickles_are_refused_unread_with_the_safe_way(tmp_path, name):
         load_weights(small(), path)
 
 
-def test_the_safe_way_works_as_printed(tmp_path):
-    model = small()
-    torch.save({"state_dict": model.state_dict()}, tmp_path / "w.pth")
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("w.pth", "w.safetensors"),
+        ("w.safetensors", "w-converted.safetensors"),
+        ("two  spaces.pt", "two  spaces.safetensors"),
+        ("größe \u65e5.pt", "größe \u65e5.safetensors"),
+        ("'; touch mark; '.pth", "'; touch mark; '.safetensors"),
+        ('"; touch mark; ".pth', '"; touch mark; ".safetensors'),
+        ("$(touch mark).pth", "$(touch mark).safetensors"),
+        ("`touch mark`.pth", "`touch mark`.safetensors"),
+        ("a\\", "a\\.safetensors"),
+        ('"+open("mark", "w").write("")+".pth', '"+open("mark", "w").write("")+".safetensors'),
+    ],
+)
+def test_the_safe_way_works_as_printed_and_runs_nothing_else(tmp_path, name, made):
+    model, path = small(), tmp_path / name
+    torch.save({"state_dict": model.state_dict()}, held := io.BytesIO())
+    path.write_bytes(before := held.getvalue())
     with pytest.raises(InputError) as caught:
-        read_weights(tmp_path / "w.pth")
-    command = re.search(r'python -c "(.*)"', str(caught.value)).group(1)
-    target = tmp_path / "w.safetensors"
-    exec(command.replace("'w.safetensors'", repr(str(target))), {})
-    assert torch.equal(load_weights(small(), target)[0].weight, model[0].weight)
+        read_weights(path)
+    command = " ".join(str(caught.value).partition("safely: ")[2].split())  # as the command line prints it
+    command = command.replace("python", shlex.quote(sys.executable), 1)
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True)
+    assert torch.equal(load_file(tmp_path / made)["0.weight"], model[0].weight)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted({name, made})
+    assert path.read_bytes() == before
 
 
 def test_zip_under_a_harmless_name_is_refused(tmp_path):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -123,13 +123,11 @@ def check_free(path: Path) -> None:
 
 def _sibling(parent: Path, name: str) -> Path:
     """A fresh hidden folder, on the same disk as its final place, with the permissions of an ordinary one."""
+    folder = parent / f".{name}.{secrets.token_hex(8)}"
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=parent))
+        folder.mkdir()  # with the process's own mask, which can be read only by changing it
     except OSError as problem:
         raise InputError(
             f"{parent}: cannot be written to ({problem.strerror}); choose another place"
         ) from problem
-    mask = os.umask(0)
-    os.umask(mask)
-    folder.chmod(0o777 & ~mask)
     return folder

@@ -59,16 +59,35 @@ def opened(path: Path) -> Iterator[Stored]:
         InputError: It is truncated, damaged, a pickle, or its header is larger than any network needs.
     """
     try:
-        with path.open("rb") as raw:
-            length = int.from_bytes(raw.read(8), "little")
-        if length > min(LONGEST_HEADER, path.stat().st_size):
-            raise ValueError(f"its header would be {length:,} bytes long")
+        check_header(path)
         file: Any = safe_open(str(path), framework="pt")
         metadata = dict(file.metadata() or {})
     except _UNREADABLE as error:
         raise _damaged(path, error) from error
     with file:
         yield Stored(path, metadata, file)
+
+
+def check_header(path: Path) -> None:
+    """Make sure that the header of a safetensors file is no longer than any network needs, before it is read.
+
+    Raises:
+        ValueError: It is longer, or longer than the file.
+        OSError: The file cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "bomb.safetensors"
+        >>> _ = path.write_bytes(bytes([255]) * 16)
+        >>> check_header(path)
+        Traceback (most recent call last):
+        ...
+        ValueError: its header would be 18,446,744,073,709,551,615 bytes long
+    """
+    with path.open("rb") as raw:
+        length = int.from_bytes(raw.read(8), "little")
+    if length > min(LONGEST_HEADER, path.stat().st_size):
+        raise ValueError(f"its header would be {length:,} bytes long")
 
 
 def _damaged(path: Path, problem: object) -> InputError:

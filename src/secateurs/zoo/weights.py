@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from secateurs.checks import shown
 from secateurs.errors import InputError, MismatchError
+from secateurs.surgery.stored import check_header
 
 _PICKLED = (".pt", ".pth", ".th", ".bin", ".ckpt", ".pkl", ".pickle", ".tar")
 _PREFIXES = ("module.", "_orig_mod.")  # left by DataParallel and by torch.compile
@@ -36,11 +40,12 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
+        check_header(path)
         return dict(load_file(path, device="cpu"))
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"The weights '{path}' ({path.stat().st_size:,} bytes) are not a whole safetensors file "
-            f"({error}): truncated, damaged, or of another format; get or convert the file again."
+            f"({shown(str(error), 160)}): truncated, damaged, or of another format; get or convert the file again."
         ) from error
 
 
@@ -52,12 +57,23 @@ def _refuse_pickle(path: Path) -> None:
     pickled = head[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
     if path.suffix.lower() in _PICKLED or (pickled and not safe):
         raise InputError(
-            f"The weights '{path}' are a pickle, which can run any code when read, so it is refused. Convert "
-            f"it once, safely: python -c \"import torch, safetensors.torch as s; w = torch.load('{path}', "
-            "map_location='cpu', weights_only=True); w = w.get('state_dict', w); "
-            f"s.save_file({{k: v.contiguous().clone() for k, v in w.items()}}, "
-            f"'{path.with_suffix('.safetensors').name}')\"."
+            f"The weights '{path}' are a pickle, which can run any code when read, so it is refused. Convert it once, "
+            f"safely: {_conversion(path)}"
         )
+
+
+def _conversion(path: Path) -> str:
+    """A command for any shell of Unix; whatever is in the name, it runs nothing else, and never writes over it."""
+    target = path.with_suffix(".safetensors").name
+    if target == path.name:
+        target = f"{path.stem}-converted.safetensors"
+    source, made = (json.dumps(name).replace("  ", " \\u0020") for name in (str(path), target))
+    code = (
+        "import torch, safetensors.torch as s; "
+        f'w = torch.load(open({source}, "rb"), map_location="cpu", weights_only=True); w = w.get("state_dict", w); '
+        f"s.save_file({{k: v.contiguous().clone() for k, v in w.items()}}, {made})"
+    )
+    return f"python -c {shlex.quote(code)}"
 
 
 def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
@@ -103,12 +119,12 @@ def _check_fit(own: Mapping[str, Tensor], state: Mapping[str, Tensor], path: str
     missing = [k for k in own if k not in state and not _is_counter(k) and id(own[k]) not in tied]
     unexpected = [k for k in state if k not in own and not _is_counter(k)]
     shapes = [
-        f"{k} is {tuple(state[k].shape)}, the network has {tuple(own[k].shape)}"
+        f"{_name(k)} is {tuple(state[k].shape)}, the network has {tuple(own[k].shape)}"
         for k in own
         if k in state and own[k].shape != state[k].shape
     ]
     kinds = [
-        f"{k} is {state[k].dtype}, the network has {own[k].dtype}"
+        f"{_name(k)} is {state[k].dtype}, the network has {own[k].dtype}"
         for k in own
         if k in state and own[k].is_floating_point() != state[k].is_floating_point()
     ]
@@ -134,7 +150,12 @@ def _list(what: str, entries: list[str]) -> str:
     if not entries:
         return ""
     more = f", and {len(entries) - _SHOWN} more" if len(entries) > _SHOWN else ""
-    return f"{len(entries)} {what} ({', '.join(entries[:_SHOWN])}{more})"
+    return f"{len(entries)} {what} ({', '.join(map(_name, entries[:_SHOWN]))}{more})"
+
+
+def _name(text: str) -> str:
+    """A key may be as long as its file; printed it is not."""
+    return text if len(text) <= 160 else text[:157] + "..."
 
 
 def _check_finite(state: Mapping[str, Tensor], path: str | Path) -> None:
