@@ -53,9 +53,15 @@ class Labels:
     """The state of one propagation: written by the rules, read when groups are made."""
 
     def __init__(
-        self, choices: Mapping[int, int], numbers: Mapping[str, Mapping[str, int]] | None = None
+        self,
+        choices: Mapping[int, int],
+        numbers: Mapping[str, Mapping[str, int]] | None = None,
+        refused: dict[int, set[str]] | None = None,
     ) -> None:
         self.choices = choices
+        self.refused = {} if refused is None else refused  # readings known to end in a lock, by step
+        self.taken: dict[int, int] = {}
+        self.doubts: list[IntArray] = []
         self.numbers = numbers or {}
         self.options: dict[int, tuple[str, ...]] = {}
         self.touched: dict[int, list[IntArray]] = {}
@@ -155,7 +161,28 @@ class Labels:
         """Which of the readings of the present operation to take; trial decides, see trace.py."""
         self.options[self.step] = tuple(readings)
         self.touched.setdefault(self.step, []).extend(a for a in arrays if isinstance(a, np.ndarray))
-        return min(self.choices.get(self.step, 0), len(readings) - 1)
+        asked = min(self.choices.get(self.step, 0), len(readings) - 1)
+        refused = self.refused.get(self.step, set())
+        left = [i for i in range(asked, len(readings) - 1) if family(readings[i]) not in refused]
+        self.taken[self.step] = left[0] if left else asked
+        return self.taken[self.step]
+
+    def doubt(self, axes: Iterable[Axis]) -> None:
+        """These channels were locked for what they are: an axis that was split differently would not be."""
+        self.doubts.extend(a for a in axes if isinstance(a, np.ndarray))
+
+    def reconsider(self) -> bool:
+        """Refuse the readings by which an axis was split into doubtful channels; whether any is new."""
+        doubtful = np.zeros(self.count, dtype=bool)
+        for array in self.doubts:
+            doubtful[array[array >= 0]] = True
+        found = False
+        for step, names in self.options.items():
+            name, known = family(names[self.taken[step]]), self.refused.setdefault(step, set())
+            met = name.startswith("axis") and any(doubtful[a[a >= 0]].any() for a in self.touched[step])
+            found |= met and name not in known
+            known.update([name] if met else [])
+        return found
 
     def following(self, op: Op, lengths: Sequence[tuple[IntArray, int]]) -> list[Follow]:
         """Integer attributes of the module that runs `op` which equal one of the lengths (positions / divisor)."""
@@ -176,6 +203,11 @@ class Labels:
         counted = self.following(op, [(array, divisor)])
         if counted and self.choose(["as it is", "counted"], [array]) == 1:
             self.follows.extend(counted)
+
+
+def family(reading: str) -> str:
+    """The name of a reading without what it takes along."""
+    return reading.partition(" counted")[0]
 
 
 class LabelError(Exception):

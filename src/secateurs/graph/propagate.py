@@ -8,7 +8,7 @@ import numpy as np
 
 from secateurs.graph.labels import LabelError, Labels, labelled
 from secateurs.graph.program import Op, Program, Value
-from secateurs.graph.rules import RULES, pointwise
+from secateurs.graph.rules import RULES, lock_packed, pointwise
 
 _HARMLESS = {
     "sym_size",
@@ -19,6 +19,7 @@ _HARMLESS = {
     "_local_scalar_dense",
 }
 _SHAPE_ERRORS = (LabelError, ValueError, IndexError, TypeError, AttributeError, KeyError)
+_PASSES = 6
 FixedPositions = Mapping[tuple[str, int], Sequence[tuple[np.ndarray, str]]]
 
 
@@ -27,18 +28,29 @@ def propagate(
     choices: Mapping[int, int],
     fixed: FixedPositions,
     numbers: Mapping[str, Mapping[str, int]] | None = None,
+    refused: dict[int, set[str]] | None = None,
 ) -> Labels:
     """Labels of one or several captures of the same model (evaluation, training) together.
 
     `choices` says which reading of ambiguous operations to take; `fixed` locks positions of stored
     tensors that an earlier trial found to be immovable; `numbers` are the integer attributes of the modules,
-    which can be made to follow where the code takes its sizes from them.
+    which can be made to follow where the code takes its sizes from them. `refused` remembers, from one call to
+    the next, readings that only lead to locks: an axis split into positions inside a head, where the heads may leave.
     """
-    labels = Labels(choices, numbers)
+    programs, refused = list(programs), {} if refused is None else refused
+    for _ in range(_PASSES):
+        labels = _propagated(programs, Labels(choices, numbers, refused), fixed)
+        if not labels.reconsider():
+            break
+    return labels
+
+
+def _propagated(programs: Iterable[Program], labels: Labels, fixed: FixedPositions) -> Labels:
     for number, program in enumerate(programs):
         counted = len(labels.terms)
         for value, name in program.state.items():
             labels.add_state(value, name)
+        lock_packed(labels)
         labels.read.update(program.state[v] for op in program.ops for v in op.values() if v in program.state)
         for op in program.ops:
             labels.step += 1

@@ -165,6 +165,7 @@ class Tracer:
             name: numbers_of(module) for name, module in model.named_modules(remove_duplicate=False)
         }
         self.choices: dict[int, int] = {}
+        self.refused: dict[int, set[str]] = {}
         self.fixed: dict[tuple[str, int], list[tuple[np.ndarray, str]]] = {}
         self.last: Graph | None = None
         self._seen: _Seen
@@ -209,7 +210,7 @@ class Tracer:
         return True
 
     def _propagated(self, choices: Mapping[int, int]) -> tuple[Graph, _Seen]:
-        labels = propagate(self.programs, choices, self.fixed, self.numbers)
+        labels = propagate(self.programs, choices, self.fixed, self.numbers, self.refused)
         units = make_groups(labels)
         graph = _graph(labels, units, self.model, self.shapes)
         unread = unread_tensors(self.model, labels.read)
@@ -244,12 +245,12 @@ class Tracer:
         labels, units = self._seen.labels, self._seen.units
         index = next(i for i, g in enumerate(units.groups) if g.name == group.name)
         steps = [op for program in self.programs for op in program.ops]
-        left = [s for s, names in labels.options.items() if self.choices.get(s, 0) + 1 < len(names)]
+        left = [s for s, names in labels.options.items() if labels.taken[s] + 1 < len(names)]
         own = [s for s in left if any(index in units.groups_of(a) for a in labels.touched[s])]
 
         def kind(step: int) -> tuple[str, ...]:
             where = steps[step].where or f"step {step}"
-            return (where, *labels.options[step][self.choices.get(step, 0) :])
+            return (where, *labels.options[step][labels.taken[step] :])
 
         lines: dict[tuple[str, ...], list[int]] = {kind(s): [] for s in own}
         for step in left:
@@ -258,7 +259,8 @@ class Tracer:
         return lines
 
     def _advanced(self, steps: Sequence[int]) -> dict[int, int]:
-        return {**self.choices, **{step: self.choices.get(step, 0) + 1 for step in steps}}
+        taken = self._seen.labels.taken
+        return {**self.choices, **{step: taken[step] + 1 for step in steps}}
 
     def _passes_with(self, group: Group, steps: Sequence[int], test: Test | None) -> bool:
         """Whether what has become of the group passes when these steps are read differently."""

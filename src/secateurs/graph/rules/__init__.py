@@ -1,8 +1,16 @@
 """One rule per operation: how labels pass through it."""
 
-from secateurs.graph.rules import contraction, elementwise, movement, recurrent, reshape
+from secateurs.graph.rules import attention, contraction, elementwise, movement, recurrent, reshape
+from secateurs.graph.rules.attention import lock_packed
 from secateurs.graph.rules.elementwise import pointwise
 
-RULES = {**elementwise.RULES, **movement.RULES, **reshape.RULES, **contraction.RULES, **recurrent.RULES}
+RULES = {
+    **elementwise.RULES,
+    **movement.RULES,
+    **reshape.RULES,
+    **contraction.RULES,
+    **attention.RULES,
+    **recurrent.RULES,
+}
 
-__all__ = ["RULES", "pointwise"]
+__all__ = ["RULES", "lock_packed", "pointwise"]

@@ -163,10 +163,7 @@ def contract(labels: Labels, op: Op, operands: list[Value], terms: list[str], re
         weights = [(v, a) for v, a in held if v in labels.static]
         vectors = op.name in ("mv", "dot", "vdot")  # a norm of weights, not a layer
         if letter in result or (len(weights) == len(held) and (vectors or len(held) == 1)):
-            axis = held[0][1]
-            for _, other in held[1:]:
-                axis = labels.unite(axis, other, op)
-            letters[letter] = axis
+            axis = letters[letter] = shared_by_activations(labels, op, held)
             if letter in result and len(held) == len(weights) == 1 and len(operands) > 1:
                 letters[letter] = _produce(labels, axis)
         elif weights:
@@ -176,6 +173,7 @@ def contract(labels: Labels, op: Op, operands: list[Value], terms: list[str], re
             letters[letter] = axis
         else:
             labels.lock([a for _, a in held], f"is multiplied with other activations in {op}")
+            labels.doubt(a for _, a in held)
             letters[letter] = None
     out = op.outs[0]
     matrices = min(len(v.shape) for v in operands) > 1  # PyTorch counts no products with vectors
@@ -185,6 +183,21 @@ def contract(labels: Labels, op: Op, operands: list[Value], terms: list[str], re
         if all(v in labels.static for v in operands):
             labels.static.add(out)
         labels.set(out, [letters[k] for k in result])
+
+
+def shared_by_activations(labels: Labels, op: Op, held: list[tuple[Value, Axis]]) -> Axis:
+    """The axis that operands have in common: heads, say, of queries and keys.
+
+    Where one of them took another of its axes for the channels that leave, that is doubted.
+    """
+    axis = held[0][1]
+    for _, other in held[1:]:
+        axis = labels.unite(axis, other, op)
+    if isinstance(axis, np.ndarray):
+        for value, own in held:
+            if own is None:
+                labels.doubt(labels.of(value))
+    return axis
 
 
 def _linear(labels: Labels, op: Op) -> None:
@@ -242,19 +255,6 @@ def _einsum(labels: Labels, op: Op) -> None:
     contract(labels, op, list(operands), terms, result)
 
 
-def _attention(labels: Labels, op: Op) -> None:
-    q, k, v = (labels.of(value) for value in op.args[:3])
-    labels.lock([q[-1], k[-1], q[-2], k[-2], v[-2]], f"is mixed by attention in {op}")
-    lead = [
-        labels.unite(labels.unite(a, b, op), c, op) for a, b, c in zip(q[:-2], k[:-2], v[:-2], strict=True)
-    ]
-    shape = op.args[0].shape
-    macs = math.prod(shape[:-1]) * op.args[1].shape[-2] * (shape[-1] + op.args[2].shape[-1])
-    add_term(labels, op, float(macs), *lead)
-    labels.lock([*lead, v[-1]], f"is mixed by attention in {op}")
-    labels.set(op.outs[0], [*lead, None, None])
-
-
 def _affine_grid(labels: Labels, op: Op) -> None:
     labels.lock_values(op.values(), f"is a transformation of places in {op}")
     out = op.outs[0]
@@ -280,5 +280,4 @@ RULES: dict[str, Rule] = {
     "addmm": _addmm,
     "baddbmm": _addmm,
     "einsum": _einsum,
-    "scaled_dot_product_attention": _attention,
 }

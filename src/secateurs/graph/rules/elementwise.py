@@ -171,6 +171,7 @@ def _over_dim(position: int) -> Rule:
         axes = list(labels.of(op.args[0]))
         dim = int(op.args[position]) % max(1, len(axes))
         labels.lock(axes[dim], f"all channels are taken together in {op}")
+        labels.doubt([axes[dim]])
         for out in op.outs:
             labels.set(out, axes)
 

@@ -93,7 +93,9 @@ def _stack(labels: Labels, op: Op) -> None:
 def _unbind(labels: Labels, op: Op) -> None:
     axes = list(labels.of(op.args[0]))
     dim = int(op.arg(1, "dim", 0) or 0) % len(axes)
-    labels.lock(axes.pop(dim), f"is taken apart channel by channel in {op}")
+    taken = axes.pop(dim)
+    labels.lock(taken, f"is taken apart channel by channel in {op}")
+    labels.doubt([taken])
     for out in op.outs:
         _moved(labels, op, axes, out)
 
@@ -104,6 +106,7 @@ def _select(labels: Labels, op: Op) -> None:
     array = axes.pop(dim)
     if isinstance(array, np.ndarray):  # later channels may leave, the number in the code stays right
         labels.lock(array[: index + 1] if index >= 0 else array[index:], f"is picked by number in {op}")
+        labels.doubt([array])
     _moved(labels, op, axes)
 
 

@@ -105,8 +105,14 @@ def _split(labels: Labels, op: Op, array: Axis, sizes: list[int]) -> list[Axis]:
     for axis in order:
         first = np.moveaxis(grid, axis, 0).reshape(sizes[axis], -1)[:, 0]
         counted = labels.following(op, [(first, 1), (array, 1)])
-        readings.extend([(axis, counted)] * bool(counted))
-    names = [f"axis {axis}{' counted' if counted else ''}" for axis, counted in readings]
+        alone = (
+            [[f] for f in counted] if len(counted) > 1 else []
+        )  # equal by chance, heads and their width, say
+        readings.extend((axis, some) for some in [counted, *alone] if some)
+    names = [
+        " ".join([f"axis {axis}", *["counted"] * bool(counted), *(f.attribute for f in counted)])
+        for axis, counted in readings
+    ]
     choice = labels.choose([*names, "locked"], [array])
     if choice == len(readings):
         labels.lock(array, f"is split into parts of fixed size in {op}")
