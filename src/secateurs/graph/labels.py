@@ -61,7 +61,7 @@ class Labels:
         self.choices = choices
         self.refused = {} if refused is None else refused  # readings known to end in a lock, by step
         self.taken: dict[int, int] = {}
-        self.doubts: list[IntArray] = []
+        self.doubts: list[tuple[IntArray, IntArray]] = []
         self.numbers = numbers or {}
         self.options: dict[int, tuple[str, ...]] = {}
         self.touched: dict[int, list[IntArray]] = {}
@@ -167,15 +167,23 @@ class Labels:
         self.taken[self.step] = left[0] if left else asked
         return self.taken[self.step]
 
-    def doubt(self, axes: Iterable[Axis]) -> None:
-        """These channels were locked for what they are: an axis that was split differently would not be."""
-        self.doubts.extend(a for a in axes if isinstance(a, np.ndarray))
+    def doubt(self, axes: Iterable[Axis], because: Axis = None) -> None:
+        """These channels were locked for what they are: an axis that was split differently would not be.
+
+        `because` names channels that met them; where no layer makes those, nothing is doubted.
+        """
+        for axis in axes:
+            if isinstance(axis, np.ndarray):
+                self.doubts.append((axis, because if isinstance(because, np.ndarray) else axis))
 
     def reconsider(self) -> bool:
         """Refuse the readings by which an axis was split into doubtful channels; whether any is new."""
-        doubtful = np.zeros(self.count, dtype=bool)
-        for array in self.doubts:
-            doubtful[array[array >= 0]] = True
+        made, doubtful = np.zeros(self.count, dtype=bool), np.zeros(self.count, dtype=bool)
+        for array in self.producers:
+            made[array[array >= 0]] = True
+        for array, because in self.doubts:
+            if made[because[because >= 0]].any():
+                doubtful[array[array >= 0]] = True
         found = False
         for step, names in self.options.items():
             name, known = family(names[self.taken[step]]), self.refused.setdefault(step, set())
@@ -185,14 +193,25 @@ class Labels:
         return found
 
     def following(self, op: Op, lengths: Sequence[tuple[IntArray, int]]) -> list[Follow]:
-        """Integer attributes of the module that runs `op` which equal one of the lengths (positions / divisor)."""
+        """Integer attributes of the module that runs `op` which equal one of the lengths (positions / divisor).
+
+        And those of a module inside it that holds the tensor of these channels (a table of biases, say).
+        """
         found = []
-        for attribute, number in self.numbers.get(op.module, {}).items():
-            for array, divisor in lengths:
-                if number > 1 and number * divisor == len(array):
-                    found.append(Follow(op.module, attribute, array, divisor))
-                    break
+        owners = dict.fromkeys(self._owner(array) for array, _ in lengths)
+        for module in [op.module, *(m for m in owners if m.startswith(f"{op.module}."))]:
+            for attribute, number in self.numbers.get(module, {}).items():
+                for array, divisor in lengths if attribute not in OWN_SIZES else ():
+                    if number > 1 and number * divisor == len(array):
+                        found.append(Follow(module, attribute, array, divisor))
+                        break
         return found
+
+    def _owner(self, array: IntArray) -> str:
+        """The module that holds the tensor of an axis's first channel."""
+        first = array[0] if len(array) else -1
+        held = (name for name, _, start, length in self.slots if start <= first < start + length)
+        return next(held, "").rpartition(".")[0]
 
     def follow_count(self, op: Op, array: IntArray, divisor: int, attribute: str) -> None:
         """The module's number of groups follows: the attribute that standard layers have, or one that fits."""
@@ -208,6 +227,12 @@ class Labels:
 def family(reading: str) -> str:
     """The name of a reading without what it takes along."""
     return reading.partition(" counted")[0]
+
+
+OWN_SIZES = frozenset(
+    "in_features out_features in_channels out_channels num_features num_channels num_parameters".split()  # noqa: SIM905
+)
+"""Attributes of standard layers that follow their tensors by themselves."""
 
 
 class LabelError(Exception):

@@ -196,7 +196,7 @@ def shared_by_activations(labels: Labels, op: Op, held: list[tuple[Value, Axis]]
     if isinstance(axis, np.ndarray):
         for value, own in held:
             if own is None:
-                labels.doubt(labels.of(value))
+                labels.doubt(labels.of(value), axis)
     return axis
 
 

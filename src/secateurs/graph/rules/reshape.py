@@ -35,20 +35,26 @@ def reshape(labels: Labels, op: Op, value: Value, out: Value) -> None:
             for i in outs:
                 result[i] = None if fixed else FREE
         elif len(ins) == len(outs) == 1:
-            result[outs[0]] = kept[0]
+            result[outs[0]] = _counted(labels, op, kept[0])
         else:
             if value in labels.static:
                 kept = _without_taps(labels, op, kept)
             merged = _merged(labels, op, kept, shape)
-            if len(sizes) == 1 and isinstance(merged, np.ndarray):
-                counted = labels.following(op, [(merged, 1)])
-                if counted and labels.choose(["as it is", "counted"], [merged]) == 1:
-                    labels.follows.extend(counted)
+            if len(sizes) == 1:
+                merged = _counted(labels, op, merged)
             for i, axis in zip(outs, _split(labels, op, merged, sizes), strict=True):
                 result[i] = axis
     labels.set(out, result)
     if value in labels.static:
         labels.static.add(out)
+
+
+def _counted(labels: Labels, op: Op, axis: Axis) -> Axis:
+    """The same axis; by choice, attributes of the module that give its length follow it."""
+    counted = labels.following(op, [(axis, 1)]) if isinstance(axis, np.ndarray) else []
+    if counted and labels.choose(["as it is", "counted"], [axis]) == 1:
+        labels.follows.extend(counted)
+    return axis
 
 
 def _blocks(a: tuple[int, ...], b: tuple[int, ...]) -> Iterator[tuple[list[int], list[int]]]:
