@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from plain_recurrent import PlainCell, PlainRecurrent
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
@@ -156,14 +157,29 @@ def silenced_by_hooks(
         lost = np.setdiff1d(np.arange(group.size), keep.get(group.name, np.arange(group.size)))
         for slot in group.slots_as("consumer"):
             gone.setdefault(slot.tensor, []).extend(slot.positions[lost].ravel().tolist())
+    loops: dict[str, dict[str, Tensor]] = {}
     for tensor, positions in gone.items():
         index = torch.tensor(sorted(set(positions)), dtype=torch.long)
+        path, _, own = tensor.rpartition(".")
+        if isinstance(whole.get_submodule(path), (nn.RNNBase, nn.RNNCellBase)):
+            loops.setdefault(path, {})[own] = index
+            continue
         readers = _readers(whole, tensor, tensors)
         for module in readers:
             _hook(module, index)
         if not readers and tensor in tensors:
             bare[id(tensors[tensor])] = index
+    for path, quiet in loops.items():
+        _replace(whole, path, quiet)
     return whole, _Quiet(bare)
+
+
+def _replace(whole: nn.Module, path: str, quiet: dict[str, Tensor]) -> None:
+    """A recurrent layer by loops over time, in which single weights can be given zeros."""
+    made = whole.get_submodule(path)
+    plain = (PlainRecurrent if isinstance(made, nn.RNNBase) else PlainCell)(made, quiet)
+    parent, _, name = path.rpartition(".")
+    setattr(whole.get_submodule(parent), name, plain)
 
 
 def _readers(whole: nn.Module, tensor: str, tensors: dict[str, Tensor]) -> list[nn.Module]:
@@ -171,7 +187,7 @@ def _readers(whole: nn.Module, tensor: str, tensors: dict[str, Tensor]) -> list[
     path = (
         tensor.split(".parametrizations")[0] if ".parametrizations" in tensor else tensor.rpartition(".")[0]
     )
-    kinds = (nn.modules.conv._ConvNd, nn.Linear, nn.RNNBase)
+    kinds = (nn.modules.conv._ConvNd, nn.Linear)
     own = whole.get_submodule(path)
     same = [
         module

@@ -148,8 +148,13 @@ def tell_sizes(module: nn.Module) -> None:
     elif isinstance(module, nn.PReLU):
         module.num_parameters = module.weight.shape[0]
     elif isinstance(module, nn.RNNBase):
-        module.input_size = int(dict(module.named_parameters())["weight_ih_l0"].shape[1])
+        weights = dict(module.named_parameters())
+        module.input_size = int(weights["weight_ih_l0"].shape[1])
+        if not module.proj_size:
+            module.hidden_size = int(weights["weight_hh_l0"].shape[1])
         module.flatten_parameters()
+    elif isinstance(module, nn.RNNCellBase):
+        module.input_size, module.hidden_size = module.weight_ih.shape[1], module.weight_hh.shape[1]
 
 
 def keep_norms(model: nn.Module, small: nn.Module, slices: Slices) -> None:

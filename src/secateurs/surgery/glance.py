@@ -84,7 +84,7 @@ def sites(model: nn.Module, group: Group) -> Iterator[tuple[nn.Module, Slot, boo
     found = False
     for slot in group.slots_as("consumer"):
         layer = _owner(model, slot)
-        if isinstance(layer, (nn.modules.conv._ConvNd, nn.Linear, nn.RNNBase)):
+        if isinstance(layer, (nn.modules.conv._ConvNd, nn.Linear)) or _first_weight(layer, slot):
             found = True
             yield layer, slot, True
     for slot in () if found else group.slots_as("producer"):
@@ -92,6 +92,11 @@ def sites(model: nn.Module, group: Group) -> Iterator[tuple[nn.Module, Slot, boo
         if isinstance(layer, (nn.modules.conv._ConvNd, nn.Linear)):
             yield layer, slot, False
             return
+
+
+def _first_weight(layer: nn.Module, slot: Slot) -> bool:
+    """Whether a recurrent layer reads its input with this weight; the others read hidden states."""
+    return isinstance(layer, nn.RNNBase) and slot.tensor.rpartition(".")[2].startswith("weight_ih_l0")
 
 
 def _owner(model: nn.Module, slot: Slot) -> nn.Module:
