@@ -29,6 +29,7 @@ from secateurs.surgery import Plan, Verification, remove, verify
 from secateurs.surgery.copies import copy_model
 from secateurs.surgery.cut import named_tensors
 from secateurs.surgery.files import save_model
+from secateurs.surgery.folding import about_standardisation
 from secateurs.surgery.frame import fold_frames
 
 _TRIES = 5
@@ -214,6 +215,7 @@ def prune(
         small, remarks = fold_frames(small, made.folds), (*remarks, about_frames(names, made.folds))
     with clock("check"):
         remarks = (*remarks, *recipe.checked(model, small, wish, example))
+    remarks = (*about_standardisation(graph.plain), *remarks)
     with clock("costs"):
         after = count_costs(small, example, around=tracer.around)
     as_trained(small, model)

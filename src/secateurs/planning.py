@@ -326,7 +326,9 @@ def plan_from_keep(
     """The plan of given keep-sets."""
     counts = graph.counts(kept)
     attributes = graph.attributes(kept)
-    step = make_step(graph.slices(kept), graph.shapes, attributes=attributes, frames=graph.frames)
+    slices = graph.slices(kept)
+    plain = graph.plain if slices else ()
+    step = make_step(slices, graph.shapes, attributes=attributes, frames=graph.frames, plain=plain)
     whole = Plan(
         kept={name: tuple(units.tolist()) for name, units in kept.items()},
         sizes={group.name: group.size for group in graph.groups},

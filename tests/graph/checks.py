@@ -68,7 +68,9 @@ def some(size: int, rng: np.random.Generator) -> np.ndarray:
 def plan_of(graph: Graph, keep: dict[str, np.ndarray]) -> Plan:
     """The plan that keeps exactly these units."""
     counts = graph.counts(keep)
-    step = make_step(graph.slices(keep), graph.shapes, attributes=graph.attributes(keep))
+    slices = graph.slices(keep)
+    plain = graph.plain if slices else ()
+    step = make_step(slices, graph.shapes, attributes=graph.attributes(keep), plain=plain)
     return Plan(
         {name: tuple(int(u) for u in units) for name, units in keep.items()},
         {group.name: group.size for group in graph.groups},

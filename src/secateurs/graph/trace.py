@@ -22,6 +22,7 @@ from secateurs.graph.propagate import propagate
 from secateurs.graph.slices import Keep, Shapes, kept_positions, removed_positions
 from secateurs.graph.trial import Failure, Trial, culprits
 from secateurs.surgery.cut import named_tensors, numbers_of
+from secateurs.surgery.folding import standardised, without_standardisation
 from secateurs.surgery.frame import fold_frames
 from secateurs.surgery.surroundings import Surroundings
 
@@ -45,8 +46,9 @@ class FollowedBy:
 class Graph:
     """The structure of a network: its groups, what they cost, and how to make their tensors smaller.
 
-    `frames` names the convolutions that identity 1x1 convolutions were put around first (see `framed`); `notes`
-    say where the code may take another path on other inputs.
+    `frames` names the convolutions that identity 1x1 convolutions were put around first (see `framed`), `plain`
+    those that standardise their weights in the original and are plain convolutions in `model`; `notes` say where
+    the code may take another path on other inputs.
     """
 
     groups: tuple[Group, ...]
@@ -57,6 +59,7 @@ class Graph:
     model: nn.Module
     frames: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    plain: tuple[str, ...] = ()
 
     @property
     def original(self) -> nn.Module:
@@ -150,10 +153,12 @@ class Tracer:
     """One model and its captures; locks found later (by values, not shapes) can be added and traced again."""
 
     def __init__(self, model: nn.Module, example: Any) -> None:
-        self.model, self.examples = model, example if type(example) is list else [example]
+        self.examples = example if type(example) is list else [example]
         if not self.examples:
             raise CaptureError("example: the list of examples is empty; give at least one input.")
         check_followable(model)
+        self.plain = standardised(model)
+        self.model = model = without_standardisation(model, self.plain)
         self.around = Surroundings.of(model)
         self.shapes = {name: tuple(t.shape) for name, t in named_tensors(model)}
         with self.around.kept():
@@ -215,7 +220,7 @@ class Tracer:
         graph = _graph(labels, units, self.model, self.shapes)
         unread = unread_tensors(self.model, labels.read)
         groups = tuple(beside(group, unread, self.shapes) for group in graph.groups)
-        return replace(graph, groups=groups, notes=self.notes), _Seen(labels, units)
+        return replace(graph, groups=groups, notes=self.notes, plain=self.plain), _Seen(labels, units)
 
     def _try(self, groups: Sequence[Group], graph: Graph | None = None) -> Failure | None:
         chosen = graph or self.last

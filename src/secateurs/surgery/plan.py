@@ -63,7 +63,8 @@ class Step:
 
     `shapes` are the shapes the tensors must have before the cut, so that a wrong network is noticed.
     `added` names biases that a repair gave to layers without one, with their length after the cut. `frames` are
-    put around these convolutions before the cut, and `folds` take parts of frames away again after it.
+    put around these convolutions before the cut, and `folds` take parts of frames away again after it. `plain` are
+    convolutions that standardise their weights and become plain ones before the cut.
     """
 
     slices: Mapping[str, Mapping[int, tuple[int, ...]]]
@@ -72,6 +73,7 @@ class Step:
     added: Mapping[str, int] = field(default_factory=dict)
     frames: tuple[str, ...] = ()
     folds: Mapping[str, str] = field(default_factory=dict)
+    plain: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,7 @@ def _encode(plan: Plan) -> dict[str, Any]:
             "added": dict(step.added),
             "frames": list(step.frames),
             "folds": dict(step.folds),
+            "plain": list(step.plain),
         }
         for step in plan.steps
     ]
@@ -208,6 +211,7 @@ def _decode(data: dict[str, Any]) -> Plan:
             step["added"],
             tuple(step["frames"]),
             step.get("folds", {}),
+            tuple(step.get("plain", ())),
         )
         for step in data["steps"]
     )

@@ -15,6 +15,7 @@ from secateurs.errors import MismatchError
 from secateurs.surgery.copies import copy_model
 from secateurs.surgery.cut import as_kind_of, cut, keep_norms, named_tensors
 from secateurs.surgery.fit import check_fit, check_frames, outputs_of
+from secateurs.surgery.folding import standardised, without_standardisation
 from secateurs.surgery.frame import fold_frames, insert_frames
 from secateurs.surgery.plan import Plan, Step
 
@@ -45,6 +46,7 @@ def _carry_out(model: nn.Module, step: Step) -> nn.Module:
     check_frames(model, step)
     if step.frames:
         model = insert_frames(model, step.frames)
+    model = without_standardisation(model, _present(model, step.plain))
     check_fit(model, step)
     slices = {t: {a: np.array(p, dtype=np.int64) for a, p in axes.items()} for t, axes in step.slices.items()}
     try:
@@ -56,6 +58,12 @@ def _carry_out(model: nn.Module, step: Step) -> nn.Module:
             f"plan: it cannot be carried out on this network ({shown(str(error), 160)}); build the network the plan "
             "was made for."
         ) from error
+
+
+def _present(model: nn.Module, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names themselves, where the network still standardises these weights; those that are plain already aside."""
+    found = set(standardised(model)) if names else set()
+    return tuple(name for name in names if name in found)
 
 
 def add_biases(model: nn.Module, added: Mapping[str, int]) -> None:

@@ -26,6 +26,7 @@ from secateurs.errors import InputError
 from secateurs.surgery.calling import as_arguments, evaluating, outputs
 from secateurs.surgery.copies import copy_model
 from secateurs.surgery.cut import is_reparametrised, named_tensors, take
+from secateurs.surgery.folding import without_standardisation
 from secateurs.surgery.given import check_verify
 from secateurs.surgery.places import Place, differences, gap
 from secateurs.surgery.precise import NeedsCopy, Precise, Stranger
@@ -109,6 +110,7 @@ def verify(
         True
     """
     silenced, kept = check_verify(model, small, silenced, example, seed, kept)
+    model = without_standardisation(model)
     sides = _Sides(model, small, silenced, kept if kept is not None else _others(model, silenced), seed)
     around = around or Surroundings.of(model)
     found = [_proven(sides, one, seed, around) for one in (example if type(example) is list else [example])]

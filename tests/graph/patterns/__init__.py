@@ -4,9 +4,7 @@ import importlib
 
 from patterns.base import PATTERNS, Net, conv, unit
 
-for (
-    kind
-) in "sums ends kernels gates moves shortcuts norms weights recurrent attention interfaces odd".split():  # noqa: SIM905
+for kind in "sums ends kernels gates moves shortcuts norms weights standardised recurrent attention interfaces odd".split():  # noqa: SIM905
     importlib.import_module(f"patterns.{kind}")  # each fills PATTERNS
 
 __all__ = ["PATTERNS", "Net", "conv", "unit"]

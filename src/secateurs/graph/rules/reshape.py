@@ -83,6 +83,8 @@ def _without_taps(labels: Labels, op: Op, axes: list[Axis]) -> list[Axis]:
 
 def _merged(labels: Labels, op: Op, axes: list[Axis], shape: list[int]) -> Axis:
     where = labelled(axes)
+    if not where:  # the taps of a kernel, and nothing else
+        return None
     if len(where) > 1:
         labels.lock(axes, f"several channel axes are merged in {op}")
         return None
