@@ -79,6 +79,7 @@ class Labels:
         self.derived: set[Value] = set()  # made from state alone
         self.twins: list[tuple[IntArray, IntArray]] = []  # axes of weights that are summed before use
         self.static: set[Value] = set()  # made from state alone, and zero wherever the state is zero
+        self.slices: dict[Value, tuple[Value, int, slice]] = {}  # views: of what, along which axis
         self.step = -1
 
     # -- tensors ---------------------------------------------------------------------------------

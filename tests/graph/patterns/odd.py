@@ -193,8 +193,8 @@ add(
         b=lambda: conv(8, 6),
         out=lambda: conv(6, 4),
     ),
-    "a#2 b",
-    locked={"a": ""},
+    "a#3 b",  # of a, the last two are written nowhere
+    locked={"a": "cut out by number"},
 )
 add(
     "masked fill and clamp by tensors",
@@ -225,8 +225,8 @@ add(
         b=lambda: conv(8, 6),
         out=lambda: conv(6, 4),
     ),
-    "b",
-    locked={"a": ""},
+    "a#2 b",
+    locked={"a": "cut out by number"},
 )
 add(
     "dropout variants",

@@ -1,6 +1,6 @@
 """One rule per operation: how labels pass through it."""
 
-from secateurs.graph.rules import attention, contraction, elementwise, movement, recurrent, reshape
+from secateurs.graph.rules import attention, contraction, elementwise, movement, recurrent, reshape, writing
 from secateurs.graph.rules.attention import lock_packed
 from secateurs.graph.rules.elementwise import pointwise
 
@@ -11,6 +11,7 @@ RULES = {
     **contraction.RULES,
     **attention.RULES,
     **recurrent.RULES,
+    **writing.RULES,
 }
 
 __all__ = ["RULES", "lock_packed", "pointwise"]

@@ -317,7 +317,7 @@ RULES: dict[str, Rule] = {
     ),
     # element by element, though PyTorch does not tag them so
     **dict.fromkeys(
-        ("hardswish", "leaky_relu", "log_sigmoid", "floor_divide", "copy", "fix", "special_expit"), pointwise
+        ("hardswish", "leaky_relu", "log_sigmoid", "floor_divide", "fix", "special_expit"), pointwise
     ),
     **dict.fromkeys(
         """

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 
-from secateurs.graph.labels import FREE, Axis, Follow, Free, Labels, labelled
+from secateurs.graph.labels import FREE, Axis, Follow, Labels, labelled
 from secateurs.graph.program import Op, Value
 
 Rule = Callable[[Labels, Op], None]
+_FINEST = 8
+"""Parts into which a slice may divide the channels where its ends are shares of them (a quarter, three eighths)."""
 
 
 def _moved(labels: Labels, op: Op, axes: list[Axis], out: Value | None = None) -> None:
@@ -114,31 +117,35 @@ def _slice(labels: Labels, op: Op) -> None:
     axes = list(labels.of(op.args[0]))
     dim = int(op.arg(1, "dim", 0) or 0) % len(axes)
     start, end, step = op.arg(2, "start"), op.arg(3, "end"), int(op.arg(4, "step", 1) or 1)
-    array, n = axes[dim], op.args[0].shape[dim]
+    array = axes[dim]
     if isinstance(array, np.ndarray):
-        axes[dim] = _sliced(labels, op, array, slice(start, end, step))
-    elif op.outs[0] is not None and op.outs[0].shape[dim] != n and isinstance(array, Free):
-        axes[dim] = None
+        axes[dim] = read_slice(labels, op, array, slice(start, end, step))
     _moved(labels, op, axes)
+    if op.outs[0] is not None:
+        labels.slices[op.outs[0]] = (op.args[0], dim, slice(start, end, step))
 
 
-def _sliced(labels: Labels, op: Op, array: np.ndarray, cut: slice) -> np.ndarray:
-    """Read a slice as a share of the channels first, then as literal numbers, then not at all."""
+def read_slice(labels: Labels, op: Op, array: np.ndarray, cut: slice) -> np.ndarray:
+    """Read a slice as a share of the channels first, then as widths or numbers from elsewhere, then not at all."""
     n = len(array)
     start, end, step = cut.indices(n)
     taken = array[cut]
     if len(taken) == n:
         return taken
-    size = end - start
-    shares = step == 1 and size > 1 and n % size == 0 and start % size == 0
-    blocks = step > 1 and n % step == 0
-    literal = step == 1
+    size, part = end - start, math.gcd(start, end, n)
+    plain = step == 1
+    shares = plain and size > 1 and n % size == 0 and start % size == 0
     counted = labels.following(op, [(taken, 1), (array, 1)]) if shares else []
+    bounds = [array[:at] for at in (start, end) if 0 < at < n]
+    named = _named(labels, op, bounds) if plain else []
     readings = [
         *["shares"] * shares,
+        *["by attribute"] * bool(named),
         *["counted"] * bool(counted),
-        *["blocks"] * blocks,
-        *["literal"] * literal,
+        *["blocks"] * (step > 1 and n % step == 0),
+        *["by another width"] * plain,
+        *["finer shares"] * (plain and not shares and part > 1 and n // part <= _FINEST),
+        *["literal"] * plain,
         "locked",
     ]
     reading = readings[labels.choose(readings, [array])]
@@ -147,25 +154,37 @@ def _sliced(labels: Labels, op: Op, array: np.ndarray, cut: slice) -> np.ndarray
         labels.follows.extend(counted if reading == "counted" else [])
     elif reading == "blocks":
         labels.tie(array.reshape(-1, step), op)
-    elif reading == "literal":
+    elif reading == "by attribute":
+        labels.follows.extend(named)
+    elif reading == "finer shares":
+        labels.tie(array.reshape(n // part, part).T, op)
+    elif reading in ("literal", "locked"):
         reason = f"is cut out by number in {op}"
-        if cut.start is not None and cut.start < 0:
+        if reading == "locked":
+            labels.lock(array, reason)
+        elif cut.start is not None and cut.start < 0:
             labels.lock(array[cut.start :], reason)
         else:
             labels.lock(array[: end if end < n else start], reason)
-    else:
-        labels.lock(array, f"is cut out by number in {op}")
     return taken
+
+
+def _named(labels: Labels, op: Op, parts: list[np.ndarray]) -> list[Follow]:
+    """Attributes of the module that hold the lengths of the parts; none unless every part has one."""
+    found = [labels.following(op, [(part, 1)]) for part in parts]
+    return [follow for follows in found for follow in follows] if all(found) else []
 
 
 def _narrow(labels: Labels, op: Op) -> None:
     axes = list(labels.of(op.args[0]))
     dim = int(op.args[1]) % len(axes)
     array = axes[dim]
+    cut = slice(int(op.args[2]), int(op.args[2]) + int(op.args[3]))
     if isinstance(array, np.ndarray):
-        start = int(op.args[2])
-        axes[dim] = _sliced(labels, op, array, slice(start, start + int(op.args[3])))
+        axes[dim] = read_slice(labels, op, array, cut)
     _moved(labels, op, axes)
+    if op.outs[0] is not None:
+        labels.slices[op.outs[0]] = (op.args[0], dim, cut)
 
 
 def _parts(labels: Labels, op: Op) -> None:
@@ -191,14 +210,21 @@ def _read_parts(labels: Labels, op: Op, array: np.ndarray, sizes: list[int]) -> 
     bounds = np.cumsum([0, *sizes])
     listed = _listed(labels, op, [array[a:b] for a, b in pairwise(bounds)])
     counted = labels.following(op, [(array[: sizes[0]], 1), (array, 1)]) if equal else []
-    readings = [*["shares"] * equal, *["counted"] * bool(counted), *["listed"] * bool(listed), "locked"]
+    named = [] if equal else _named(labels, op, [array[a:b] for a, b in pairwise(bounds)])
+    readings = [
+        *["shares"] * equal,
+        *["counted"] * bool(counted),
+        *["listed"] * bool(listed),
+        *["by attributes"] * bool(named),
+        "by other widths",
+        "locked",
+    ]
     reading = readings[labels.choose(readings, [array])]
     if reading == "locked":
         labels.lock(array, f"is split into parts of fixed size in {op}")
     if reading in ("shares", "counted"):
         labels.tie(array.reshape(len(sizes), -1).T, op)
-    if reading in ("listed", "counted"):
-        labels.follows.extend(listed if reading == "listed" else counted)
+    labels.follows.extend({"listed": listed, "counted": counted, "by attributes": named}.get(reading, []))
 
 
 def _listed(labels: Labels, op: Op, parts: list[np.ndarray]) -> list[Follow]:
