@@ -209,10 +209,25 @@ def steps_to(graph: Graph, queue: Queue, name: str, value: float) -> int:
         least = cost(queue.counts(len(queue.sequence))) / whole if whole else 1.0
         raise TargetError(
             f"{name} {value:g} cannot be reached: the smallest share this network can keep is {_up(least)} "
-            f"({len(graph.locked)} of {len(graph.groups)} groups are locked; `secateurs inspect` says why). "
-            "Give a larger target."
+            f"({len(graph.locked)} of {len(graph.groups)} groups are locked; `secateurs inspect` says why)"
+            f"{_held_back(graph, queue)}. Give a larger target."
         )
     return steps
+
+
+def _held_back(graph: Graph, queue: Queue) -> str:
+    """What the caller's own settings keep, in words."""
+    fixed = bool((queue.start < graph.costs.sizes).any()) or len(queue.sequence) == 0
+    free = {i for i, group in enumerate(graph.groups) if group.locked is None}
+    kept = free - set(queue.sequence.tolist())
+    words = []
+    if kept and fixed:
+        words.append(f"`layers` fixes or `round_to` {queue.multiple} keeps {len(kept)} of the others")
+    elif queue.multiple > 1:
+        words.append(f"`round_to` {queue.multiple} keeps at least so many units of each group")
+    elif kept:
+        words.append(f"`layers` fixes {len(kept)} of the others")
+    return "; " + "; ".join(words) if words else ""
 
 
 def refilled(queue: Queue, steps: int, enough: Callable[[IntArray], bool]) -> IntArray:

@@ -90,8 +90,6 @@ def check_followable(model: nn.Module) -> None:
             "model: it uses a control-flow operator of PyTorch (torch.cond, torch.while_loop, ...), which is not "
             "followed; write the branch as a Python `if`, and give one example for each path."
         )
-    if next(model.parameters(), None) is None:
-        raise CaptureError("model: it has no parameters, so there are no filters to remove.")
     for name, tensor in named_tensors(model):
         if is_lazy(tensor):
             raise CaptureError(

@@ -37,13 +37,14 @@ def _axis(name: Any, place: str) -> None:
 
 
 _STEP = record(
-    ("folds",),  # version 0.1 wrote plans before there were any
+    ("folds", "plain"),  # older files have none
     slices=map_of(map_of(ascending, key=_axis)),
     shapes=map_of(list_of(any_whole(), most=8)),
     attributes=map_of(map_of(any_whole())),
     added=map_of(any_whole(1)),
     frames=list_of(any_text),
     folds=map_of(one_of(*FOLDS)),
+    plain=list_of(any_text),
 )
 FORM: Form = record(
     format=one_of(FORMAT),

@@ -4,11 +4,11 @@ import importlib
 
 from patterns.base import PATTERNS, Net, conv, unit
 
-<<<<<<< HEAD
-for kind in "sums ends kernels gates moves shortcuts norms weights standardised recurrent attention interfaces odd".split():  # noqa: SIM905
-=======
-for kind in "sums ends kernels gates moves parts shortcuts norms weights standardised recurrent interfaces odd".split():  # noqa: SIM905
->>>>>>> 5e3f810 (Follow slices at attributes and at other tensors' widths, and writes into slices)
+KINDS = (
+    *("sums", "ends", "kernels", "gates", "moves", "parts", "shortcuts", "norms", "weights"),
+    *("standardised", "recurrent", "attention", "interfaces", "odd"),
+)
+for kind in KINDS:
     importlib.import_module(f"patterns.{kind}")  # each fills PATTERNS
 
 __all__ = ["PATTERNS", "Net", "conv", "unit"]

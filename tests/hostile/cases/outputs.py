@@ -83,7 +83,7 @@ def _put(m: Any, x: Tensor) -> None:
 case(
     "S1 no output but an attribute",
     net(_put, **body(logits=None)),
-    says=r"(?i)output",
+    whole=("head.bias",),
     training=False,
     read=lambda m, out: m.logits,
 )
