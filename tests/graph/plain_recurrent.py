@@ -19,7 +19,7 @@ class PlainRecurrent(nn.Module):
 
     def __init__(self, made: nn.RNNBase, quiet: Quiet) -> None:
         super().__init__()
-        self.made, self.quiet = made, quiet
+        self.made, self.quiet, self.hidden_size = made, quiet, made.hidden_size
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Outputs of the last layer, and the last states."""
@@ -56,7 +56,7 @@ class PlainCell(nn.Module):
 
     def __init__(self, made: nn.RNNCellBase, quiet: Quiet) -> None:
         super().__init__()
-        self.made, self.quiet = made, quiet
+        self.made, self.quiet, self.hidden_size = made, quiet, made.hidden_size
 
     def forward(self, x: Tensor, state: Any = None) -> Any:
         """One step."""

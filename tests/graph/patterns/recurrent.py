@@ -88,12 +88,12 @@ for kind in ("LSTM", "GRU", "RNN"):
     add(
         f"{kind} of two layers and both directions, its last states read",
         net(
-            lambda m, x: m.fc(_last(m.r(x)[1])),
+            lambda m, x: m.fc(_last(m.r(x.permute(2, 0, 1))[1])),
             r=lambda kind=kind: getattr(nn, kind)(3, 5, num_layers=2, bidirectional=True),
             fc=lambda: nn.Linear(5, 3),
         ),
         "r",
-        example=torch.randn(6, 2, 3, generator=torch.Generator().manual_seed(5)),
+        example=signal(),
     )
     add(
         f"{kind}Cell, first states of its own size",

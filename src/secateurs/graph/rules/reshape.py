@@ -117,6 +117,8 @@ def _split(labels: Labels, op: Op, array: Axis, sizes: list[int]) -> list[Axis]:
             [[f] for f in counted] if len(counted) > 1 else []
         )  # equal by chance, heads and their width, say
         readings.extend((axis, some) for some in [counted, *alone] if some)
+    if labels.refused.get(labels.step):  # heads: an attribute that has their number is what the code reads
+        readings.sort(key=lambda reading: (order.index(reading[0]), not reading[1]))
     names = [
         " ".join([f"axis {axis}", *["counted"] * bool(counted), *(f.attribute for f in counted)])
         for axis, counted in readings
