@@ -19,6 +19,7 @@ from secateurs.contracts import Loader, Progress
 from secateurs.data.samples import about_samples
 from secateurs.errors import InputError, VerificationError
 from secateurs.graph import Graph, Tracer
+from secateurs.graph.attribution import attribute
 from secateurs.graph.framed import about_frames, framed, in_frames
 from secateurs.graph.values import retrace_by_values
 from secateurs.latency import LatencyTarget, parted
@@ -33,6 +34,7 @@ from secateurs.surgery.folding import about_standardisation
 from secateurs.surgery.frame import fold_frames
 
 _TRIES = 5
+_NO_GROUP = "is in no group: products of activations, and parameters of layers that stay whole"
 
 
 @dataclass(frozen=True)
@@ -265,30 +267,19 @@ def check_finite(model: nn.Module) -> None:
 
 
 def group_reports(graph: Graph, made: Plan) -> tuple[GroupReport, ...]:
-    """One line a group, and one for every layer that belongs to none: nothing is skipped in silence."""
-    by_layer = graph.costs.macs_by_layer()
-    parameters = dict(graph.model.named_parameters())
+    """One line a group, and one for every layer that belongs to none; their costs add up to the network's."""
+    spent = attribute(graph)
     reports = []
     for group in graph.groups:
-        params, macs = 0.0, 0.0
-        for slot in group.slots_as(
-            "producer"
-        ):  # a layer that several groups share counts by its share in each
-            owner, part = (
-                slot.tensor.rpartition(".")[0],
-                slot.positions.size / graph.shapes[slot.tensor][slot.axis],
-            )
-            params += part * sum(p.numel() for n, p in parameters.items() if n.rpartition(".")[0] == owner)
-            macs += part * by_layer.get(owner, 0)
+        own = spent.groups[group.name]
         kept = len(made.kept.get(group.name, range(group.size)))
         status = "locked" if group.locked else "pruned" if kept < group.size else "kept"
-        reports.append(
-            GroupReport(group.name, group.size, kept, status, group.locked, round(params), round(macs))
-        )
-    for name, reason in graph.untouched.items():
-        owner, size = name.rpartition(".")[0], parameters[name].shape[0]
-        numel = parameters[name].numel()
-        reports.append(GroupReport(name, size, size, "locked", reason, numel, by_layer.get(owner, 0)))
+        reports.append(GroupReport(group.name, group.size, kept, status, group.locked, own.params, own.macs))
+    for name, own in spent.others.items():
+        if name in graph.untouched or own.params or own.macs:
+            size = graph.shapes[name][0] if name in graph.shapes else 0
+            reason = graph.untouched.get(name, _NO_GROUP)
+            reports.append(GroupReport(name, size, size, "locked", reason, own.params, own.macs))
     return tuple(reports)
 
 

@@ -47,6 +47,7 @@ def _parts(model: str, found: Structure) -> Iterator[str | Table]:
         f"{model}, input {found.input_shape}: {found.params:,} parameters, {found.macs:,} MACs; "
         f"{len(free)} groups of coupled channels may be pruned, {len(locked)} may not"
     )
+    yield found.share
     if free:
         columns = ("group", "leaves together with", "through", "read by", "channels", "parameters", "MACs")
         rows = [

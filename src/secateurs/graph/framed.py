@@ -79,6 +79,18 @@ class FramedCosts:
         """Parameters that the next unit of every group takes along, frames unfolded, shape (groups,)."""
         return self.base.params_per_unit(keep)
 
+    def macs_by_group(self, terms: IntArray | None = None) -> tuple[FloatArray, dict[str, float]]:
+        """Multiply-adds by group and, of the others, by layer; frames unfolded."""
+        return self.base.macs_by_group(terms)
+
+    def params_by_group(self) -> tuple[FloatArray, dict[str, float]]:
+        """Parameters by group and, of the others, by name; frames unfolded."""
+        return self.base.params_by_group()
+
+    def terms_within(self, groups: np.ndarray) -> np.ndarray:
+        """Whether each term shrinks with some of these groups; frames unfolded."""
+        return self.base.terms_within(groups)
+
     def folds(self, keep: IntArray) -> dict[str, str]:
         """Which frames are folded, and how."""
         found = {f.name: cheapest_fold(f.macs, *self._shares(f, keep))[0] for f in self.frames}

@@ -47,7 +47,7 @@ def make_groups(labels: Labels) -> Units:
     slot_of = np.empty(labels.count, dtype=np.int64)
     for i, (_, _, first, length) in enumerate(labels.slots):
         slot_of[first : first + length] = i
-    makes, reads = _marked(labels.producers, labels.count), _marked(labels.consumers, labels.count)
+    makes, reads = marked(labels.producers, labels.count), marked(labels.consumers, labels.count)
     for a, b in reversed(labels.twins):
         both = (a >= 0) & (b >= 0)
         reads[a[both]] |= reads[b[both]]
@@ -99,7 +99,8 @@ def _components(labels: Labels) -> IntArray:
     return found
 
 
-def _marked(arrays: list[IntArray], count: int) -> np.ndarray:
+def marked(arrays: list[IntArray], count: int) -> np.ndarray:
+    """Which of `count` atoms lie on any of the arrays."""
     mask = np.zeros(count, dtype=bool)
     for array in arrays:
         mask[array[array >= 0]] = True

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from secateurs.contracts import Group
 from secateurs.graph import Graph, trace
+from secateurs.graph.attribution import Spent, attribute, removable
 from secateurs.report.costs import count_costs
 
 
@@ -18,8 +19,8 @@ from secateurs.report.costs import count_costs
 class GroupInfo:
     """One group: the layers that make its channels, those that go along, those that read them.
 
-    `params` and `macs` are those of the layers that make or carry the channels, so that the sum over the
-    groups leaves out only what is in no group.
+    `params` and `macs` are those of the layers that make or carry the channels (see `attribute`): with those of
+    `Structure.others`, they add up to what the network costs.
     """
 
     name: str
@@ -43,6 +44,8 @@ class Structure:
     groups: tuple[GroupInfo, ...]
     untouched: Mapping[str, str]
     uncounted: Mapping[str, int]
+    others: Mapping[str, Spent]
+    share: str
 
     def to_json(self, model: str) -> str:
         """What `secateurs inspect --json` writes."""
@@ -70,21 +73,40 @@ def structure(model: nn.Module, example: Tensor) -> Structure:
     """
     graph = trace(model, example)
     costs = count_costs(model, example)
-    sizes = {name: parameter.numel() for name, parameter in model.named_parameters(remove_duplicate=False)}
-    groups = tuple(_info(group, graph, sizes) for group in graph.groups)
-    untouched = dict(graph.untouched)
-    return Structure(tuple(example.shape), costs.params, costs.macs, groups, untouched, dict(costs.uncounted))
+    spent = attribute(graph)
+    return Structure(
+        tuple(example.shape),
+        costs.params,
+        costs.macs,
+        tuple(_info(group, spent.groups[group.name]) for group in graph.groups),
+        dict(graph.untouched),
+        dict(costs.uncounted),
+        dict(spent.others),
+        share_line(graph),
+    )
 
 
-def _info(group: Group, graph: Graph, sizes: Mapping[str, int]) -> GroupInfo:
-    """A layer whose output channels lie in several groups counts in each by its share of positions."""
-    params = macs = 0.0
-    by_layer = graph.costs.macs_by_layer()
-    for slot in (*group.slots_as("producer"), *group.slots_as("carrier")):
-        share = slot.positions.size / graph.shapes[slot.tensor][slot.axis]
-        params += share * sizes.get(slot.tensor, 0)
-        if slot.tensor.endswith("weight"):
-            macs += share * by_layer.get(_layer(slot.tensor), 0)
+def share_line(graph: Graph) -> str:
+    """How much of the multiply-adds can leave at all, and what holds the rest, in one line.
+
+    Example:
+        >>> import torch
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 1), nn.GroupNorm(1, 8), nn.Conv2d(8, 4, 1))
+        >>> share_line(trace(net, torch.zeros(1, 3, 8, 8)))[:72]
+        '0 % of the multiply-adds are in layers that can become smaller; 57 % in '
+    """
+    found = removable(graph)
+    parts = [
+        f"{found.free:.0%} of the multiply-adds are in layers that can become smaller".replace("%", " %", 1)
+    ]
+    for reason, (share, count) in sorted(found.locked.items(), key=lambda item: -item[1][0]):
+        parts.append(f"{100 * share:.0f} % in {count} group{'s' * (count > 1)} locked because it {reason}")
+    if found.elsewhere > 0:
+        parts.append(f"{100 * found.elsewhere:.0f} % in no group")
+    return "; ".join(parts)
+
+
+def _info(group: Group, spent: Spent) -> GroupInfo:
     producers, carriers, consumers = (
         tuple(dict.fromkeys(_layer(slot.tensor) for slot in group.slots_as(role)))
         for role in ("producer", "carrier", "consumer")
@@ -97,8 +119,8 @@ def _info(group: Group, graph: Graph, sizes: Mapping[str, int]) -> GroupInfo:
         tuple(name for name in carriers if name not in producers),
         consumers,
         group.through,
-        round(params),
-        round(macs),
+        spent.params,
+        spent.macs,
     )
 
 

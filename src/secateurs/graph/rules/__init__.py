@@ -1,12 +1,22 @@
 """One rule per operation: how labels pass through it."""
 
-from secateurs.graph.rules import attention, contraction, elementwise, movement, recurrent, reshape, writing
+from secateurs.graph.rules import (
+    attention,
+    contraction,
+    elementwise,
+    movement,
+    parts,
+    recurrent,
+    reshape,
+    writing,
+)
 from secateurs.graph.rules.attention import lock_packed
 from secateurs.graph.rules.elementwise import pointwise
 
 RULES = {
     **elementwise.RULES,
     **movement.RULES,
+    **parts.RULES,
     **reshape.RULES,
     **contraction.RULES,
     **attention.RULES,

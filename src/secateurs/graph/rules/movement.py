@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from itertools import pairwise
 
 import numpy as np
 
-from secateurs.graph.labels import FREE, Axis, Follow, Labels, labelled
+from secateurs.graph.labels import FREE, Axis, Labels, labelled
 from secateurs.graph.program import Op, Value
 
 Rule = Callable[[Labels, Op], None]
-_FINEST = 8
-"""Parts into which a slice may divide the channels where its ends are shares of them (a quarter, three eighths)."""
 
 
-def _moved(labels: Labels, op: Op, axes: list[Axis], out: Value | None = None) -> None:
+def moved(labels: Labels, op: Op, axes: list[Axis], out: Value | None = None) -> None:
     """Set the result; a moved weight is still a weight."""
     result = out or op.outs[0]
     labels.set(result, axes)
@@ -26,7 +22,7 @@ def _moved(labels: Labels, op: Op, axes: list[Axis], out: Value | None = None) -
 
 def _permute(labels: Labels, op: Op) -> None:
     axes = labels.of(op.args[0])
-    _moved(labels, op, [axes[int(d)] for d in op.args[1]])
+    moved(labels, op, [axes[int(d)] for d in op.args[1]])
 
 
 def _transpose(labels: Labels, op: Op) -> None:
@@ -34,7 +30,7 @@ def _transpose(labels: Labels, op: Op) -> None:
     a, b = (int(op.args[1]), int(op.args[2])) if len(op.args) > 2 else (-1, -2)
     if len(axes) > 1:
         axes[a], axes[b] = axes[b], axes[a]
-    _moved(labels, op, axes)
+    moved(labels, op, axes)
 
 
 def _movedim(labels: Labels, op: Op) -> None:
@@ -44,21 +40,21 @@ def _movedim(labels: Labels, op: Op) -> None:
     target = [d % n for d in ([op.args[2]] if isinstance(op.args[2], int) else op.args[2])]
     rest = iter([i for i in range(n) if i not in source])
     places = {t: s for s, t in zip(source, target, strict=True)}
-    _moved(labels, op, [axes[places[i]] if i in places else axes[next(rest)] for i in range(n)])
+    moved(labels, op, [axes[places[i]] if i in places else axes[next(rest)] for i in range(n)])
 
 
 def _squeeze(labels: Labels, op: Op) -> None:
     axes, shape = labels.of(op.args[0]), op.args[0].shape
     dims = op.args[1] if len(op.args) > 1 else list(range(len(shape)))
     chosen = {int(d) % max(1, len(shape)) for d in ([dims] if isinstance(dims, int) else dims)}
-    _moved(labels, op, [a for i, a in enumerate(axes) if i not in chosen or shape[i] != 1])
+    moved(labels, op, [a for i, a in enumerate(axes) if i not in chosen or shape[i] != 1])
 
 
 def _unsqueeze(labels: Labels, op: Op) -> None:
     axes = list(labels.of(op.args[0]))
     dim = int(op.args[1])
     axes.insert(dim if dim >= 0 else len(axes) + 1 + dim, FREE)
-    _moved(labels, op, axes)
+    moved(labels, op, axes)
 
 
 def _cat(labels: Labels, op: Op) -> None:
@@ -73,7 +69,7 @@ def _cat(labels: Labels, op: Op) -> None:
             result[i] = labels.unite(result[i], axis, op) if i != dim else None
     parts = [(labels.of(v)[dim], v.shape[dim]) for v in values]
     result[dim] = _joined(parts)
-    _moved(labels, op, result)
+    moved(labels, op, result)
 
 
 def _joined(parts: list[tuple[Axis, int]]) -> Axis:
@@ -90,7 +86,7 @@ def _stack(labels: Labels, op: Op) -> None:
         result = [labels.unite(a, b, op) for a, b in zip(result, labels.of(value), strict=True)]
     dim = int(op.arg(1, "dim", 0) or 0)
     result.insert(dim if dim >= 0 else len(result) + 1 + dim, None)
-    _moved(labels, op, result)
+    moved(labels, op, result)
 
 
 def _unbind(labels: Labels, op: Op) -> None:
@@ -100,141 +96,7 @@ def _unbind(labels: Labels, op: Op) -> None:
     labels.lock(taken, f"is taken apart channel by channel in {op}")
     labels.doubt([taken])
     for out in op.outs:
-        _moved(labels, op, axes, out)
-
-
-def _select(labels: Labels, op: Op) -> None:
-    axes = list(labels.of(op.args[0]))
-    dim, index = int(op.args[1]) % len(axes), int(op.args[2])
-    array = axes.pop(dim)
-    if isinstance(array, np.ndarray):  # later channels may leave, the number in the code stays right
-        labels.lock(array[: index + 1] if index >= 0 else array[index:], f"is picked by number in {op}")
-        labels.doubt([array])
-    _moved(labels, op, axes)
-
-
-def _slice(labels: Labels, op: Op) -> None:
-    axes = list(labels.of(op.args[0]))
-    dim = int(op.arg(1, "dim", 0) or 0) % len(axes)
-    start, end, step = op.arg(2, "start"), op.arg(3, "end"), int(op.arg(4, "step", 1) or 1)
-    array = axes[dim]
-    if isinstance(array, np.ndarray):
-        axes[dim] = read_slice(labels, op, array, slice(start, end, step))
-    _moved(labels, op, axes)
-    if op.outs[0] is not None:
-        labels.slices[op.outs[0]] = (op.args[0], dim, slice(start, end, step))
-
-
-def read_slice(labels: Labels, op: Op, array: np.ndarray, cut: slice) -> np.ndarray:
-    """Read a slice as a share of the channels first, then as widths or numbers from elsewhere, then not at all."""
-    n = len(array)
-    start, end, step = cut.indices(n)
-    taken = array[cut]
-    if len(taken) == n:
-        return taken
-    size, part = end - start, math.gcd(start, end, n)
-    plain = step == 1
-    shares = plain and size > 1 and n % size == 0 and start % size == 0
-    counted = labels.following(op, [(taken, 1), (array, 1)]) if shares else []
-    bounds = [array[:at] for at in (start, end) if 0 < at < n]
-    named = _named(labels, op, bounds) if plain else []
-    readings = [
-        *["shares"] * shares,
-        *["by attribute"] * bool(named),
-        *["counted"] * bool(counted),
-        *["blocks"] * (step > 1 and n % step == 0),
-        *["by another width"] * plain,
-        *["finer shares"] * (plain and not shares and part > 1 and n // part <= _FINEST),
-        *["literal"] * plain,
-        "locked",
-    ]
-    reading = readings[labels.choose(readings, [array])]
-    if reading in ("shares", "counted"):
-        labels.tie(array.reshape(n // size, size).T, op)
-        labels.follows.extend(counted if reading == "counted" else [])
-    elif reading == "blocks":
-        labels.tie(array.reshape(-1, step), op)
-    elif reading == "by attribute":
-        labels.follows.extend(named)
-    elif reading == "finer shares":
-        labels.tie(array.reshape(n // part, part).T, op)
-    elif reading in ("literal", "locked"):
-        reason = f"is cut out by number in {op}"
-        if reading == "locked":
-            labels.lock(array, reason)
-        elif cut.start is not None and cut.start < 0:
-            labels.lock(array[cut.start :], reason)
-        else:
-            labels.lock(array[: end if end < n else start], reason)
-    return taken
-
-
-def _named(labels: Labels, op: Op, parts: list[np.ndarray]) -> list[Follow]:
-    """Attributes of the module that hold the lengths of the parts; none unless every part has one."""
-    found = [labels.following(op, [(part, 1)]) for part in parts]
-    return [follow for follows in found for follow in follows] if all(found) else []
-
-
-def _narrow(labels: Labels, op: Op) -> None:
-    axes = list(labels.of(op.args[0]))
-    dim = int(op.args[1]) % len(axes)
-    array = axes[dim]
-    cut = slice(int(op.args[2]), int(op.args[2]) + int(op.args[3]))
-    if isinstance(array, np.ndarray):
-        axes[dim] = read_slice(labels, op, array, cut)
-    _moved(labels, op, axes)
-    if op.outs[0] is not None:
-        labels.slices[op.outs[0]] = (op.args[0], dim, cut)
-
-
-def _parts(labels: Labels, op: Op) -> None:
-    """chunk, split: equal parts lose the same positions; unequal ones keep their sizes."""
-    axes = list(labels.of(op.args[0]))
-    position = 2 if len(op.args) > 2 else -1
-    dim = int(op.args[position] if position > 0 else op.kwargs.get("dim", 0)) % len(axes)
-    outs = [out for out in op.outs if out is not None]
-    sizes = [out.shape[dim] for out in outs]
-    array = axes[dim]
-    if isinstance(array, np.ndarray) and len(outs) > 1:
-        _read_parts(labels, op, array, sizes)
-    offset = 0
-    for out, size in zip(outs, sizes, strict=True):
-        piece = array[offset : offset + size] if isinstance(array, np.ndarray) else array
-        _moved(labels, op, [piece if i == dim else a for i, a in enumerate(axes)], out)
-        offset += size
-
-
-def _read_parts(labels: Labels, op: Op, array: np.ndarray, sizes: list[int]) -> None:
-    """Equal shares of any width; else sizes that the code takes from attributes; else numbers in the code."""
-    equal = len(set(sizes)) == 1
-    bounds = np.cumsum([0, *sizes])
-    listed = _listed(labels, op, [array[a:b] for a, b in pairwise(bounds)])
-    counted = labels.following(op, [(array[: sizes[0]], 1), (array, 1)]) if equal else []
-    named = [] if equal else _named(labels, op, [array[a:b] for a, b in pairwise(bounds)])
-    readings = [
-        *["shares"] * equal,
-        *["counted"] * bool(counted),
-        *["listed"] * bool(listed),
-        *["by attributes"] * bool(named),
-        "by other widths",
-        "locked",
-    ]
-    reading = readings[labels.choose(readings, [array])]
-    if reading == "locked":
-        labels.lock(array, f"is split into parts of fixed size in {op}")
-    if reading in ("shares", "counted"):
-        labels.tie(array.reshape(len(sizes), -1).T, op)
-    labels.follows.extend({"listed": listed, "counted": counted, "by attributes": named}.get(reading, []))
-
-
-def _listed(labels: Labels, op: Op, parts: list[np.ndarray]) -> list[Follow]:
-    """A list of the module that holds the sizes of the parts: each entry can follow its part."""
-    numbers = labels.numbers.get(op.module, {})
-    for name in {key.partition(".")[0]: None for key in numbers if "." in key}:
-        keys = [key for key in numbers if key.startswith(f"{name}.")]
-        if [numbers[key] for key in keys] == [len(part) for part in parts]:
-            return [Follow(op.module, key, part, 1) for key, part in zip(keys, parts, strict=True)]
-    return []
+        moved(labels, op, axes, out)
 
 
 def _expand(labels: Labels, op: Op) -> None:
@@ -244,7 +106,7 @@ def _expand(labels: Labels, op: Op) -> None:
     axes: list[Axis] = [FREE] * (len(out.shape) - len(value.shape))
     for axis, size, new in zip(labels.of(value), value.shape, out.shape[len(axes) :], strict=True):
         axes.append(axis if size == new else FREE)
-    _moved(labels, op, axes)
+    moved(labels, op, axes)
 
 
 def _repeat(labels: Labels, op: Op) -> None:
@@ -253,7 +115,7 @@ def _repeat(labels: Labels, op: Op) -> None:
     result: list[Axis] = [FREE] * lead
     for axis, k in zip(axes, times[lead:], strict=True):
         result.append(np.tile(axis, k) if isinstance(axis, np.ndarray) else axis)
-    _moved(labels, op, result)
+    moved(labels, op, result)
 
 
 def _repeat_interleave(labels: Labels, op: Op) -> None:
@@ -263,7 +125,7 @@ def _repeat_interleave(labels: Labels, op: Op) -> None:
         return
     array = axes[int(dim)]
     axes[int(dim)] = np.repeat(array, times) if isinstance(array, np.ndarray) else array
-    _moved(labels, op, axes)
+    moved(labels, op, axes)
 
 
 def _flip(labels: Labels, op: Op) -> None:
@@ -271,7 +133,7 @@ def _flip(labels: Labels, op: Op) -> None:
     for d in op.args[1]:
         array = axes[int(d)]
         axes[int(d)] = array[::-1].copy() if isinstance(array, np.ndarray) else array
-    _moved(labels, op, axes)
+    moved(labels, op, axes)
 
 
 def _roll(labels: Labels, op: Op) -> None:
@@ -287,7 +149,7 @@ def _roll(labels: Labels, op: Op) -> None:
                 array[len(array) - s :] if shift > 0 else array[: len(array) - s], f"wraps around in {op}"
             )
             axes[int(d)] = np.roll(array, s)
-    _moved(labels, op, axes)
+    moved(labels, op, axes)
 
 
 def _index(labels: Labels, op: Op) -> None:
@@ -298,7 +160,7 @@ def _index(labels: Labels, op: Op) -> None:
         dim = int(op.args[1]) % len(axes)
         labels.lock(axes[dim], f"is picked by an index in {op}")
         axes[dim] = None
-        _moved(labels, op, axes)
+        moved(labels, op, axes)
         return
     axes = list(labels.of(value))
     used = [i for i, index in enumerate(op.args[1]) if index is not None]
@@ -329,7 +191,7 @@ def _pad(labels: Labels, op: Op) -> None:
         else:
             axes[-1 - k] = None
     del value
-    _moved(labels, op, axes)
+    moved(labels, op, axes)
 
 
 def _pixel_shuffle(labels: Labels, op: Op) -> None:
@@ -392,12 +254,6 @@ RULES: dict[str, Rule] = {
     "concatenate": _cat,
     "stack": _stack,
     "unbind": _unbind,
-    "select": _select,
-    "slice": _slice,
-    "narrow": _narrow,
-    **dict.fromkeys(
-        ("chunk", "split", "split_with_sizes", "tensor_split", "unsafe_chunk", "unsafe_split"), _parts
-    ),
     **dict.fromkeys(("expand", "expand_as", "broadcast_to"), _expand),
     "repeat": _repeat,
     "tile": _repeat,

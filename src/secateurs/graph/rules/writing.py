@@ -8,7 +8,7 @@ import numpy as np
 
 from secateurs.graph.labels import FREE, Axis, Free, Labels
 from secateurs.graph.program import Op, Value
-from secateurs.graph.rules.movement import read_slice
+from secateurs.graph.rules.parts import read_slice
 
 Rule = Callable[[Labels, Op], None]
 
