@@ -23,7 +23,7 @@ LAYERS = [
     ["graph", "zoo"],
     ["observe", "compose"],
     ["methods", "recover"],
-    ["report.timing"],
+    ["report.timing", "report.scoring", "report.paired"],
     ["report.costs", "report.latency", "report.accuracy"],
     ["planning", "allocate", "compensate"],
     ["latency", "floor", "survey"],

@@ -2,73 +2,151 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from secateurs.allocate.sequence import Allocation
-from secateurs.contracts import Loader, Ranking
-from secateurs.data.batches import batches
+from secateurs.contracts import FloatArray, Loader, Ranking
+from secateurs.data.batches import Batch, batches
 from secateurs.errors import InputError, TargetError
 from secateurs.modes import device_of, evaluation
 from secateurs.planning import plan_from_counts, removals
+from secateurs.report.paired import Drop, Z, samples_for, upper_drop
+from secateurs.report.scoring import Metric, answer_of, jackknife_error, left_out, right
 from secateurs.surgery import Plan
 
 _ROUNDS = 8
+# The original gets nearly everything right on samples that it was trained on.
+_BY_HEART = 0.995
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """The held-out samples with what the original makes of them; says what another network loses.
+
+    `before` holds a score for each sample, or, of a user's own metric, its values with a part left out.
+    """
+
+    read: Sequence[Batch]
+    labels: Sequence[Tensor]
+    labelled: bool
+    value: float
+    before: FloatArray
+    metric: Metric | None = None
+
+    @classmethod
+    def of(cls, model: nn.Module, read: Sequence[Batch], metric: Metric | None = None) -> Judge:
+        """The judge of networks that were made from a model; without labels, its decisions are the labels.
+
+        Raises:
+            InputError: Outputs that are no classes, labels of another shape, a metric without labels.
+        """
+        outputs = [_scores(model, x) for x, _ in read]
+        labelled = all(y is not None for _, y in read)
+        if metric is not None and not labelled:
+            raise InputError(
+                "data: a metric compares outputs with labels, and the data have none; give some."
+            )
+        labels = [out.argmax(dim=1) if y is None else y for out, (_, y) in zip(outputs, read, strict=True)]
+        return cls(read, labels, labelled, *_judged(outputs, labels, metric), metric)
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+        return sum(len(y) for y in self.labels)
+
+    def drop(self, small: nn.Module) -> Drop:
+        """What a smaller network loses: by `upper_drop`, or by the jackknife for a user's own metric."""
+        outputs = [_scores(small, x) for x, _ in self.read]
+        value, after = _judged(outputs, self.labels, self.metric)
+        measured = self.value - value
+        lost = self.before - after
+        if self.metric is not None:
+            bound = measured + Z * jackknife_error(lost)
+        else:
+            bound = upper_drop(
+                float(np.maximum(lost, 0).sum()), float(np.maximum(-lost, 0).sum()), self.samples
+            )
+        return Drop(100 * measured, 100 * bound, self.samples)
+
+    def tells(self, drop: float) -> bool:
+        """Whether there are samples enough that a network which changes nothing keeps within a drop of points."""
+        return self.metric is not None or 100 * upper_drop(0, 0, self.samples) <= drop
+
+    def remarks(self, drop: float, found: Drop) -> tuple[str, ...]:
+        """The drop of the finished network, and what may be wrong with that number."""
+        remarks = [f"Accuracy: {found}."]
+        enough = math.inf if drop == 0 else samples_for(drop)
+        if self.samples < enough:
+            how = (
+                "and its measured value was planned with"
+                if not self.tells(drop)
+                else "and the cut is cautious"
+            )
+            remedy = (
+                f"{enough:,} held-out samples would do: give more data or a larger calibrate."
+                if drop
+                else "No number of samples tells a drop of 0: give a larger one."
+            )
+            remarks.append(
+                f"Warning: {self.samples:,} held-out samples cannot tell a drop of {drop:g} points from noise, {how}. "
+                f"{remedy}"
+            )
+        if self.metric is None and self.labelled and self.value >= _BY_HEART:
+            remarks.append(
+                f"Warning: the original gets {100 * self.value:.1f} % of the held-out samples right, as networks do "
+                "on samples they were trained on; new samples may lose more. Give samples that it has never seen as "
+                "`holdout`."
+            )
+        return tuple(remarks)
 
 
 def plan_for_accuracy(
     ranking: Ranking,
     drop: float,
-    data: Loader | None,
+    judge: Judge,
     make: Callable[[Plan], nn.Module],
     *,
     allocate: Allocation | None = None,
     round_to: int = 1,
     layers: Mapping[str, float] | None = None,
-    limit: int = 2048,
 ) -> Plan:
-    """The smallest network found by halving whose accuracy on the samples falls by at most `drop` points.
+    """The smallest network found by halving that loses at most `drop` points with 95 % confidence.
 
-    Accuracy is agreement with the labels; without labels, with the original's own decisions. Training samples
-    that a network has learnt by heart flatter the original, so the drop on new data can differ: hold some out.
+    Where the samples are so few that even an unchanged network would fail, the measured loss decides instead.
+    Training samples that a network has learnt by heart flatter it, so the drop on new data can differ.
 
     Args:
         ranking: From `rank`.
         drop: Largest loss of accuracy, in points (hundredths).
-        data: Samples to score on, best held out of the training data.
+        judge: The held-out samples, and what the original makes of them.
         make: From a plan to the smaller network as it will be, repaired.
         allocate: Which group gives the next unit; `Uniform()` by default.
         round_to: Groups keep a multiple of this many units.
         layers: Exceptions by name, as in `plan`.
-        limit: At most so many samples.
 
     Returns:
         The plan, whose target is the drop asked for.
 
     Raises:
-        InputError: No data, or outputs that are no classes.
         TargetError: Not even the smallest step keeps the floor.
 
     Cost:
         10 candidates, each made, repaired and run on the samples.
     """
-    if data is None:
-        raise InputError("data: an accuracy floor is measured on data and got none; give some training data.")
-    read = [(x, y) for x, y in batches(data, 64, limit=limit)]
-    model: nn.Module = ranking.graph.model
-    decided = [_decisions(model, x) for x, _ in read]
-    labels = [d if y is None else y.to(d.device) for d, (_, y) in zip(decided, read, strict=True)]
-    if any(a.shape != b.shape for a, b in zip(labels, decided, strict=True)):
-        raise InputError("data: labels and the network's decisions differ in shape; give one class a sample.")
-    best = _agreement(decided, labels)
     queue = removals(ranking, allocate, round_to, layers)
+    cautious = judge.tells(drop)
 
     def lost(steps: int) -> float:
-        small = make(plan_from_counts(ranking, queue.counts(steps), {}))
-        return 100 * (best - _agreement([_decisions(small, x) for x, _ in read], labels))
+        found = judge.drop(make(plan_from_counts(ranking, queue.counts(steps), {})))
+        return found.bound if cautious else found.measured
 
     if layers and lost(0) > drop:
         raise TargetError(
@@ -84,10 +162,55 @@ def plan_for_accuracy(
         low, high = (middle, high) if lost(middle) <= drop else (low, middle)
     if low == 0 and not layers:
         raise TargetError(
-            f"accuracy_drop {drop:g} cannot be kept: the smallest cut tried costs more. Give a larger drop, more "
-            "data or a stronger repair."
+            f"accuracy_drop {drop:g} cannot be kept with 95 % confidence on {judge.samples:,} held-out samples: the "
+            "smallest cut tried may cost more. Give a larger drop, more data or a stronger repair."
         )
     return plan_from_counts(ranking, queue.counts(low), {"accuracy_drop": drop})
+
+
+def held_out(
+    data: Loader | None, drop: float, limit: int, holdout: Loader | None = None
+) -> tuple[Loader, Sequence[Batch]]:
+    """Samples to calibrate on, and samples to score candidates on.
+
+    So many are held out that the drop can be told from noise (`samples_for`), but at least a fifth of the data
+    and at most half; they are spread over each batch, as data may be sorted by class. With a `holdout` of the
+    user's own, all data are for calibration.
+
+    Raises:
+        InputError: No data, or fewer than two samples.
+    """
+    wanted = samples_for(max(drop, 0.1))
+    if holdout is not None:
+        return data, list(batches(holdout, 64, limit=wanted))
+    if data is None:
+        raise InputError(
+            "data: an accuracy floor is measured on data and got none; give some training data, best with labels."
+        )
+    read = list(batches(data, 32, limit=limit))
+    total = sum(len(x[0]) for x, _ in read)
+    if total < 2:
+        raise InputError(
+            "data: an accuracy floor needs a part of its own to be measured on; give more samples."
+        )
+    aside = max(1, min(max(wanted, total // 5), total // 2))
+    numbers = np.arange(total)
+    chosen = torch.from_numpy((numbers + 1) * aside // total > numbers * aside // total)
+    flags = [chosen[end - len(x[0]) : end] for (x, _), end in zip(read, _ends(read), strict=True)]
+    return _where(read, [~flag for flag in flags]), _where(read, flags)
+
+
+def _ends(read: Sequence[Batch]) -> list[int]:
+    return list(itertools.accumulate(len(x[0]) for x, _ in read))
+
+
+def _where(read: Sequence[Batch], flags: Sequence[Tensor]) -> list[Batch]:
+    """The marked samples of every batch that has any."""
+    return [
+        (tuple(x[flag] for x in inputs), None if labels is None else labels[flag])
+        for (inputs, labels), flag in zip(read, flags, strict=True)
+        if bool(flag.any())
+    ]
 
 
 def _everything(lost: Callable[[int], float], steps: int) -> float:
@@ -99,16 +222,21 @@ def _everything(lost: Callable[[int], float], steps: int) -> float:
 
 
 @torch.no_grad()
-def _decisions(model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+def _scores(model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
     with evaluation(model):
-        out = model(*(x.to(device_of(model)) for x in inputs))
+        out: Any = answer_of(model(*(x.to(device_of(model)) for x in inputs)))
     if not isinstance(out, Tensor) or out.dim() < 2:
         raise InputError(
             "accuracy_drop: the network's output is no tensor of class scores; use another target."
         )
-    return out.argmax(dim=1)
+    return out.cpu()
 
 
-def _agreement(decided: list[Tensor], labels: list[Tensor]) -> float:
-    same = sum(int((a == b).sum()) for a, b in zip(decided, labels, strict=True))
-    return same / sum(b.numel() for b in labels)
+def _judged(
+    outputs: Sequence[Tensor], labels: Sequence[Tensor], metric: Metric | None
+) -> tuple[float, FloatArray]:
+    if metric is not None:
+        return left_out(metric, torch.cat(list(outputs)), torch.cat([y.cpu() for y in labels]))
+    parts = [right(out, y.cpu()).numpy() for out, y in zip(outputs, labels, strict=True)]
+    scores = np.concatenate(parts)
+    return float(scores.mean()), scores

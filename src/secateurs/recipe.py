@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,14 +16,15 @@ from secateurs import compensate as repairs
 from secateurs import methods
 from secateurs.allocate.sequence import Allocation
 from secateurs.contracts import Loader, Progress, Ranking
-from secateurs.data.batches import batches, repeatable
+from secateurs.data.batches import Batch, repeatable
 from secateurs.errors import InputError
-from secateurs.floor import plan_for_accuracy
+from secateurs.floor import Judge, held_out, plan_for_accuracy
 from secateurs.graph import Graph
 from secateurs.latency import Measure, check_latency, plan_for_latency
 from secateurs.observe.glances import glances
 from secateurs.planning import plan, rank
 from secateurs.recover.recalibrate import recalibrate_
+from secateurs.report.scoring import Metric
 from secateurs.surgery import Plan, remove
 from secateurs.surgery.copies import copy_model
 from secateurs.surgery.cut import named_tensors
@@ -81,7 +82,8 @@ class Recipe:
     calibrate: int = 2048
     seed: int = 0
     progress: Progress | None = None
-    holdout: Loader | None = None
+    holdout: Sequence[Batch] | None = None
+    metric: Metric | None = None
 
     @classmethod
     def of(
@@ -94,11 +96,13 @@ class Recipe:
         calibrate: int,
         seed: int,
         progress: Progress | None,
-        scored: bool = False,
+        drop: float | None = None,
+        holdout: Loader | None = None,
+        metric: Metric | None = None,
     ) -> Recipe:
         """Fill in what was not said, and refuse what cannot go together.
 
-        Where candidates are to be `scored`, a fifth of the data is held out for that.
+        Where accuracy may drop by so much, a part of the data is held out to measure it; see `floor.held_out`.
 
         Raises:
             InputError: An unknown name, or data missing.
@@ -121,8 +125,12 @@ class Recipe:
                 "data: recalibration estimates statistics from data and got none; give some training data."
             )
         held = None if data is None else repeatable(data, calibrate)
-        held, aside = _parted(held, calibrate) if scored else (held, None)
-        return cls(chosen, allocation, repair, recalibrate, held, calibrate, seed, progress, aside)
+        if drop is None and (holdout is not None or metric is not None):
+            raise InputError("holdout and metric are for accuracy_drop; leave them out, or give it.")
+        aside = None
+        if drop is not None:
+            held, aside = held_out(held, drop, calibrate, holdout)
+        return cls(chosen, allocation, repair, recalibrate, held, calibrate, seed, progress, aside, metric)
 
     def ranked(self, graph: Graph, clock: Clock) -> tuple[Ranking, Allocation]:
         """Orders of all free groups, and the allocation with what it needs to know."""
@@ -194,8 +202,9 @@ class Recipe:
         if name == "latency":
             return plan_for_latency(ranking, value, example, measure=wish.measure, **settings)
         if name == "accuracy_drop":
+            judge = self._judge(ranking.graph.original)
             return plan_for_accuracy(
-                ranking, value, self.holdout, lambda made: self._candidate(ranking.graph, made), **settings
+                ranking, value, judge, lambda made: self._candidate(ranking.graph, made), **settings
             )
         return plan(ranking, **{**settings, name: value})
 
@@ -205,9 +214,16 @@ class Recipe:
         Raises:
             TargetError: The target is not met.
         """
-        if wish.target is None or wish.target[0] != "latency" or wish.target[1] == 1:
-            return ()
-        return (check_latency(model, small, wish.target[1], example, measure=wish.measure),)
+        name, value = wish.target or ("", 1.0)
+        if name == "accuracy_drop":
+            judge = self._judge(model)
+            return judge.remarks(value, judge.drop(small))
+        if name == "latency" and value < 1:
+            return (check_latency(model, small, value, example, measure=wish.measure),)
+        return ()
+
+    def _judge(self, model: nn.Module) -> Judge:
+        return Judge.of(model, self.holdout or (), self.metric)
 
     def _candidate(self, graph: Graph, made: Plan) -> nn.Module:
         small = remove(graph.model, made.unfolded())
@@ -267,21 +283,6 @@ def take_weights_(network: nn.Module, other: nn.Module) -> None:
     for name, tensor in named_tensors(network):
         if name in found:
             tensor.copy_(found[name])
-
-
-def _parted(data: Loader | None, limit: int) -> tuple[Loader, Loader]:
-    """Four fifths to calibrate on, and every fifth batch to score candidates on, as data may be sorted by class."""
-    if data is None:
-        raise InputError(
-            "data: an accuracy floor is measured on data and got none; give some training data, best with labels."
-        )
-    read = list(batches(data, 32, limit=limit))
-    if len(read) < 2:
-        raise InputError(
-            "data: an accuracy floor needs a part of its own to be measured on; give more samples."
-        )
-    aside = set(range(min(4, len(read) - 1), len(read), 5))
-    return [b for i, b in enumerate(read) if i not in aside], [read[i] for i in sorted(aside)]
 
 
 def added_biases(model: nn.Module, small: nn.Module) -> dict[str, int]:

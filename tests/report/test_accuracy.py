@@ -79,7 +79,12 @@ def test_other_outputs_and_labels_that_are_understood():
             InputError,
             r"the class -1, the network has 3 outputs",
         ),
-        (torch.zeros(4, 3), torch.zeros(4, 3), InputError, r"labels have shape \(4, 3\) and type float32"),
+        (
+            torch.zeros(4, 3),
+            torch.full((4, 3), 0.5),
+            InputError,
+            r"labels have shape \(4, 3\) and type float32, .* zeros and ones of shape \(4, 3\)",
+        ),
         (torch.zeros(4, 3), torch.zeros(4), InputError, r"shape \(4,\) and type float32"),
         (
             torch.zeros(4, 3, 2),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,21 +14,24 @@ from secateurs.contracts import Loader, Progress
 from secateurs.data.batches import batches, count
 from secateurs.errors import InputError, RunError
 from secateurs.modes import device_of, evaluation
+from secateurs.report.scoring import Metric, answer_of, jackknife_error, left_out, right, several
 
 
 @dataclass(frozen=True)
 class Accuracy:
     """Share of samples whose largest output is that of their class.
 
-    `standard_error` is sqrt(p (1 - p) / n), the deviation over test sets of that size. `loss` is the mean
-    cross-entropy in nats.
+    `standard_error` is the deviation over test sets of that size, sqrt(p (1 - p) / n). `loss` is the mean
+    cross-entropy in nats. Where a sample has several labels, `value` is the mean share of them that is
+    right, and `correct` counts the samples of which all are; with a metric of the user's own, `value` is the metric,
+    `correct` and `loss` are None.
     """
 
     value: float
     standard_error: float
-    correct: int
+    correct: int | None
     total: int
-    loss: float
+    loss: float | None
 
     @property
     def samples(self) -> int:
@@ -38,6 +40,8 @@ class Accuracy:
 
     def __str__(self) -> str:
         error = 100 * self.standard_error
+        if self.correct is None or self.loss is None:
+            return f"{100 * self.value:.2f} % ± {error:.2f} ({self.total:,} samples)"
         right = f"{self.correct:,} of {self.total:,}"
         return f"{100 * self.value:.2f} % ± {error:.2f} ({right}), loss {self.loss:.4f}"
 
@@ -48,6 +52,7 @@ def evaluate(
     *,
     batch_size: int | None = None,
     limit: int | None = None,
+    metric: Metric | None = None,
     progress: Progress | None = None,
 ) -> Accuracy:
     r"""Accuracy and loss of a classifier on labelled data, in evaluation mode, where the model lies.
@@ -56,58 +61,111 @@ def evaluate(
               \mathrm{se} = \sqrt{p (1 - p) / n}, \quad
               \ell = -\frac{1}{n} \sum_i \log \mathrm{softmax}(z_i)_{y_i}
 
-    Equal outputs count for the lower class. Sums are kept in float64.
+    Equal outputs count for the lower class. Sums are kept in float64. Where a sample has several labels, it is
+    right by the share $s_i$ of its k outputs that are above 0 just where the label is 1, $p$ is the mean of the
+    $s_i$, its standard error their deviation divided by $\sqrt n$, and the loss binary.
 
     Args:
         model: Gives logits (b, classes), alone or as the first of several outputs; left as it was.
-        data: Labelled data in any form that `secateurs.data.batches` reads; labels are class indices (b,).
+        data: Labelled data in any form that `secateurs.data.batches` reads; labels are class indices (b,), or
+            zeros and ones (b, classes) where a sample may have several.
         batch_size: Samples a pass, where `data` does not come in batches; None for 64 on a CPU, where the maps
             of larger ones fall out of its cache, and 512 elsewhere.
         limit: Only the first so many samples.
+        metric: Instead: from the outputs (n, ...) and labels (n, ...) of all samples, which are held in memory, to
+            one number; its standard error comes from leaving out every 20th sample in turn.
         progress: Told the number of samples done after each batch.
 
     Raises:
         InputError: no labels, labels that are not class indices, more classes than outputs, outputs of
-            another shape, or inputs that the model does not take.
+            another shape, or inputs that the model does not take; a metric that gives no number.
         RunError: an output is NaN or infinite; says from which sample on.
 
     Example:
         >>> data = (torch.eye(3)[[0, 1, 2, 2]], torch.tensor([0, 1, 2, 0]))
         >>> str(evaluate(nn.Identity(), data))
         '75.00 % ± 21.65 (3 of 4), loss 0.8014'
+        >>> evaluate(nn.Identity(), data, metric=lambda z, y: float(z[y == 0].mean())).value
+        0.3333333432674408
     """
     device = device_of(model)
     batch_size = batch_size or (64 if device.type == "cpu" else 512)
     known = count(data)
     expected = None if known is None else min(known, limit or known)
-    correct = total = 0
-    loss = 0.0
+    total, tally = 0, _Tally() if metric is None else _Kept(metric)
     with evaluation(model), torch.inference_mode():
         for inputs, labels in batches(data, batch_size, limit=limit):
-            logits = _logits(model, tuple(x.to(device, non_blocking=True) for x in inputs))
-            target = _checked(logits, labels, total).to(device)
-            correct += int((logits.argmax(dim=1) == target).sum())
-            loss += float(F.cross_entropy(logits, target, reduction="none").double().sum())
-            total += len(target)
+            placed = tuple(x.to(device, non_blocking=True) for x in inputs)
+            total += tally.add(_output(model, placed, plain=metric is None), labels, total)
             if progress is not None:
                 progress("evaluate", total, expected or total)
-    share = correct / total
-    return Accuracy(share, math.sqrt(share * (1 - share) / total), correct, total, loss / total)
+    return tally.accuracy(total)
 
 
-def _logits(model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+class _Tally:
+    """Sums of scores and losses, for accuracy."""
+
+    def __init__(self) -> None:
+        self.score = self.square = self.loss = 0.0
+        self.correct = 0
+
+    def add(self, logits: Tensor, labels: Tensor | None, done: int) -> int:
+        """Count one batch; the number of its samples."""
+        target = _checked(logits, labels, done).to(logits.device)
+        scores = right(logits, target)
+        if target.dim() == 2:
+            loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(dim=1)
+        else:
+            loss = F.cross_entropy(logits, target, reduction="none")
+        self.score += float(scores.sum())
+        self.square += float(scores.square().sum())
+        self.correct += int((scores == 1).sum())
+        self.loss += float(loss.double().sum())
+        return len(target)
+
+    def accuracy(self, total: int) -> Accuracy:
+        """What the sums say; for classes the mean square is the mean, so that this is p (1 - p) / n."""
+        share = self.score / total
+        error = math.sqrt(max(self.square / total - share * share, 0.0) / total)
+        return Accuracy(share, error, self.correct, total, self.loss / total)
+
+
+class _Kept:
+    """All outputs and labels, for a metric of the user's own."""
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        self.outputs: list[Tensor] = []
+        self.labels: list[Tensor] = []
+
+    def add(self, outputs: Tensor, labels: Tensor | None, done: int) -> int:
+        """Keep one batch; the number of its samples."""
+        if labels is None:
+            raise InputError(
+                "The data have no labels, so accuracy cannot be measured: give (inputs, labels)."
+            )
+        _check_finite(outputs, done)
+        self.outputs.append(outputs.cpu())
+        self.labels.append(labels.cpu())
+        return len(labels)
+
+    def accuracy(self, total: int) -> Accuracy:
+        """The metric, with its standard error."""
+        value, parts = left_out(self.metric, torch.cat(self.outputs), torch.cat(self.labels))
+        return Accuracy(value, jackknife_error(parts), None, total, None)
+
+
+def _output(model: nn.Module, inputs: tuple[Tensor, ...], plain: bool) -> Tensor:
+    """The scores of a batch, (samples, classes) where they are to be `plain`."""
     try:
-        output: Any = model(*inputs)
+        output: Any = answer_of(model(*inputs))
     except (RuntimeError, TypeError, ValueError) as error:
         shapes = ", ".join(f"{tuple(x.shape)} {str(x.dtype).removeprefix('torch.')}" for x in inputs)
         raise InputError(
             f"The network {type(model).__name__} does not take the data's inputs ({shapes}): {error}"
         ) from error
-    if isinstance(output, Mapping):
-        output = output.get("logits", output.get("out"))
-    elif isinstance(output, (tuple, list)) and output:
-        output = output[0]
-    if not isinstance(output, Tensor) or output.dim() != 2 or output.shape[0] != inputs[0].shape[0]:
+    fits = isinstance(output, Tensor) and output.dim() > 0 and output.shape[0] == inputs[0].shape[0]
+    if not fits or (plain and output.dim() != 2):
         found = (
             f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"type {type(output).__name__}"
         )
@@ -115,18 +173,23 @@ def _logits(model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
             f"The network {type(model).__name__} gives an output of {found} for {inputs[0].shape[0]} "
             "samples, where accuracy needs logits (samples, classes)."
         )
-    return output.float()
+    scores: Tensor = output.float()
+    return scores
 
 
 def _checked(logits: Tensor, labels: Tensor | None, done: int) -> Tensor:
-    """The labels as class indices, after everything that may be wrong with them or with the outputs."""
+    """The labels as class indices, or as zeros and ones, after everything that may be wrong with them."""
     if labels is None:
         raise InputError("The data have no labels, so accuracy cannot be measured: give (inputs, labels).")
+    if several(logits, labels):
+        _check_finite(logits, done)
+        return labels.float()
     labels = labels.squeeze(1) if labels.dim() == 2 and labels.shape[1] == 1 else labels
     if labels.dim() != 1 or labels.is_floating_point() or labels.is_complex():
         raise InputError(
             f"The labels have shape {tuple(labels.shape)} and type "
-            f"{str(labels.dtype).removeprefix('torch.')}, where class indices (samples,) are needed."
+            f"{str(labels.dtype).removeprefix('torch.')}, where class indices (samples,) are needed, or zeros and "
+            f"ones of shape {tuple(logits.shape)} where a sample may have several labels."
         )
     low, high, classes = int(labels.min()), int(labels.max()), logits.shape[1]
     if low < 0 or high >= classes:
@@ -135,11 +198,15 @@ def _checked(logits: Tensor, labels: Tensor | None, done: int) -> Tensor:
             f"The data hold the class {wrong}, the network has {classes} outputs (classes 0 to "
             f"{classes - 1}): they do not belong together."
         )
-    bad = ~torch.isfinite(logits).all(dim=1)
+    _check_finite(logits, done)
+    return labels.long()
+
+
+def _check_finite(outputs: Tensor, done: int) -> None:
+    bad = ~torch.isfinite(outputs.flatten(1) if outputs.dim() > 1 else outputs[:, None]).all(dim=1)
     if bool(bad.any()):
         raise RunError(
             f"The network gives NaN or infinite outputs for {int(bad.sum())} of {len(bad)} samples of a "
             f"batch, the first of them sample {done + int(bad.int().argmax())} of the data: look at its "
             "weights and at the normalisation of the inputs."
         )
-    return labels.long()
