@@ -76,6 +76,14 @@ def test_the_report_runs_nothing(cli, work: Path, folder: Path):
     assert not (work / "mark").exists()
 
 
+def test_the_report_shows_what_a_folder_says_as_text(cli, work: Path, folder: Path):
+    named(folder, "<script>alert(1)</script>")
+    assert cli("report", "small").status == 0
+    page = (folder / "report.html").read_text()
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<script>alert(1)" not in page
+
+
 def test_names_of_the_zoo_stay_automatic(cli, folder: Path):
     named(folder, "digits_cnn")
     assert cli("inspect", "small").status == 0

@@ -69,7 +69,7 @@ def check_has_parameters(model: nn.Module, name: str = "model") -> None:
 
 
 def check_example(example: Any, name: str = "example") -> None:
-    """Make sure that an example input holds a tensor.
+    """Make sure that an example input holds a tensor, be it as an attribute of an object.
 
     Raises:
         InputError: It holds none.
@@ -78,8 +78,13 @@ def check_example(example: Any, name: str = "example") -> None:
         >>> import torch
         >>> check_example((torch.zeros(1, 3), None))
     """
-    if not any(isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(example)):
+    if not any(_holds_tensor(leaf) for leaf in pytree.tree_leaves(example)):
         raise InputError(
             f"{name} is {shown(example)} without tensors; give a tensor with the batch axis first, a tuple of the "
             "network's inputs, or a dict of its named ones."
         )
+
+
+def _holds_tensor(leaf: Any) -> bool:
+    inside = getattr(leaf, "__dict__", {}).values()
+    return isinstance(leaf, Tensor) or any(isinstance(value, Tensor) for value in inside)
