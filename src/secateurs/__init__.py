@@ -5,7 +5,9 @@ save(result, "small.safetensors")
 small = load("small.safetensors", into=build_model())
 """
 
-from secateurs import allocate, methods
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from secateurs.errors import (
     CaptureError,
     InputError,
@@ -15,11 +17,14 @@ from secateurs.errors import (
     TargetError,
     VerificationError,
 )
-from secateurs.graph import Graph, trace
-from secateurs.pipeline import Result, prune, save
-from secateurs.planning import plan, rank
-from secateurs.surgery import Plan, Verification, remove, verify
-from secateurs.surgery.files import load, load_plan
+
+if TYPE_CHECKING:
+    from secateurs import allocate, methods
+    from secateurs.graph import Graph, trace
+    from secateurs.pipeline import Result, prune, save
+    from secateurs.planning import plan, rank
+    from secateurs.surgery import Plan, Verification, remove, verify
+    from secateurs.surgery.files import load, load_plan
 
 __version__ = "0.1.0"
 
@@ -47,3 +52,43 @@ __all__ = [
     "trace",
     "verify",
 ]
+
+# Importing torch takes seconds, which `secateurs --help` and the shell's completion do not have.
+_HOMES = {
+    "secateurs.graph": ("Graph", "trace"),
+    "secateurs.pipeline": ("Result", "prune", "save"),
+    "secateurs.planning": ("plan", "rank"),
+    "secateurs.surgery": ("Plan", "Verification", "remove", "verify"),
+    "secateurs.surgery.files": ("load", "load_plan"),
+}
+_PACKAGES = (
+    "allocate",
+    "compensate",
+    "data",
+    "export",
+    "graph",
+    "measure",
+    "methods",
+    "observe",
+    "recover",
+    "report",
+    "represent",
+    "select",
+    "surgery",
+    "zoo",
+)
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module when it is first asked for."""
+    if name in _PACKAGES:
+        return import_module(f"secateurs.{name}")
+    if name in _HOME_OF:
+        globals()[name] = found = getattr(import_module(_HOME_OF[name]), name)
+        return found
+    raise AttributeError(f"module 'secateurs' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

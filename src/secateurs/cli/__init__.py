@@ -1,5 +1,32 @@
 """The command line: typed functions over the same objects as in Python."""
 
-from secateurs.cli.app import main
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
 
 __all__ = ["main"]
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit status.
+
+    0 is done, 1 means that the run could not do what was asked, 2 bad arguments or bad input, 130 an
+    interruption, 143 a termination. A mistake gives one sentence on the standard error.
+
+    Args:
+        arguments: What follows `secateurs`; None takes them from the process.
+    """
+    # Read by OpenMP when torch is loaded. Its threads would otherwise spin while they wait for each other, which
+    # beside other processes multiplies the time of a run.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        from secateurs.cli.app import main as run
+    except KeyboardInterrupt:
+        print("secateurs: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    run(arguments)

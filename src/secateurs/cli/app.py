@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -12,6 +13,8 @@ from typing import NoReturn
 
 import typer
 
+from secateurs.cli import INTERRUPTED, streams
+from secateurs.cli.console import note
 from secateurs.cli.demo import demo
 from secateurs.cli.evaluate import evaluate
 from secateurs.cli.export import export
@@ -21,7 +24,8 @@ from secateurs.cli.prune import prune
 from secateurs.cli.report import report
 from secateurs.errors import SecateursError
 
-INTERRUPTED = 130
+TERMINATED = 143
+_STOPPED = "nothing half-written was left"
 _COMMANDS = (demo, methods, inspect, prune, evaluate, export, report)
 
 # typer keeps the base class of its usage errors to itself (it was click's, and is its own by now).
@@ -31,7 +35,7 @@ app = typer.Typer(
     name="secateurs",
     help="Makes trained CNNs smaller by removing the filters that others can stand in for, and proves it.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -51,26 +55,29 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _top(
     version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Say which release this is."
+        False, "-V", "--version", callback=_version, is_eager=True, help="Say which release this is."
     ),
 ) -> None:
     pass
 
 
+class Terminated(BaseException):
+    """The process was asked to end by SIGTERM; temporary folders are removed on the way out."""
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and leave with its exit status.
-
-    0 is done, 1 means that the run could not do what was asked, 2 bad arguments or bad input, 130 an
-    interruption. A mistake gives one sentence on the standard error.
-
-    Args:
-        arguments: What follows `secateurs`; None takes them from the process.
-    """
+    """Run the command line and leave with its exit status; see `secateurs.cli.main`."""
+    streams.prepare()
     signal.signal(signal.SIGTERM, _terminated)
-    sys.exit(status(arguments))
+    code = status(sys.argv[1:] if arguments is None else arguments)
+    try:
+        streams.write(sys.stdout, "")
+    except OSError as problem:
+        code = _fail(f"the standard output cannot be written ({problem.strerror})", 1)
+    sys.exit(code)
 
 
-def status(arguments: Sequence[str] | None = None) -> int:
+def status(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit status.
 
     Example:
@@ -79,32 +86,63 @@ def status(arguments: Sequence[str] | None = None) -> int:
         0
     """
     try:
-        code = app(
-            args=None if arguments is None else list(arguments), prog_name="secateurs", standalone_mode=False
-        )
+        code = app(args=with_json(arguments), prog_name="secateurs", standalone_mode=False)
         if code == INTERRUPTED:
-            return _fail("interrupted; nothing was written", INTERRUPTED)
+            return _fail(f"interrupted; {_STOPPED}", INTERRUPTED)
         return code if isinstance(code, int) else 0
     except SecateursError as problem:
         return _fail(str(problem), problem.exit_status)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted; nothing was written", INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has gone; Python's own flush at exit must not complain about it either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return _fail(f"interrupted; {_STOPPED}", INTERRUPTED)
+    except Terminated:
+        return _fail(f"terminated; {_STOPPED}", TERMINATED)
+    except BrokenPipeError:  # typer's own help, for a reader who has left: no error of ours
+        with streams.reader_may_leave(sys.stdout):
+            raise
+        return 0
     except _UsageError as problem:
         return _usage(problem)
     except OSError as problem:
         where = f"{problem.filename}: " if problem.filename else ""
-        return _fail(f"{where}{problem.strerror or problem}", 1)
+        return _fail(f"{where}{problem.strerror or problem}{_remedy(problem)}", 1)
     except Exception as problem:
-        return _bug(problem)
+        return _fail(_memory(problem), 1) if _out_of_memory(problem) else _bug(problem)
+
+
+def with_json(arguments: Sequence[str]) -> list[str]:
+    """Arguments in which every `--json` has a file, `-` where none was named.
+
+    What follows `--json` is its file if it is `-` or ends like a file's name (`found.json`); anything else is
+    the next argument. `--json=FILE` takes any name.
+
+    Example:
+        >>> with_json(["inspect", "--json", "resnet20"]), with_json(["inspect", "resnet20", "--json", "a.json"])
+        (['inspect', '--json=-', 'resnet20'], ['inspect', 'resnet20', '--json=a.json'])
+    """
+    found: list[str] = []
+    for argument in arguments:
+        if found and found[-1] == "--json":
+            found.pop()
+            if _names_a_file(argument):
+                found.append(f"--json={argument}")
+                continue
+            found.append("--json=-")
+        found.append(argument)
+    return [*found[:-1], "--json=-"] if found and found[-1] == "--json" else found
+
+
+def _names_a_file(argument: str) -> bool:
+    name = os.path.basename(argument)
+    return argument == "-" or (
+        not argument.startswith("-")
+        and ":" not in argument
+        and not os.path.isdir(argument)
+        and "." in name[1:]
+    )
 
 
 def _fail(sentence: str, code: int) -> int:
-    text = " ".join(sentence.split())
-    print(f"secateurs: {text}", file=sys.stderr, flush=True)
+    note(sentence)
     return code
 
 
@@ -133,6 +171,27 @@ def _bug(problem: Exception) -> int:
     )
 
 
+def _out_of_memory(problem: Exception) -> bool:
+    """PyTorch has an error of its own for accelerators alone, and a sentence for the CPU."""
+    words = ("not enough memory", "DefaultCPUAllocator", "out of memory")
+    return isinstance(problem, MemoryError) or (
+        isinstance(problem, RuntimeError) and any(word in str(problem) for word in words)
+    )
+
+
+def _memory(problem: Exception) -> str:
+    said = f" ({_first_line(problem)})" if str(problem) else ""
+    return f"out of memory{said}; calibrate on fewer samples (--calibrate), or close other programs"
+
+
+def _first_line(problem: Exception) -> str:
+    return str(problem).strip().splitlines()[0][:200]
+
+
+def _remedy(problem: OSError) -> str:
+    return "; make room there and run again" if problem.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+
+
 def _terminated(number: int, frame: FrameType | None) -> None:
-    """A polite kill ends like Ctrl-C, so that temporary folders are removed."""
-    raise KeyboardInterrupt
+    """A polite kill unwinds like Ctrl-C, so that temporary folders are removed."""
+    raise Terminated

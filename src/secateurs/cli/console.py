@@ -3,53 +3,62 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.text import Text
 
-from secateurs.export import new_file
+from secateurs.cli.listing import Listing, lines
+from secateurs.cli.streams import printable, write
 
-PLAIN_WIDTH = 140
-"""Columns of a table in a file or a pipe, where there is no terminal to ask."""
+UNBOUNDED = 100_000
+"""Columns of a file or a pipe, where there is no edge to cut or wrap a line at."""
 
 
 def console(*, error: bool = False) -> Console:
     """The standard output, or the standard error, as rich sees it now."""
     stream = sys.stderr if error else sys.stdout
-    width = None if stream.isatty() else PLAIN_WIDTH
-    return Console(stderr=error, width=width, highlight=False, soft_wrap=False)
+    width = None if stream.isatty() else UNBOUNDED
+    return Console(stderr=error, width=width, highlight=False, soft_wrap=False, emoji=False)
 
 
 def note(text: str) -> None:
-    """One line for the user's eyes only, on the standard error."""
-    print(f"secateurs: {text}", file=sys.stderr, flush=True)
+    """Print one line for the user's eyes only, on the standard error."""
+    write(sys.stderr, f"secateurs: {printable(' '.join(text.split()))}\n")
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> Table:
-    """A table whose first `left` columns are words and whose others are numbers."""
-    made = Table(
-        title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False
-    )
-    for i, column in enumerate(columns):
-        made.add_column(column, justify="left" if i < left else "right", overflow="fold", no_wrap=i >= left)
-    for row in rows:
-        made.add_row(*row)
-    return made
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> Listing:
+    """A table to `say`.
+
+    Example:
+        >>> table("", ("group", "channels"), [("conv1", "16")]).rows
+        (('conv1', '16'),)
+    """
+    return Listing(title, tuple(columns), tuple(tuple(row) for row in rows), left)
 
 
-def say(*parts: Any) -> None:
-    """Print text or tables; text is taken literally, square brackets included."""
+def say(*parts: str | Listing) -> None:
+    """Print text and tables; text is taken literally, square brackets included, control characters escaped."""
     out = console()
     for part in parts:
-        out.print(part, markup=False, soft_wrap=isinstance(part, str))
+        text = f"{printable(part)}\n" if isinstance(part, str) else drawn(part, out)
+        write(sys.stdout, text)
+
+
+def drawn(listing: Listing, out: Console) -> str:
+    """The text of a table, as wide as the terminal, with bold and dim lines where it has them."""
+    safe = Listing(
+        printable(listing.title),
+        listing.columns,
+        tuple(tuple(printable(cell) for cell in row) for row in listing.rows),
+        listing.left,
+    )
+    with out.capture() as captured:
+        for text, style in lines(safe, out.width):
+            out.print(Text(text, style=style), soft_wrap=True)
+    return captured.get()
 
 
 def write_json(text: str, path: Path) -> None:
@@ -58,74 +67,15 @@ def write_json(text: str, path: Path) -> None:
     Raises:
         InputError: The file cannot be written.
     """
+    from secateurs.export import new_file
+
     if str(path) == "-":
-        sys.stdout.write(text)
+        write(sys.stdout, text)
         return
     with new_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-@dataclass
-class Bars:
-    """A progress bar per stage, on a terminal, for stages that are not over at once; vanishes when done."""
-
-    after: float = 0.7
-    _progress: Progress | None = None
-    _tasks: dict[str, TaskID] = field(default_factory=dict)
-    _since: dict[str, float] = field(default_factory=dict)
-
-    def __enter__(self) -> Bars:
-        if sys.stdout.isatty() and sys.stderr.isatty():
-            self._progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                console=console(error=True),
-                transient=True,
-            )
-            self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """`done` of `total` steps of `stage` are finished."""
-        if self._progress is None:
-            return
-        start = self._since.setdefault(stage, time.monotonic())
-        if done >= total:
-            task = self._tasks.pop(stage, None)
-            self._since.pop(stage)
-            if task is not None:
-                self._progress.remove_task(task)
-        elif stage in self._tasks:
-            self._progress.update(self._tasks[stage], completed=done, total=total)
-        elif time.monotonic() - start > self.after:
-            self._tasks[stage] = self._progress.add_task(stage, completed=done, total=total)
-
-    def working(self, stage: str) -> Any:
-        """A spinner around a stage that cannot count its steps."""
-        if self._progress is None:
-            return nullcontext()
-        return _Spinner(self._progress, stage)
-
-
-@dataclass
-class _Spinner:
-    """A bar without an end."""
-
-    progress: Progress
-    stage: str
-    _task: TaskID | None = None
-
-    def __enter__(self) -> None:
-        self._task = self.progress.add_task(self.stage, total=None)
-
-    def __exit__(self, *_: object) -> None:
-        if self._task is not None:
-            self.progress.remove_task(self._task)
+def on_terminal(stream: TextIO) -> bool:
+    """Whether a person watches a stream."""
+    return stream.isatty()

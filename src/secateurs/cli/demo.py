@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from secateurs.cli.console import Bars, say, table
-from secateurs.cli.options import Seed
-from secateurs.cli.tables import after_run
-from secateurs.report.record import percent
+from secateurs.cli.console import say, table, write_json
+from secateurs.cli.listing import Listing
+from secateurs.cli.options import Device, Json, Seed, Threads, quiet
+from secateurs.cli.progress import Bars
+
+if TYPE_CHECKING:
+    from secateurs.report.demo import Demo
 
 OUT = "secateurs-demo"
 
@@ -21,28 +24,47 @@ def demo(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help=f"The folder to write; must not exist. By default {OUT}, or {OUT}-2 and so on where that is taken.",
+            help=f"The folder to write; must not exist. By default {OUT}, which replaces that of an earlier demo.",
             show_default=False,
         ),
     ] = None,
     seed: Seed = 0,
+    device: Device = "cpu",
+    threads: Threads = None,
+    as_json: Json = None,
 ) -> None:
-    """Train a small network on digits and prune it in several ways: no data, no network, seconds.
+    """Prune a small trained network for digits in several ways: no data, no download, seconds.
 
     Every method takes it to half its multiply-adds. The best by accuracy on held-out training samples (never
     on the test set) is written to a folder.
     """
+    from secateurs.cli.opening import usable
+    from secateurs.cli.threads import worthwhile_threads
     from secateurs.export import check_free
-    from secateurs.report.demo import NETWORK
     from secateurs.report.demo import demo as demonstrate
-    from secateurs.report.folder import write_folder
+    from secateurs.report.demo import trained
+    from secateurs.report.folder import is_ours, write_folder
 
-    out = out or free_name(OUT)
-    check_free(out)
+    place = Path(OUT) if out is None else out
+    check_free(place, replaces=is_ours if out is None else None)
+    replaced = out is None and place.is_dir() and any(place.iterdir())
     with Bars() as bars:
-        found = demonstrate(seed=seed, progress=bars)
-        write_folder(out, found.run.model, found.run.plan, found.run.record)
-    say(
+        source = trained(usable(device))
+        with worthwhile_threads(source.model, source.example(), threads):
+            found = demonstrate(seed=seed, source=source, progress=bars)
+        write_folder(place, found.run.model, found.run.plan, found.run.record, replace=out is None)
+    if as_json is not None:
+        write_json(found.run.record.to_json(), as_json)
+    if not quiet(as_json):
+        say(*_parts(found, place, replaced))
+
+
+def _parts(found: Demo, out: Path, replaced: bool) -> Iterator[str | Listing]:
+    from secateurs.cli.tables import after_run, saved
+    from secateurs.report.demo import NETWORK
+    from secateurs.report.record import percent
+
+    yield (
         f"{NETWORK}, trained on scikit-learn's digits: {percent(found.accuracy, found.accuracy_error)} of "
         f"{found.samples} test samples. To half its MACs, with no training afterwards:"
     )
@@ -51,33 +73,15 @@ def demo(
         (row.method, row.repair, *(percent(value, None) for value in (row.plain, row.repaired, row.held_out)))
         for row in found.rows
     ]
-    say(
-        table("", columns, rows, left=2),
-        "held out: training samples that neither training nor repair saw; the others are test accuracy.",
-        "",
-        f"Best by held-out accuracy: {found.best.method} ({found.best.repair}).",
-    )
-    say(*after_run(found.run.record))
-    say(
-        f"Wrote {out}: {', '.join(sorted(path.name for path in out.iterdir()))}",
-        "Next:",
-        f"  open {out / 'report.html'}",
-        f"  secateurs evaluate {out} --data digits",
-        f"  secateurs export {out} --onnx small.onnx",
-        "  secateurs methods",
-    )
-
-
-def free_name(name: str) -> Path:
-    """The first of `name`, `name-2`, `name-3`, ... that is not taken in the working folder.
-
-    Example:
-        >>> str(free_name("a-folder-that-is-not-there"))
-        'a-folder-that-is-not-there'
-    """
-    path = Path(name)
-    for k in itertools.count(2):
-        if not path.exists():
-            break
-        path = Path(f"{name}-{k}")
-    return path
+    yield table("", columns, rows, left=2)
+    yield "held out: training samples that neither training nor repair saw; the others are test accuracy.\n"
+    yield f"Best by held-out accuracy: {found.best.method} ({found.best.repair})."
+    yield from after_run(found.run.record)
+    yield saved(out)
+    names = ", ".join(sorted(path.name for path in out.iterdir()))
+    yield f"Wrote {out}{', in place of that of an earlier demo' if replaced else ''}: {names}"
+    yield "Next:"
+    yield f"  open {out / 'report.html'}"
+    yield f"  secateurs evaluate {out} --data digits"
+    yield f"  secateurs export {out} --onnx small.onnx"
+    yield "  secateurs methods"

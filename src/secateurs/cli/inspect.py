@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from secateurs.cli.console import Bars, say, table, write_json
-from secateurs.cli.options import BuiltBy, Input, Json, Model, Trust, Weights, shape
+from secateurs.cli.console import say, table, write_json
+from secateurs.cli.listing import Listing
+from secateurs.cli.options import BuiltBy, Device, Input, Json, Model, Trust, Weights, quiet
+from secateurs.cli.progress import Bars
 
 if TYPE_CHECKING:
     from secateurs.report.structure import Structure
@@ -21,30 +21,32 @@ def inspect(
     model: Model,
     weights: Weights = None,
     input_shape: Input = None,
+    device: Device = "cpu",
     as_json: Json = None,
     built_by: BuiltBy = None,
     trust: Trust = False,
 ) -> None:
     """Show which channels leave together, through what, and which may not leave and why."""
-    from secateurs.report.source import open_source
+    from secateurs.cli.opening import opened
     from secateurs.report.structure import structure
 
     with Bars() as bars, bars.working("tracing"):
-        source = open_source(
-            model, weights=weights, input_shape=shape(input_shape), built_by=built_by, trust=trust
+        source = opened(
+            model, weights=weights, inputs=input_shape, device=device, built_by=built_by, trust=trust
         )
         found = structure(source.model, source.example())
     if as_json is not None:
         write_json(found.to_json(model), as_json)
-    if as_json is None or str(as_json) != "-":
+    if not quiet(as_json):
         say(*_parts(model, found))
 
 
-def _parts(model: str, found: Structure) -> Iterator[str | Table]:
+def _parts(model: str, found: Structure) -> Iterator[str | Listing]:
     free = [group for group in found.groups if group.locked is None]
     locked = [group for group in found.groups if group.locked is not None]
+    shapes = " and ".join(str(shape) for shape in (found.input_shape, *found.more_inputs))
     yield (
-        f"{model}, input {found.input_shape}: {found.params:,} parameters, {found.macs:,} MACs; "
+        f"{model}, input {shapes}: {found.params:,} parameters, {found.macs:,} MACs; "
         f"{len(free)} groups of coupled channels may be pruned, {len(locked)} may not"
     )
     yield found.share

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
 
-import typer
-
-from secateurs.cli.console import say, table
+from secateurs.cli.console import say, table, write_json
+from secateurs.cli.options import Json, quiet
 
 
-def methods(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-) -> None:
+def methods(as_json: Json = None) -> None:
     """List every method: its paper, what it needs, what is certain about it."""
     from secateurs.methods import METHODS
 
@@ -27,8 +23,9 @@ def methods(
         }
         for method in METHODS
     ]
-    if as_json:
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+    if as_json is not None:
+        write_json(json.dumps(rows, indent=2) + "\n", as_json)
+    if quiet(as_json):
         return
     columns = ("method", "removes first", "paper", "needs", "certain")
     cells = [(m["name"], m["summary"], m["paper"], m["needs"], m["certain"]) for m in map(_as_text, rows)]

@@ -42,18 +42,44 @@ Data = Annotated[
     ),
 ]
 Input = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
-        "--input", metavar="1,3,224,224", help="Shape of one input, batch first.", show_default=False
+        "--input",
+        metavar="1,3,224,224",
+        help="Shape of one input, batch first; once for every input of a network of several.",
+        show_default=False,
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Of everything random.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything that is drawn at random.")]
 Json = Annotated[
     Path | None,
     typer.Option(
-        "--json", metavar="F", help="Write the numbers as JSON; - is the standard output.", show_default=False
+        "--json",
+        metavar="[FILE]",
+        help="Print the numbers as JSON and nothing else; with FILE, write them there instead.",
+        show_default=False,
     ),
 ]
+Device = Annotated[str, typer.Option(metavar="NAME", help="Where the network runs: cpu, cuda, cuda:1, mps.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Threads of the CPU; by default as many as the network gains from, measured at the start.",
+        show_default=False,
+    ),
+]
+
+
+def quiet(as_json: Path | None) -> bool:
+    """Whether JSON has the standard output to itself.
+
+    Example:
+        >>> quiet(None), quiet(Path("-")), quiet(Path("found.json"))
+        (False, True, False)
+    """
+    return str(as_json) == "-"
 
 
 def number(text: str) -> float:
@@ -79,18 +105,20 @@ def share(text: str) -> Any:
     )
 
 
-def shape(text: str | None) -> tuple[int, ...] | None:
-    """The shape in an `--input` option.
+def shapes(texts: list[str] | None) -> list[tuple[int, ...]]:
+    """The shapes in the `--input` options.
 
     Raises:
-        InputError: It is not a list of positive whole numbers.
+        InputError: One is not a list of positive whole numbers.
 
     Example:
-        >>> shape("1,3,32,32")
-        (1, 3, 32, 32)
+        >>> shapes(["1,3,32,32", "1,10"]), shapes(None)
+        ([(1, 3, 32, 32), (1, 10)], [])
     """
-    if text is None:
-        return None
+    return [_shape(text) for text in texts or []]
+
+
+def _shape(text: str) -> tuple[int, ...]:
     try:
         sizes = tuple(int(part) for part in text.replace("x", ",").split(","))
     except ValueError:

@@ -7,21 +7,24 @@ from typing import Annotated
 
 import typer
 
-from secateurs.cli.console import Bars, note, say
+from secateurs.cli.console import note, say, write_json
 from secateurs.cli.options import (
     BuiltBy,
     Data,
+    Device,
     Input,
+    Json,
     Model,
     Seed,
+    Threads,
     Trust,
     Weights,
     exceptions,
     number,
-    shape,
+    quiet,
     share,
 )
-from secateurs.cli.tables import after_run
+from secateurs.cli.progress import Bars
 
 
 def prune(
@@ -89,6 +92,9 @@ def prune(
     seed: Seed = 0,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too.")] = False,
     input_shape: Input = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    as_json: Json = None,
     built_by: BuiltBy = None,
     trust: Trust = False,
 ) -> None:
@@ -97,12 +103,14 @@ def prune(
     A target is always what stays, and only one can be given: --macs, --params, --latency or --keep; or, the
     other way round, --accuracy-drop says how much accuracy may go.
     """
+    from secateurs.cli.opening import opened
+    from secateurs.cli.tables import after_run, saved
+    from secateurs.cli.threads import worthwhile_threads
     from secateurs.data import resolve_data
     from secateurs.export import check_free, require_onnx
     from secateurs.planning import check_target
     from secateurs.report.folder import write_folder
     from secateurs.report.run import Settings, run
-    from secateurs.report.source import open_source
 
     found = check_target(
         {
@@ -122,10 +130,11 @@ def prune(
     if onnx:
         require_onnx()
     with Bars() as bars:
-        source = open_source(
+        source = opened(
             model,
             weights=weights,
-            input_shape=shape(input_shape),
+            inputs=input_shape,
+            device=device,
             seed=seed,
             built_by=built_by,
             trust=trust,
@@ -134,14 +143,21 @@ def prune(
         if data is not None:
             splits = resolve_data(data, normalisation=source.normalisation, input_shape=source.sample_shape)
             source = source.fitted_to(splits)
-        done = run(source, splits, settings, data_spec=data, progress=bars)
-        example = source.example(seed) if onnx else None
-        written = write_folder(out, done.model, done.plan, done.record, onnx_example=example)
+        example = source.example(seed)
+        with worthwhile_threads(source.model, example, threads):
+            done = run(source, splits, settings, data_spec=data, progress=bars)
+        with bars.working("writing and checking the folder"):
+            written = write_folder(
+                out, done.model, done.plan, done.record, onnx_example=example if onnx else None
+            )
     if not source.trained:
         note(f"no --weights given, so {model} has random weights: only costs and structure mean anything")
-    say(*after_run(done.record))
     for remark in done.record.remarks:
         note(remark)
-    if written is not None:
-        say(f"ONNX: {written}")
-    say(f"Wrote {out}: " + ", ".join(sorted(path.name for path in out.iterdir())))
+    if as_json is not None:
+        write_json(done.record.to_json(), as_json)
+    if not quiet(as_json):
+        say(*after_run(done.record), saved(out))
+        if written is not None:
+            say(f"ONNX: {written}")
+        say(f"Wrote {out}: " + ", ".join(sorted(path.name for path in out.iterdir())))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
+from pathlib import Path
 
 from secateurs.cli.console import table
+from secateurs.cli.listing import Listing
 from secateurs.pipeline import GroupReport
 from secateurs.report.page import groups_sentence, points, target_sentence
 from secateurs.report.record import Measures, Proof, Record, milliseconds, percent, share
@@ -15,7 +16,7 @@ REASONS = 8
 """Reasons for locks that are printed; result.json and the page have them all."""
 
 
-def after_run(record: Record) -> Iterator[Any]:
+def after_run(record: Record) -> Iterator[str | Listing]:
     """What `secateurs prune` prints: target, before and after, proof, locks."""
     yield f"{record.model}, {made_with(record)}, asked: {target_sentence(record.target)}"
     yield table("", ("", "before", "after", "stays"), list(_rows(record)))
@@ -56,10 +57,15 @@ def proof(verification: Proof) -> str:
     verdict = "passed" if verification.passed else "FAILED"
     inputs = " and ".join(verification.inputs)
     return (
-        f"proof: {verdict}; the smaller network equals the silenced original to "
+        f"proof: {verdict}; before repair, the smaller network equals the silenced original to "
         f"{verification.max_rel_diff:.1e} of the largest output ({verification.precision}, {inputs} input, "
         f"limit {verification.tolerance:.0e})"
     )
+
+
+def saved(out: Path) -> str:
+    """What was checked of the written folder, in one line."""
+    return f"saved: {out / 'model.safetensors'}, loaded anew, is bit-equal to the network in memory, repair included"
 
 
 def locks(groups: Iterable[GroupReport]) -> Iterator[str]:

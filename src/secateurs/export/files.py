@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def new_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, *, replaces: Callable[[Path], bool] | None = None) -> Iterator[Path]:
     """A folder to write into, which takes its place at `path` when the block ends well.
 
     Where the block raises or is interrupted nothing is left, neither at `path` nor beside it; folders
@@ -56,6 +56,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
     Args:
         path: The folder to make: it may exist only if it is empty.
+        replaces: Says of a folder at `path` that is not empty whether it may be replaced; None for never.
 
     Yields:
         A folder beside `path`, so that the last step is one rename.
@@ -71,16 +72,14 @@ def new_folder(path: Path) -> Iterator[Path]:
         >>> [file.name for file in out.iterdir()]
         ['result.json']
     """
-    check_free(path)
+    check_free(path, replaces=replaces)
     missing = [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = _sibling(path.parent, path.name)
     try:
         yield folder
-        check_free(path)
-        with suppress(FileNotFoundError):
-            path.rmdir()
-        os.rename(folder, path)
+        check_free(path, replaces=replaces)
+        _put(folder, path)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):
@@ -89,11 +88,29 @@ def new_folder(path: Path) -> Iterator[Path]:
         raise
 
 
-def check_free(path: Path) -> None:
+def _put(folder: Path, path: Path) -> None:
+    """Rename a folder to its place; what was there before comes back where that fails."""
+    if not path.is_dir() or not any(path.iterdir()):
+        with suppress(FileNotFoundError):
+            path.rmdir()
+        os.rename(folder, path)
+        return
+    old = _sibling(path.parent, path.name)
+    os.rename(path, old)  # onto an empty folder
+    try:
+        os.rename(folder, path)
+    except BaseException:
+        os.rename(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def check_free(path: Path, *, replaces: Callable[[Path], bool] | None = None) -> None:
     """Make sure that a folder can be written at `path`, before anything long is begun.
 
     Args:
         path: Where the folder is to be.
+        replaces: Says of a folder there that is not empty whether it may be replaced; None for never.
 
     Raises:
         InputError: Something is there already, or the folder above cannot be written to.
@@ -103,7 +120,7 @@ def check_free(path: Path) -> None:
     """
     if path.is_dir():
         try:
-            taken = any(path.iterdir())
+            taken = any(path.iterdir()) and not (replaces is not None and replaces(path))
         except OSError as problem:
             raise InputError(
                 f"{path}: cannot be read ({problem.strerror}); choose another output folder"

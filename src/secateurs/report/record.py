@@ -72,12 +72,30 @@ class Proof:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """One of several ways to the same target, as the demo compares them.
+
+    Accuracies are shares of 1: `plain` on test samples as removal left the network (None where repair is part of the
+    way), `repaired` on test samples at the end, `held_out` on training samples that neither training nor repair saw.
+    `chosen` marks the way that the run took.
+    """
+
+    method: str
+    repair: str
+    plain: float | None
+    repaired: float
+    held_out: float
+    chosen: bool
+
+
+@dataclass(frozen=True)
 class Record:
     """One run of `secateurs prune`, as result.json holds it.
 
-    `model` is the network as the user named it, `input_shape` includes the batch axis, `normalisation` is
-    what images of `data` were normalised with. `original` holds the costs of the unpruned network where this
-    run started from one that had been pruned before; shares in `target` are of `before`.
+    `model` is the network as the user named it, `input_shape` includes the batch axis, `more_inputs` are the
+    shapes of the second and further inputs, `normalisation` is what images of `data` were normalised with.
+    `original` holds the costs of the unpruned network where this run started from one that had been pruned before;
+    shares in `target` are of `before`. `comparison` holds the rows of the demo.
     """
 
     model: str
@@ -99,6 +117,8 @@ class Record:
     seed: int
     versions: Mapping[str, str]
     remarks: tuple[str, ...] = ()
+    more_inputs: tuple[tuple[int, ...], ...] = ()
+    comparison: tuple[Compared, ...] = ()
     schema: int = SCHEMA
 
     def to_json(self) -> str:
@@ -134,6 +154,8 @@ class Record:
                     "latency": None if raw["latency"] is None else Timing(**raw["latency"]),
                     "verification": _proof(raw["verification"]),
                     "remarks": tuple(raw.get("remarks", ())),
+                    "more_inputs": tuple(tuple(shape) for shape in raw.get("more_inputs", ())),
+                    "comparison": tuple(Compared(**row) for row in raw.get("comparison", ())),
                     "groups": tuple(GroupReport(**group) for group in raw["groups"]),
                 }
             )

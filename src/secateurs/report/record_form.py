@@ -45,8 +45,16 @@ _GROUP = record(
     params=any_whole(),
     macs=any_whole(),
 )
+_COMPARED = record(
+    method=any_text,
+    repair=any_text,
+    plain=maybe(any_number),
+    repaired=any_number,
+    held_out=any_number,
+    chosen=any_flag,
+)
 RECORD: Form = record(
-    ("remarks",),
+    ("remarks", "more_inputs", "comparison"),
     schema=any_whole(1),
     model=any_text,
     input_shape=list_of(any_whole(1), most=8, least=1),
@@ -67,4 +75,6 @@ RECORD: Form = record(
     seed=any_whole(),
     versions=map_of(any_text),
     remarks=list_of(any_prose),
+    more_inputs=list_of(list_of(any_whole(1), most=8, least=1)),
+    comparison=list_of(_COMPARED),
 )

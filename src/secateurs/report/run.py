@@ -74,13 +74,20 @@ def run(
     Raises:
         SecateursError: As `secateurs.prune` and the measuring functions.
     """
+    result = pruned(source, data, settings, progress=progress)
+    return recorded(source, data, settings, result, data_spec=data_spec, progress=progress)
+
+
+def pruned(
+    source: Source, data: DataSource | None, settings: Settings, *, progress: Progress | None = None
+) -> Result:
+    """Call `secateurs.prune` as `settings` say; arguments and errors are those of `run`."""
     from secateurs.pipeline import prune
 
-    example = source.example(settings.seed)
     target: dict[str, Any] = dict(settings.target)
-    result = prune(
+    return prune(
         source.model,
-        example,
+        source.example(settings.seed),
         method=settings.method,
         **target,
         data=None if data is None else data.calibration(settings.calibrate, settings.seed),
@@ -94,6 +101,28 @@ def run(
         seed=settings.seed,
         progress=progress,
     )
+
+
+def recorded(
+    source: Source,
+    data: DataSource | None,
+    settings: Settings,
+    result: Result,
+    *,
+    data_spec: str | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Measure a network before and after `pruned`, and put everything on record.
+
+    Args:
+        source: The network before.
+        data: Its test part is what accuracy is measured on; None for no accuracy.
+        settings: What was asked.
+        result: What `pruned` returned for them.
+        data_spec: How the user named the data, for the record.
+        progress: Told of the evaluations.
+    """
+    example = source.example(settings.seed)
     start = time.perf_counter()
     # Turn and turn about, so that a machine that slows down slows both.
     old, new = compare_latency([source.model, result.model], example)
@@ -151,7 +180,8 @@ def _record(
     verification = result.verification
     return Record(
         model=source.spec,
-        input_shape=tuple(source.example().shape),
+        input_shape=source.input_shape or (),
+        more_inputs=source.more_inputs,
         data=data_spec,
         normalisation=normalisation_record(source.normalisation),
         method=result.method,

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from secateurs.checks import check_seed, shown
 from secateurs.data import IMAGENET, DataSource, Normalisation, batches
 from secateurs.errors import InputError
+from secateurs.modes import device_of
 from secateurs.report.record import Measures, Record
 from secateurs.surgery import Plan, load, load_plan
 from secateurs.surgery.files import WEIGHTS
@@ -36,6 +37,7 @@ class Source:
         plan: What had been removed before, None for an unpruned network.
         original: Costs of the unpruned network where this one had been pruned before.
         trained: False where the weights are random.
+        more_inputs: Shapes of the second and further inputs, with the batch axis.
     """
 
     spec: str
@@ -45,6 +47,7 @@ class Source:
     plan: Plan | None = None
     original: Measures | None = None
     trained: bool = True
+    more_inputs: tuple[tuple[int, ...], ...] = ()
 
     @property
     def sample_shape(self) -> tuple[int, ...] | None:
@@ -52,23 +55,15 @@ class Source:
         return None if self.input_shape is None else self.input_shape[1:]
 
     def fitted_to(self, data: DataSource) -> Source:
-        """The same source, with the shape of the data's first sample where no other was known.
-
-        Raises:
-            InputError: The data give several inputs a sample.
-        """
+        """The same source, with the shapes of the data's first sample where no others were known."""
         if self.input_shape is not None:
             return self
         inputs, _ = next(batches(data.train, 1, limit=1))
-        if len(inputs) != 1:
-            raise InputError(
-                f"{data.name}: gives {len(inputs)} inputs a sample, and the command line knows networks with "
-                "one; call secateurs.prune in Python, with a tuple as the example"
-            )
-        return dataclasses.replace(self, input_shape=tuple(inputs[0].shape))
+        first, *others = (tuple(x.shape) for x in inputs)
+        return dataclasses.replace(self, input_shape=first, more_inputs=tuple(others))
 
-    def example(self, seed: int = 0) -> Tensor:
-        """One random input of the right shape.
+    def example(self, seed: int = 0) -> Tensor | tuple[Tensor, ...]:
+        """One random input of the right shape, or a tuple of them for a network of several, where the model lies.
 
         Raises:
             InputError: Nobody said which shape that is.
@@ -78,7 +73,12 @@ class Source:
                 f"--input is missing: the shape of one input of '{self.spec}' is not known; give it, "
                 "batch first, such as --input 1,3,224,224"
             )
-        return torch.randn(self.input_shape, generator=torch.Generator().manual_seed(seed))
+        generator, device = torch.Generator().manual_seed(seed), device_of(self.model)
+        first, *others = (
+            torch.randn(shape, generator=generator).to(device)
+            for shape in (self.input_shape, *self.more_inputs)
+        )
+        return (first, *others) if others else first
 
 
 def open_source(
@@ -150,7 +150,8 @@ def _from_folder(
     model = load(folder / WEIGHTS, into=resolve_model(spec))
     normalisation = _normalisation(record.normalisation, folder)
     plan = load_plan(folder / WEIGHTS)
-    return Source(spec, model.eval(), shape, normalisation, plan, record.original)
+    more = () if input_shape else tuple(_bounded(folder, each) for each in record.more_inputs)
+    return Source(spec, model.eval(), shape, normalisation, plan, record.original, more_inputs=more)
 
 
 def _builder(folder: Path, named: str, built_by: str | None, trust: bool) -> str:

@@ -46,18 +46,19 @@ class Structure:
     uncounted: Mapping[str, int]
     others: Mapping[str, Spent]
     share: str
+    more_inputs: tuple[tuple[int, ...], ...] = ()
 
     def to_json(self, model: str) -> str:
         """What `secateurs inspect --json` writes."""
         return json.dumps({"model": model, **dataclasses.asdict(self)}, indent=2) + "\n"
 
 
-def structure(model: nn.Module, example: Tensor) -> Structure:
+def structure(model: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Structure:
     """Trace a network and count what its groups cost.
 
     Args:
         model: The network, left as it was.
-        example: One input.
+        example: One input, or a tuple of one for each argument of `forward`.
 
     Raises:
         CaptureError: The model could not be followed at all.
@@ -74,8 +75,9 @@ def structure(model: nn.Module, example: Tensor) -> Structure:
     graph = trace(model, example)
     costs = count_costs(model, example)
     spent = attribute(graph)
+    first, *others = (tuple(x.shape) for x in ((example,) if isinstance(example, Tensor) else example))
     return Structure(
-        tuple(example.shape),
+        first,
         costs.params,
         costs.macs,
         tuple(_info(group, spent.groups[group.name]) for group in graph.groups),
@@ -83,6 +85,7 @@ def structure(model: nn.Module, example: Tensor) -> Structure:
         dict(costs.uncounted),
         dict(spent.others),
         share_line(graph),
+        tuple(others),
     )
 
 

@@ -1,6 +1,8 @@
-"""A small network for scikit-learn's 8x8 digits: trains in seconds, has batch norm and a shortcut."""
+"""A small network for scikit-learn's 8x8 digits, with batch norm and a shortcut; its trained weights come along."""
 
 from __future__ import annotations
+
+from importlib.resources import as_file, files
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +10,10 @@ from torch import Tensor, nn
 
 from secateurs.data.normalisation import DIGITS
 from secateurs.zoo.entry import ZooEntry
+from secateurs.zoo.weights import load_weights
+
+WEIGHTS = "digits_cnn.safetensors"
+"""Written by `benchmarks/digits.py`: trained on the training samples that are not held out."""
 
 
 class DigitsCNN(nn.Module):
@@ -43,6 +49,19 @@ def digits_cnn(num_classes: int = 10, width: int = 32) -> DigitsCNN:
         torch.Size([2, 10])
     """
     return DigitsCNN(width, num_classes)
+
+
+def trained_digits_cnn() -> DigitsCNN:
+    """The network of the demo with the trained weights that are part of the package, in evaluation mode.
+
+    Example:
+        >>> trained_digits_cnn().training
+        False
+    """
+    model = DigitsCNN()
+    with as_file(files("secateurs.zoo").joinpath(WEIGHTS)) as path:
+        load_weights(model, path)
+    return model.eval()
 
 
 ENTRIES = (
