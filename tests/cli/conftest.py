@@ -69,8 +69,8 @@ def cli(work: Path, capfd: pytest.CaptureFixture[str]):
 def process(work: Path):
     """Start a command as a process of its own, as a user does."""
 
-    def start(*arguments: str, **settings) -> subprocess.Popen:
-        environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
+    def start(*arguments: str, variables=None, **settings) -> subprocess.Popen:
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1", **(variables or {})}
         command = [sys.executable, "-m", "secateurs", *map(str, arguments)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, cwd=work, env=environment, **{**pipes, **settings})

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from types import FrameType
 from typing import NoReturn
 
 import typer
 
-from secateurs.cli import INTERRUPTED, streams
+from secateurs.cli import INTERRUPTED, signals, streams
 from secateurs.cli.console import note
 from secateurs.cli.demo import demo
 from secateurs.cli.evaluate import evaluate
@@ -25,7 +23,7 @@ from secateurs.cli.report import report
 from secateurs.errors import SecateursError
 
 TERMINATED = 143
-_STOPPED = "nothing half-written was left"
+_COMPLETE = "_SECATEURS_COMPLETE"
 _COMMANDS = (demo, methods, inspect, prune, evaluate, export, report)
 
 # typer keeps the base class of its usage errors to itself (it was click's, and is its own by now).
@@ -61,20 +59,11 @@ def _top(
     pass
 
 
-class Terminated(BaseException):
-    """The process was asked to end by SIGTERM; temporary folders are removed on the way out."""
-
-
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit status; see `secateurs.cli.main`."""
     streams.prepare()
-    signal.signal(signal.SIGTERM, _terminated)
-    code = status(sys.argv[1:] if arguments is None else arguments)
-    try:
-        streams.write(sys.stdout, "")
-    except OSError as problem:
-        code = _fail(f"the standard output cannot be written ({problem.strerror})", 1)
-    sys.exit(code)
+    signals.listen()
+    sys.exit(status(sys.argv[1:] if arguments is None else arguments))
 
 
 def status(arguments: Sequence[str]) -> int:
@@ -88,17 +77,19 @@ def status(arguments: Sequence[str]) -> int:
     try:
         code = app(args=with_json(arguments), prog_name="secateurs", standalone_mode=False)
         if code == INTERRUPTED:
-            return _fail(f"interrupted; {_STOPPED}", INTERRUPTED)
+            return _stopped(KeyboardInterrupt)
         return code if isinstance(code, int) else 0
+    except SystemExit as leaving:
+        # A completion's; or rich's answer to a reader of typer's help who has left, which is no error of ours.
+        return int(leaving.code or 0) if _COMPLETE in os.environ else 0
+    except (KeyboardInterrupt, typer.Abort):
+        return _stopped(KeyboardInterrupt)
+    except signals.Terminated:
+        return _stopped(signals.Terminated)
     except SecateursError as problem:
         return _fail(str(problem), problem.exit_status)
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail(f"interrupted; {_STOPPED}", INTERRUPTED)
-    except Terminated:
-        return _fail(f"terminated; {_STOPPED}", TERMINATED)
-    except BrokenPipeError:  # typer's own help, for a reader who has left: no error of ours
-        with streams.reader_may_leave(sys.stdout):
-            raise
+    except BrokenPipeError:
+        streams.drop(sys.stdout)
         return 0
     except _UsageError as problem:
         return _usage(problem)
@@ -141,7 +132,17 @@ def _names_a_file(argument: str) -> bool:
     )
 
 
+def _stopped(kind: type[BaseException]) -> int:
+    word, code = ("terminated", TERMINATED) if kind is signals.Terminated else ("interrupted", INTERRUPTED)
+    signals.noticed()
+    note(f"{word}; nothing half-written was left")
+    return code
+
+
 def _fail(sentence: str, code: int) -> int:
+    stop = signals.noticed()
+    if stop is not None:  # whatever went wrong, it did so on being stopped
+        return _stopped(stop)
     note(sentence)
     return code
 
@@ -190,8 +191,3 @@ def _first_line(problem: Exception) -> str:
 
 def _remedy(problem: OSError) -> str:
     return "; make room there and run again" if problem.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-
-
-def _terminated(number: int, frame: FrameType | None) -> None:
-    """A polite kill unwinds like Ctrl-C, so that temporary folders are removed."""
-    raise Terminated

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +27,8 @@ def console(*, error: bool = False) -> Console:
 
 def note(text: str) -> None:
     """Print one line for the user's eyes only, on the standard error."""
-    write(sys.stderr, f"secateurs: {printable(' '.join(text.split()))}\n")
+    line = " ".join(part.strip() for part in text.splitlines())
+    write(sys.stderr, f"secateurs: {printable(line)}\n")
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> Listing:
@@ -55,10 +57,11 @@ def drawn(listing: Listing, out: Console) -> str:
         tuple(tuple(printable(cell) for cell in row) for row in listing.rows),
         listing.left,
     )
-    with out.capture() as captured:
-        for text, style in lines(safe, out.width):
-            out.print(Text(text, style=style), soft_wrap=True)
-    return captured.get()
+    page = io.StringIO()
+    drawing = Console(file=page, width=out.width, force_terminal=out.is_terminal, highlight=False)
+    for text, style in lines(safe, out.width):
+        drawing.print(Text(text, style=style), soft_wrap=True)
+    return page.getvalue()
 
 
 def write_json(text: str, path: Path) -> None:

@@ -6,9 +6,10 @@ import codecs
 import os
 import sys
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from typing import TextIO
+
+from secateurs.errors import RunError
 
 _PLAINER = {"−": "-", "→": "->", "±": "+-", "×": "x", "…": "...", "–": "-", "•": "*"}
 _ERRORS = "secateurs.plainer"
@@ -70,18 +71,21 @@ def write(stream: TextIO, text: str) -> None:
     """Write text and flush; a reader who has left (`| head`) gets no more, and the run goes on.
 
     Raises:
-        OSError: The stream cannot be written to for another reason, such as a full disk.
+        RunError: The standard output cannot be written to for another reason, such as a full disk. What cannot be
+            said on the standard error is dropped.
     """
-    with reader_may_leave(stream):
+    try:
         stream.write(text)
         stream.flush()
+    except OSError as problem:
+        drop(stream)
+        if stream is sys.stdout and not isinstance(problem, BrokenPipeError):
+            raise RunError(
+                f"the standard output cannot be written ({problem.strerror}); what the command made is in its place"
+            ) from problem
 
 
-@contextmanager
-def reader_may_leave(stream: TextIO) -> Iterator[None]:
-    """Drop the rest of a stream, instead of failing, once nobody reads it any more."""
-    try:
-        yield
-    except BrokenPipeError:
-        # What is in the stream's buffer has to go somewhere too, or Python complains at exit.
+def drop(stream: TextIO) -> None:
+    """Send the rest of a stream nowhere; what is in its buffer too, or Python complains at exit."""
+    with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 NETWORK = "digits_cnn"
 METHODS = ("random", "l1-norm", "l2-norm", "geometric-median", "similarity")
+CALIBRATION = 512
+"""Training samples that methods and repairs may look at."""
 ALL = 10_000
 """More samples than there are digits."""
 
@@ -73,7 +75,7 @@ def demo(
     """
     data = resolve_data("digits")
     source = source or trained()
-    plain = Settings(target={"macs": macs}, calibrate=ALL, seed=seed)
+    plain = Settings(target={"macs": macs}, calibrate=CALIBRATION, seed=seed)
     ways = []
     for i, method in enumerate(methods):
         if progress is not None:
@@ -109,7 +111,7 @@ def _named(source: Source, data: DataSource, settings: Settings) -> Way:
 
     result = pruned(source, data, replace(settings, recalibrate=False))
     plain = evaluate(result.model, data.test).value
-    recalibrate_(result.model, data.calibration(ALL, settings.seed))
+    recalibrate_(result.model, data.calibration(settings.calibrate, settings.seed))
     return _way(result, data, settings, "batch norm recalibrated", plain)
 
 
