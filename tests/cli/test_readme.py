@@ -6,6 +6,12 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
+
+import secateurs as sc
+from secateurs.data import resolve_data
+from secateurs.report import count_costs, evaluate
+from secateurs.zoo.digits import trained_digits_cnn
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -44,12 +50,31 @@ def test_every_script_is_there_and_runs(script):
 
 def test_the_python_of_the_readme_runs(work):
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     names: dict = {}
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), names)
-    assert (work / "small.safetensors").exists()
-    assert names["result"].verification.passed
+    exec(compile(blocks[0], "README.md", "exec"), names)
+    before, saved = (
+        {k: v.clone() for k, v in names["result"].model.state_dict().items()},
+        names["small"].state_dict(),
+    )
+    assert all(torch.equal(saved[name], value) for name, value in before.items())
+    test = resolve_data("digits").test
+    assert evaluate(names["result"].model, test).value > 0.95
+    exec(compile(blocks[1], "README.md", "exec"), names)
+    tuned = sc.load("small.safetensors", into=trained_digits_cnn())
+    assert not all(torch.equal(before[name], value) for name, value in tuned.state_dict().items())
+    assert evaluate(tuned, test).value > 0.95
+    exec(compile(blocks[2], "README.md", "exec"), names)
+    costs = count_costs(names["small"], torch.randn(1, 1, 8, 8))
+    assert costs.macs <= 0.5 * count_costs(names["model"], torch.randn(1, 1, 8, 8)).macs
+
+
+def test_the_figures_of_the_demo_are_those_on_record():
+    """The README may say what docs/ holds, and nothing newer."""
+    rows = [line for line in README.splitlines() if line.startswith("    ") and line.rstrip().endswith(" %")]
+    record = (ROOT / "docs" / "demo.md").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 6
+    assert all(row in record for row in rows)
 
 
 def test_the_zoo_of_the_readme_is_the_zoo():

@@ -68,7 +68,7 @@ def test_an_interruption_of_the_imports_shows_no_traceback(process, work, wait):
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_an_encoding_without_our_signs_gets_plainer_ones(process, encoding):
     running = process("prune", "own:net", "--data", "own:data", "--macs", "0.5", "--out", "out",
-                      variables={"PYTHONIOENCODING": encoding})  # fmt: skip
+                      variables={"PYTHONIOENCODING": encoding}, encoding=encoding)  # fmt: skip
     out, err = running.communicate(timeout=120)
     assert running.returncode == 0, err
     assert "points" in out
@@ -121,7 +121,7 @@ def test_a_full_disk_does_not_lose_the_finished_network(cli, work, monkeypatch, 
     monkeypatch.setattr(folders, "_fill", full)
     mistake(cli(*RUN), 1, "out: the disk is full", "MB are free", "the finished network is in", str(spare))
     assert not (work / "out").exists()
-    (kept,) = spare.iterdir()
+    (kept,) = spare.glob("secateurs-*")
     found = cli("inspect", str(kept), "--json")
     assert json.loads(found.out)["macs"] == json.loads((kept / "result.json").read_text())["after"]["macs"]
 
@@ -180,7 +180,7 @@ def test_control_characters_of_a_file_or_a_model_reach_no_terminal(cli, work):
     save_file({"first\x1b[31m.weight": torch.zeros(2)}, work / "w.safetensors")
     refused = cli("prune", *OWN, "--weights", "w.safetensors", "--macs", "0.5", "--out", "out")
     mistake(refused, 2, r"first\x1b[31m.weight")
-    (work / "own.py").write_text(
+    (work / "odd.py").write_text(
         "from torch import nn\n"
         "def net():\n"
         "    model = nn.Sequential()\n"
@@ -188,7 +188,7 @@ def test_control_characters_of_a_file_or_a_model_reach_no_terminal(cli, work):
         "    model.add_module('b', nn.Conv2d(12, 4, 3))\n"
         "    return model\n"
     )
-    found = cli("inspect", *OWN)
+    found = cli("inspect", "odd:net", *OWN[1:])
     assert found.status == 0, found
     assert r"a\x1b[31m\u202e" in found.out
     assert not {"\x1b", "\u202e"} & set(refused.err + found.out + found.err)
@@ -255,7 +255,7 @@ def test_without_a_terminal_a_row_is_a_line_whatever_columns_says(process):
 
 
 def test_a_network_of_several_inputs_is_inspected_pruned_and_loaded(cli, work):
-    (work / "own.py").write_text(
+    (work / "several.py").write_text(
         "import torch\n"
         "from torch import nn\n"
         "class Two(nn.Module):\n"
@@ -268,7 +268,7 @@ def test_a_network_of_several_inputs_is_inspected_pruned_and_loaded(cli, work):
         "        return self.head(torch.cat([self.image(x).relu().mean((2, 3)), self.vector(y).relu()], 1))\n"
     )
     shapes = ("--input", "1,3,16,16", "--input", "1,10")
-    done = cli("prune", "own:Two", *shapes, "--params", "0.6", "--out", "out")
+    done = cli("prune", "several:Two", *shapes, "--params", "0.6", "--out", "out")
     assert done.status == 0, done
     result = json.loads((work / "out" / "result.json").read_text())
     assert (result["input_shape"], result["more_inputs"]) == ([1, 3, 16, 16], [[1, 10]])

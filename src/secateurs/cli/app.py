@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -63,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit status; see `secateurs.cli.main`."""
     streams.prepare()
     signals.listen()
+    if not sys.warnoptions:  # what PyTorch plans to change is no news to a user of this command
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
     sys.exit(status(sys.argv[1:] if arguments is None else arguments))
 
 
