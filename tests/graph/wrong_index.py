@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from secateurs.surgery import Plan, remove, verify
+from secateurs.surgery.cut import cut as cut_out
 
 TRIED = 6
 """Random inputs, besides the example, on which two networks are compared."""
@@ -54,7 +55,7 @@ def sabotage(model: nn.Module, cut: Cut, example: Any, seed: int) -> Sabotage | 
     if chosen is None:
         return None
     tensor, axis, place, wrong = chosen
-    bad = remove(model, _replaced(cut.plan, tensor, axis, place, wrong))
+    bad = _wrong(model, cut.plan, tensor, axis, place, wrong)
     proof = verify(model, bad, cut.graph.silenced(cut.keep), example)
     good = remove(model, cut.plan)
     changed = any(not torch.equal(a, b) for a, b in zip(good.parameters(), bad.parameters(), strict=True))
@@ -79,12 +80,12 @@ def _place(cut: Cut, source: random.Random) -> tuple[str, int, int, int] | None:
     return slot.tensor, slot.axis, stays.index(right), wrong
 
 
-def _replaced(plan: Plan, tensor: str, axis: int, place: int, wrong: int) -> Plan:
+def _wrong(model: nn.Module, plan: Plan, tensor: str, axis: int, place: int, wrong: int) -> nn.Module:
+    """Cut with one wrong position; `remove` would refuse such a plan, whose positions do not ascend."""
     step = plan.steps[0]
-    positions = list(step.slices[tensor][axis])
-    positions[place] = wrong
-    slices = {**step.slices, tensor: {**step.slices[tensor], axis: tuple(positions)}}
-    return replace(plan, steps=(replace(step, slices=slices), *plan.steps[1:]))
+    slices = {name: {a: np.array(kept) for a, kept in axes.items()} for name, axes in step.slices.items()}
+    slices[tensor][axis][place] = wrong
+    return cut_out(model, slices, step.attributes)
 
 
 def _moved(good: nn.Module, bad: nn.Module, example: Any, seed: int) -> float:

@@ -35,8 +35,11 @@ class Silenced(TorchFunctionMode):
     def __init__(self, lost: Mapping[int, Mapping[int, list[int]]]) -> None:
         super().__init__()
         self.lost = lost
-        self.unknown: set[str] = set()
         self.reached: set[int] = set()
+
+    def missed(self) -> bool:
+        """Whether a tensor with a reading axis was never seen by a layer: silencing cannot be stated then."""
+        return any(any(a > 0 for a in axes) and key not in self.reached for key, axes in self.lost.items())
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")

@@ -9,7 +9,16 @@ import secateurs as sc
 from hostile.cases import CASES
 from hostile.open import OPEN
 from hostile.original import shared
-from hostile.watch import digest, nothing_left, prune_watched, resized, run, runs_alike, silencing_gap
+from hostile.watch import (
+    UNKNOWN,
+    digest,
+    nothing_left,
+    prune_watched,
+    resized,
+    run,
+    runs_alike,
+    silencing_gap,
+)
 
 OPTIONS = {"method": "l1-norm", "keep": 0.5}
 
@@ -122,6 +131,8 @@ def test_silencing_by_the_plan_says_the_same(tried, size):
             build, sc.remove(build(), plan), plan, example, case.read, double=False
         )
         tolerance = 1e-4
+    if where == UNKNOWN:
+        pytest.skip(where)
     assert count > 0
     assert gap < tolerance, f"{where}: {gap:.1e} of its spread"
 
