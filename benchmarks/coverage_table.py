@@ -1,109 +1,167 @@
-"""The page that benchmarks/coverage.py writes: what was done, the sums, one row a network."""
+"""Render docs/coverage.md from the figures that benchmarks/coverage.py has written.
+
+python benchmarks/coverage_table.py [docs/results/coverage.json]
+"""
 
 from __future__ import annotations
 
+import json
 import statistics
+import sys
+from pathlib import Path
 from typing import Any
 
-
-def table(results: dict[str, Any], threads: int) -> str:
-    """The page: what was done, the sums, one row a network."""
-    rows = [
-        "| network | proof | layers | MACs | trace s | remove s | proof s | total s | MB | ONNX | stays whole | peer |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-        *(_row(name, result) for name, result in results.items()),
-    ]
-    return "\n".join([*_summary(results, threads), "", *rows, ""])
-
-
-def _summary(results: dict[str, Any], threads: int) -> list[str]:
-    good = {name: r for name, r in results.items() if r.get("passed") and r["smaller"]}
-    whole = [name for name, r in results.items() if r.get("passed") and not r["smaller"]]
-    seconds = [r["total"] for r in good.values()] or [0.0]
-    slowest = max(good, key=lambda name: good[name]["total"], default="")
-    memory = [r["memory"] / max(1, r["memory_allowed"]) for r in good.values()] or [0.0]
-    lines = [
-        "# Coverage",
-        "",
-        "Half of every group that may leave was removed at random from networks with random weights, and the result",
-        "proven equal to the silenced original in float64, on random input and on the example (or a part of it).",
-        "Written by `benchmarks/coverage.py`, which says how.",
-        "",
-        f"- pruned and proven: **{len(good)} of {len(results)}**; {_share(results, 'tv:', 'torchvision')}; "
-        f"{_share(results, 'timm:', 'timm')}",
-        f"- proven, but nothing could leave: {', '.join(whole) or 'none'}",
-        f"- seconds of the processor from model to proven plan, {threads} thread{'s' if threads > 1 else ''}: median "
-        f"{statistics.median(seconds):.2f}, worst {max(seconds):.1f} ({slowest}), under 10 s: "
-        f"{sum(s < 10 for s in seconds)} of {len(seconds)}",
-        f"- peak memory over (two forward passes and the weights): median {statistics.median(memory):.2f}",
-    ]
-    if any("onnx" in r for r in good.values()):
-        lines.append(_onnx(good))
-    if any("peer" in r for r in results.values()):
-        lines += _beside(results, good)
-    return [
-        *lines,
-        "",
-        "Layers: convolutions and linear layers that became smaller, of all. MACs: the share that stays. MB: peak",
-        "memory above the model's. Stays whole: groups by reason. Peer: seconds, MACs that stay, layers smaller.",
-    ]
+FAMILIES = {
+    "tv:": "torchvision",
+    "timm:": "timm",
+    "yolo:": "YOLO",
+    "smp:": "segmentation models",
+    "hf:": "transformers",
+}
+WAYS = ("cold", "run before")
 
 
-def _onnx(good: dict[str, Any]) -> str:
-    tried = {name: r["onnx"] for name, r in good.items() if r.get("onnx")}
-    equal = [float(found) for found in tried.values() if found[0].isdigit()]
-    others = [name for name, found in tried.items() if not found[0].isdigit()]
-    return (
-        f"- ONNX: {len(equal)} of {len(tried)} pruned networks written and equal in ONNX Runtime, to "
-        f"{max(equal, default=0.0):.0e} of the output at worst"
-        + (f"; not: {', '.join(others)}" if others else "")
+def sound(r: dict[str, Any]) -> bool:
+    """Whether one way of one network is pruned and proven, the original as it was, and the result right."""
+    return bool(
+        r.get("passed")
+        and r.get("bits")
+        and not r.get("differences")
+        and not r.get("runs", ["not looked at"])
+        and not r.get("shared")
+        and r.get("silenced") is not False
+        and "error" not in r
     )
 
 
-def _beside(results: dict[str, Any], good: dict[str, Any]) -> list[str]:
-    tried = {name: r for name, r in results.items() if "peer" in r}
-    works = {name: r for name, r in tried.items() if r["peer"].get("works") and r["peer"]["smaller"]}
-    shared = [r for name, r in works.items() if name in good]
-    both = [r["peer"]["total"] / r["total"] for r in shared] or [0.0]
-    bare = [r["peer"]["total"] / (r["trace"] + r["remove"]) for r in shared] or [0.0]
+def fine(row: dict[str, Any]) -> bool:
+    """Whether both ways of a network are sound."""
+    return all(sound(row[way]) for way in WAYS)
+
+
+def page(found: dict[str, Any]) -> str:
+    """The whole page: what was done, the sums, one row a network."""
+    results = found["results"]
+    rows = [
+        "| network | cold | run before | layers | can leave | MACs kept | proof s | rest s | MB | ONNX | stays whole |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        *(_row(name, row) for name, row in results.items()),
+    ]
+    return "\n".join([*_head(found), *_sums(results), "", *_legend(), "", *rows, ""])
+
+
+def _head(found: dict[str, Any]) -> list[str]:
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     return [
-        f"- torch-pruning 1.6.1 as its quick start uses it, in the same run: its result runs, keeps the output's shape "
-        f"and is smaller on {len(works)} of {len(tried)} (no proof is made of it); "
-        f"{_share(tried, 'tv:', 'torchvision', works)}; "
-        f"{_share(tried, 'timm:', 'timm', works)}",
-        f"- where both work ({len(shared)} networks) its time is {statistics.median(bare):.1f} times ours without the "
-        f"proof and {statistics.median(both):.1f} times ours with it (medians); ours is shorter on "
-        f"{sum(r > 1 for r in bare)} without and on {sum(r > 1 for r in both)} with the proof",
-        f"- over these networks together: peer {sum(r['peer']['total'] for r in shared):.0f} s, ours "
-        f"{sum(r['trace'] + r['remove'] for r in shared):.0f} s without and "
-        f"{sum(r['total'] for r in shared):.0f} s with the proof",
+        "# Coverage",
+        "",
+        "Half of the units that may leave were removed at random through `prune` from networks with random weights: from a",
+        "network that never ran, and from one that has run. The original was compared afterwards, attribute for attribute",
+        "and bit for bit; the result was run in evaluation and training at two sizes where the original does, and compared",
+        "with the original silenced by the plan alone, by code that the proof does not share.",
+        "",
+        f"`{found['command']}`, {found['date']}, commit {found['commit']}, {found['machine']}; {versions}.",
+        "",
     ]
 
 
-def _row(name: str, r: dict[str, Any]) -> str:
-    p = r.get("peer", {})
-    if p.get("works"):
-        beside = f"{p['total']:.2f}, {p['macs_kept']:.2f}, {p['smaller']}"
+def _sums(results: dict[str, Any]) -> list[str]:
+    good = {name: row["cold"] for name, row in results.items() if fine(row)}
+    lines = [
+        f"- pruned, proven, original as it was, result right: **{len(good)} of {len(results)}**; {_shares(results)}"
+    ]
+    for way in WAYS:
+        rows = {name: row[way] for name, row in results.items()}
+        lines.append(
+            f"- {way}: {sum('error' in r for r in rows.values())} refused or broken; original changed in "
+            f"{sum(bool(r.get('differences')) or r.get('bits') is False for r in rows.values())}; result does not run where "
+            f"the original does in {sum(bool(r.get('runs')) for r in rows.values())}; silencing says something else in "
+            f"{sum(r.get('silenced') is False for r in rows.values())} and cannot be stated in "
+            f"{sum(r.get('silenced', 0) is None for r in rows.values())}"
+        )
+    still = [name for name, r in good.items() if not r["smaller"]]
+    lines.append(f"- proven, but nothing could leave: {', '.join(still) or 'none'}")
+    lines += _times(good) if good else []
+    tried = {name: r["onnx"] for name, r in good.items() if r.get("onnx")}
+    if tried:
+        equal = [float(found) for found in tried.values() if found[0].isdigit()]
+        others = [name for name, found in tried.items() if not found[0].isdigit()]
+        lines.append(
+            f"- ONNX: {len(equal)} of {len(tried)} written and equal in ONNX Runtime, to {max(equal, default=0.0):.0e} of the "
+            "output at worst" + (f"; not: {', '.join(others)}" if others else "")
+        )
+    return lines
+
+
+def _times(good: dict[str, Any]) -> list[str]:
+    proof = {name: r["proof"] for name, r in good.items()}
+    ratio = [r["proof"] / max(1e-9, r["total"] - r["proof"]) for r in good.values()]
+    slow = max(proof, key=lambda name: proof[name])
+    total = [r["total"] for r in good.values()]
+    return [
+        f"- the proof costs {statistics.median(ratio):.2f} times the rest together (median); at worst "
+        f"{proof[slow]:.1f} s of the processor ({slow}), over 10 s: {sum(s > 10 for s in proof.values())}",
+        f"- all together: median {statistics.median(total):.2f} s, worst {max(total):.1f} s, under 10 s: "
+        f"{sum(s < 10 for s in total)} of {len(total)}",
+        f"- share of the MACs that can leave: median {100 * statistics.median(r['leaves'] for r in good.values()):.0f} %",
+    ]
+
+
+def _shares(results: dict[str, Any]) -> str:
+    parts = []
+    for prefix, label in FAMILIES.items():
+        chosen = [row for name, row in results.items() if name.startswith(prefix)]
+        if chosen:
+            parts.append(f"{label} {sum(fine(row) for row in chosen)} of {len(chosen)}")
+    return "; ".join(parts)
+
+
+def _legend() -> list[str]:
+    return [
+        "Cold, run before: `ok`, or what is wrong. Layers: convolutions and linear layers that became smaller, of all. Can",
+        "leave: the share of the MACs in groups that are not locked. Proof and rest: seconds of the processor, one thread,",
+        "cold. MB: peak memory above the model's. Stays whole: reasons, with their share of the MACs.",
+    ]
+
+
+def _row(name: str, row: dict[str, Any]) -> str:
+    r = row["cold"]
+    cells = [name, *(_state(row[way]) for way in WAYS)]
+    if "smaller" in r:
+        cells += [
+            f"{r['smaller']}/{r['layers']}",
+            f"{100 * r['leaves']:.0f} %",
+            *(f"{x:.2f}" for x in (r["macs_kept"], r["proof"], r["total"] - r["proof"])),
+            f"{r['memory']:.0f}",
+            r.get("onnx", ""),
+            "; ".join(
+                f"{100 * share:.0f} % {reason}".replace("|", "/") for reason, share in r["locked"].items()
+            ),
+        ]
     else:
-        beside = str(p.get("error", "output shape changed") if p else "")[:60].replace("|", "/")
-    if "error" in r:
-        return f"| {name} | {r['error'].replace('|', '/')} |" + " |" * 9 + f" {beside} |"
-    cells = [
-        name,
-        f"{r['diff']:.0e}" if r["passed"] else f"FAILED {r['problem']}",
-        f"{r['smaller']}/{r['layers']}",
-        *(f"{r[key]:.2f}" for key in ("macs_kept", "trace", "remove", "proof", "total")),
-        f"{r['memory']:.0f}",
-        r.get("onnx", ""),
-        "; ".join(f"{count} {reason}" for reason, count in r["locked"].items()),
-        beside,
-    ]
+        cells += [""] * 8
     return f"| {' | '.join(cells)} |"
 
 
-def _share(results: dict[str, Any], prefix: str, label: str, works: dict[str, Any] | None = None) -> str:
-    chosen = {n: r for n, r in results.items() if n.startswith(prefix)}
-    done = [
-        n for n, r in chosen.items() if (r.get("passed") and r["smaller"] if works is None else n in works)
-    ]
-    return f"{label} {len(done)} of {len(chosen)}"
+def _state(r: dict[str, Any]) -> str:
+    if sound(r):
+        return "ok"
+    wrong = [r["error"][:120]] if "error" in r else []
+    wrong += [f"original: {r['differences'][0][:80]}"] if r.get("differences") else []
+    wrong += ["original: other outputs"] if r.get("bits") is False else []
+    wrong += [f"result: {r['runs'][0][:100]}"] if r.get("runs") else []
+    wrong += [f"shares {r['shared'][0][:60]}"] if r.get("shared") else []
+    wrong += [f"silencing: {r['silencing']:.0e}"] if r.get("silenced") is False else []
+    return "; ".join(wrong).replace("|", "/").replace("\n", " ") or "the proof fails"
+
+
+def main() -> int:
+    """Render the page of a file."""
+    root = Path(__file__).resolve().parent.parent
+    given = Path(sys.argv[1]) if len(sys.argv) > 1 else root / "docs" / "results" / "coverage.json"
+    (root / "docs" / "coverage.md").write_text(page(json.loads(given.read_text())))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+import families
+
 TIMM_LISTED = """
 botnet26t_256 cspdarknet53 cspresnet50 densenetblur121d dm_nfnet_f0 dpn68 eca_nfnet_l0 ecaresnet26t
 edgenext_xx_small efficientformer_l1 fastvit_t8 mixnet_s mobilevit_xxs nf_resnet50 poolformer_s12
@@ -101,6 +103,7 @@ def listed() -> list[str]:
         *classifiers(),
         *(f"timm:{name}" for name in [*TIMM_LISTED, *TIMM_MORE]),
         *(f"tv:{name}" for name in [*DENSE, *DETECTION]),
+        *families.names(),
     ]
 
 
@@ -110,6 +113,9 @@ def build(name: str) -> tuple[nn.Module, Any]:
     library, _, key = name.partition(":")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        if library in ("yolo", "smp", "hf"):
+            torchvision()
+            return families.build(library, key)
         if library == "timm":
             torchvision()
             import timm
