@@ -50,7 +50,7 @@ def apart(work: Any, limit: float, *args: Any) -> dict[str, Any]:
     return {key: value for part in found or [{"error": "the process died"}] for key, value in part.items()}
 
 
-def resetpeak() -> int:
+def reset_peak() -> int:
     """Forget the peak of resident memory so far; returns what is resident now, in bytes."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
@@ -60,6 +60,7 @@ def resetpeak() -> int:
 
 
 def peak() -> int:
+    """The peak of resident memory since then, in bytes."""
     return _status("VmHWM")
 
 

@@ -108,11 +108,14 @@ def pruned(
 
 
 def _silencing(name: str, path: str, result: Any, example: Any, double: bool) -> dict[str, Any]:
+    def build() -> nn.Module:
+        return made(name, path, "cold")[0]
+
     for precise in (True, False) if double else (False,):
         try:
             gap, where, count = silencing_gap(
-                lambda: made(name, path, "cold")[0], result.model, result.plan, example, double=precise
-            )
+                build, sc.remove(build(), result.plan), result.plan, example, double=precise
+            )  # cut anew, for the result has been trained and run by now
         except Exception as error:  # code that fixes a type cannot run in float64
             said = f"{type(error).__name__}: {(str(error) or '?').splitlines()[0][:150]}"
             continue

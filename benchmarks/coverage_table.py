@@ -55,9 +55,9 @@ def _head(found: dict[str, Any]) -> list[str]:
     return [
         "# Coverage",
         "",
-        "Half of the units that may leave were removed at random through `prune` from networks with random weights: from a",
-        "network that never ran, and from one that has run. The original was compared afterwards, attribute for attribute",
-        "and bit for bit; the result was run in evaluation and training at two sizes where the original does, and compared",
+        "Half of the units that may leave were removed at random through `prune` from networks with random weights:",
+        "from a network that never ran, and from one that has run. The original was compared afterwards, attribute for",
+        "attribute and bit for bit; the result was run in both modes at two sizes where the original does, and compared",
         "with the original silenced by the plan alone, by code that the proof does not share.",
         "",
         f"`{found['command']}`, {found['date']}, commit {found['commit']}, {found['machine']}; {versions}.",
@@ -74,8 +74,8 @@ def _sums(results: dict[str, Any]) -> list[str]:
         rows = {name: row[way] for name, row in results.items()}
         lines.append(
             f"- {way}: {sum('error' in r for r in rows.values())} refused or broken; original changed in "
-            f"{sum(bool(r.get('differences')) or r.get('bits') is False for r in rows.values())}; result does not run where "
-            f"the original does in {sum(bool(r.get('runs')) for r in rows.values())}; silencing says something else in "
+            f"{sum(bool(r.get('differences')) or r.get('bits') is False for r in rows.values())}; result does not "
+            f"run where the original does in {sum(bool(r.get('runs')) for r in rows.values())}; silencing says something else in "
             f"{sum(r.get('silenced') is False for r in rows.values())} and cannot be stated in "
             f"{sum(r.get('silenced', 0) is None for r in rows.values())}"
         )
@@ -87,8 +87,8 @@ def _sums(results: dict[str, Any]) -> list[str]:
         equal = [float(found) for found in tried.values() if found[0].isdigit()]
         others = [name for name, found in tried.items() if not found[0].isdigit()]
         lines.append(
-            f"- ONNX: {len(equal)} of {len(tried)} written and equal in ONNX Runtime, to {max(equal, default=0.0):.0e} of the "
-            "output at worst" + (f"; not: {', '.join(others)}" if others else "")
+            f"- ONNX: {len(equal)} of {len(tried)} written and equal in ONNX Runtime, to {max(equal, default=0.0):.0e} of "
+            "the output at worst" + (f"; not: {', '.join(others)}" if others else "")
         )
     return lines
 
@@ -103,7 +103,7 @@ def _times(good: dict[str, Any]) -> list[str]:
         f"{proof[slow]:.1f} s of the processor ({slow}), over 10 s: {sum(s > 10 for s in proof.values())}",
         f"- all together: median {statistics.median(total):.2f} s, worst {max(total):.1f} s, under 10 s: "
         f"{sum(s < 10 for s in total)} of {len(total)}",
-        f"- share of the MACs that can leave: median {100 * statistics.median(r['leaves'] for r in good.values()):.0f} %",
+        f"- share of the MACs that can leave: median {statistics.median(r['leaves'] for r in good.values()):.0%}",
     ]
 
 
@@ -118,9 +118,9 @@ def _shares(results: dict[str, Any]) -> str:
 
 def _legend() -> list[str]:
     return [
-        "Cold, run before: `ok`, or what is wrong. Layers: convolutions and linear layers that became smaller, of all. Can",
-        "leave: the share of the MACs in groups that are not locked. Proof and rest: seconds of the processor, one thread,",
-        "cold. MB: peak memory above the model's. Stays whole: reasons, with their share of the MACs.",
+        "Cold, run before: `ok`, or what is wrong. Layers: convolutions and linear layers that became smaller, of all.",
+        "Can leave: the share of the MACs in groups that are not locked. Proof and rest: seconds of the processor, one",
+        "thread, cold. MB: peak memory above the model's. Stays whole: reasons, with their share of the MACs.",
     ]
 
 
