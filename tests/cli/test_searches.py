@@ -27,6 +27,7 @@ def test_a_search_without_data_says_what_to_do(cli):
     )  # fmt: skip
 
 
-def test_a_network_that_cannot_be_framed_says_so(cli):
-    done = cli("prune", "torch.nn:Identity", "--input", "1,3,8,8", "--macs", "0.7", "--frame", "--out", "out")
+def test_a_network_that_cannot_be_framed_says_so(cli, work):
+    (work / "flat.py").write_text("from torch import nn\ndef net(): return nn.Conv2d(3, 3, 1)\n")
+    done = cli("prune", "flat:net", "--input", "1,3,8,8", "--macs", "0.7", "--frame", "--out", "out")
     mistake(done, 2, "frame:")

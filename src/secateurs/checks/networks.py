@@ -11,15 +11,15 @@ from torch.nn.parameter import is_lazy
 from torch.utils import _pytree as pytree
 
 from secateurs.checks.shown import shown
-from secateurs.errors import InputError
+from secateurs.errors import CaptureError, InputError
 
 
 def check_model(model: Any, name: str = "model") -> None:
     """Make sure that an argument is a network, and that all its tensors have shapes.
 
     Raises:
-        InputError: It is a class, a function, a path, a state dict, nothing at all, or has lazy modules that have
-            not been run yet; says what to give.
+        InputError: It is a class, a function, a path, a state dict or nothing at all; says what to give.
+        CaptureError: It has lazy layers that have not been run yet.
 
     Example:
         >>> check_model(nn.Linear)
@@ -33,9 +33,8 @@ def check_model(model: Any, name: str = "model") -> None:
         for part, tensor in (*module._parameters.items(), *module._buffers.items()):
             if tensor is not None and is_lazy(tensor):
                 where = f"{path}.{part}" if path else part
-                raise InputError(
-                    f"{name}: '{where}' has no shape yet, for it is of a lazy module; run the network once on an "
-                    "example first."
+                raise CaptureError(
+                    f"{name}: '{where}' has no shape yet (a lazy layer); run the model once on an input first."
                 )
 
 
