@@ -20,7 +20,7 @@ from secateurs.errors import (
 
 if TYPE_CHECKING:
     from secateurs import allocate, methods
-    from secateurs.graph import Graph, trace
+    from secateurs.graph import Graph, trace  # type: ignore[no-redef]  # the module of that name, in the cycle
     from secateurs.pipeline import Result, prune, save
     from secateurs.planning import plan, rank
     from secateurs.surgery import Plan, Verification, remove, verify
