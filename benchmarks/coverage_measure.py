@@ -25,6 +25,7 @@ import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
 import networks  # noqa: E402
+import secateurs as sc  # noqa: E402
 from apart import peak, reset_peak  # noqa: E402
 from coverage_peer import widths  # noqa: E402
 from hostile.original import shared  # noqa: E402
@@ -116,7 +117,7 @@ def _silencing(name: str, path: str, result: Any, example: Any, double: bool) ->
             gap, where, count = silencing_gap(
                 build, sc.remove(build(), result.plan), result.plan, example, double=precise
             )  # cut anew, for the result has been trained and run by now
-        except Exception as error:  # code that fixes a type cannot run in float64
+        except (RuntimeError, TypeError, ValueError) as error:  # code that fixes a type cannot run in float64
             said = f"{type(error).__name__}: {(str(error) or '?').splitlines()[0][:150]}"
             continue
         fine = gap < (1e-6 if precise else 1e-3)  # weight norm's scales are rounded to float32

@@ -55,10 +55,10 @@ def _head(found: dict[str, Any]) -> list[str]:
     return [
         "# Coverage",
         "",
-        "Half of the units that may leave were removed at random through `prune` from networks with random weights:",
-        "from a network that never ran, and from one that has run. The original was compared afterwards, attribute for",
-        "attribute and bit for bit; the result was run in both modes at two sizes where the original does, and compared",
-        "with the original silenced by the plan alone, by code that the proof does not share.",
+        "Half of the units that may leave were removed at random through `prune` from networks with random",
+        "weights: from a network that never ran, and from one that has run. The original was compared afterwards, attribute",
+        "for attribute and bit for bit; the result was run in both modes at two sizes where the original does, and",
+        "compared with the original silenced by the plan alone, by code that the proof does not share.",
         "",
         f"`{found['command']}`, {found['date']}, commit {found['commit']}, {found['machine']}; {versions}.",
         "",
@@ -74,8 +74,8 @@ def _sums(results: dict[str, Any]) -> list[str]:
         rows = {name: row[way] for name, row in results.items()}
         lines.append(
             f"- {way}: {sum('error' in r for r in rows.values())} refused or broken; original changed in "
-            f"{sum(bool(r.get('differences')) or r.get('bits') is False for r in rows.values())}; result does not "
-            f"run where the original does in {sum(bool(r.get('runs')) for r in rows.values())}; silencing says something else in "
+            f"{sum(bool(r.get('differences')) or r.get('bits') is False for r in rows.values())}; "
+            f"result does not run where the original does in {sum(bool(r.get('runs')) for r in rows.values())}; silencing says something else in "
             f"{sum(r.get('silenced') is False for r in rows.values())} and cannot be stated in "
             f"{sum(r.get('silenced', 0) is None for r in rows.values())}"
         )

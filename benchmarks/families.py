@@ -3,8 +3,6 @@
 Nothing is downloaded. `ultralytics` is a dependency of this benchmark alone, because of its licence.
 """
 
-# ruff: noqa: E501
-
 from __future__ import annotations
 
 import contextlib
