@@ -154,7 +154,8 @@ def _line(name: str, row: dict[str, Any]) -> str:
         else:
             parts.append(
                 f"{way}: {'ok  ' if r.get('passed') else 'FAIL'} {r['smaller']}/{r['layers']} "
-                f"macs {r['macs_kept']:.2f} leaves {r['leaves']:.2f} proof {r['proof']:.2f} of {r['total']:.2f} s {r.get('onnx', '')}"
+                f"macs {r['macs_kept']:.2f} leaves {r['leaves']:.2f} "
+                f"proof {r['proof']:.2f} of {r['total']:.2f} s {r.get('onnx', '')}"
             )
         wrong = [f"original {r['differences'][:2]}"] if r.get("differences") else []
         wrong += ["other bits"] if r.get("bits") is False else []

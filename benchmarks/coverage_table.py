@@ -55,9 +55,9 @@ def _head(found: dict[str, Any]) -> list[str]:
     return [
         "# Coverage",
         "",
-        "Half of the units that may leave were removed at random through `prune` from networks with random",
-        "weights: from a network that never ran, and from one that has run. The original was compared afterwards, attribute",
-        "for attribute and bit for bit; the result was run in both modes at two sizes where the original does, and",
+        "Half of the units that may leave were removed at random through `prune` from networks with random weights:",
+        "from a network that never ran, and from one that has run. The original was compared afterwards, attribute for",
+        "attribute and bit for bit; the result was run in both modes at two sizes where the original does, and was",
         "compared with the original silenced by the plan alone, by code that the proof does not share.",
         "",
         f"`{found['command']}`, {found['date']}, commit {found['commit']}, {found['machine']}; {versions}.",
@@ -75,9 +75,9 @@ def _sums(results: dict[str, Any]) -> list[str]:
         lines.append(
             f"- {way}: {sum('error' in r for r in rows.values())} refused or broken; original changed in "
             f"{sum(bool(r.get('differences')) or r.get('bits') is False for r in rows.values())}; "
-            f"result does not run where the original does in {sum(bool(r.get('runs')) for r in rows.values())}; silencing says something else in "
-            f"{sum(r.get('silenced') is False for r in rows.values())} and cannot be stated in "
-            f"{sum(r.get('silenced', 0) is None for r in rows.values())}"
+            f"result does not run where the original does in {sum(bool(r.get('runs')) for r in rows.values())}; "
+            f"silencing says something else in {sum(r.get('silenced') is False for r in rows.values())} "
+            f"and cannot be stated in {sum(r.get('silenced', 0) is None for r in rows.values())}"
         )
     still = [name for name, r in good.items() if not r["smaller"]]
     lines.append(f"- proven, but nothing could leave: {', '.join(still) or 'none'}")
@@ -87,8 +87,9 @@ def _sums(results: dict[str, Any]) -> list[str]:
         equal = [float(found) for found in tried.values() if found[0].isdigit()]
         others = [name for name, found in tried.items() if not found[0].isdigit()]
         lines.append(
-            f"- ONNX: {len(equal)} of {len(tried)} written and equal in ONNX Runtime, to {max(equal, default=0.0):.0e} of "
-            "the output at worst" + (f"; not: {', '.join(others)}" if others else "")
+            f"- ONNX: {len(equal)} of {len(tried)} written and equal in ONNX Runtime, to "
+            f"{max(equal, default=0.0):.0e} of the output at worst"
+            + (f"; not: {', '.join(others)}" if others else "")
         )
     return lines
 
