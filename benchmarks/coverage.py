@@ -151,6 +151,8 @@ def _line(name: str, row: dict[str, Any]) -> str:
         r = row[way]
         if "error" in r:
             parts.append(f"{way}: ERROR {r['error'][:160]}")
+        elif "whole" in r:
+            parts.append(f"{way}: {r['whole'][:100]}")
         else:
             parts.append(
                 f"{way}: {'ok  ' if r.get('passed') else 'FAIL'} {r['smaller']}/{r['layers']} "

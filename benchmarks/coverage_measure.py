@@ -87,6 +87,9 @@ def pruned(
             False,
             [*found["differences"], f"it does not run: {error}"[:200]],
         )
+    if isinstance(watched.error, sc.TargetError):  # one sentence: nothing may leave
+        yield {**found, "whole": str(watched.error).splitlines()[0][:300]}
+        return
     if watched.result is None:
         yield {
             **found,
