@@ -80,6 +80,7 @@ class Labels:
         self.twins: list[tuple[IntArray, IntArray]] = []  # axes of weights that are summed before use
         self.static: set[Value] = set()  # made from state alone, and zero wherever the state is zero
         self.slices: dict[Value, tuple[Value, int, slice]] = {}  # views: of what, along which axis
+        self.readers: dict[Value, list[Op]] = {}  # the operations of the present program that read a value
         self.step = -1
 
     # -- tensors ---------------------------------------------------------------------------------

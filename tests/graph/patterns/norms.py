@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from patterns.base import add, conv, net
 
@@ -206,4 +206,59 @@ add(
         out=lambda: conv(6, 4),
     ),
     "a b",
+)
+
+
+def _group_std(x: Tensor, groups: int) -> Tensor:
+    b, c, h, w = x.shape
+    parts = x.reshape(b, groups, c // groups, h, w)
+    std = parts.float().var(dim=(2, 3, 4), unbiased=False, keepdim=True).add(1e-5).sqrt().to(x.dtype)
+    return std.expand(parts.shape).reshape(b, c, h, w)
+
+
+class EvoNorm(nn.Module):
+    """Sample-based (S0: whole groups have one deviation) or batch-based (B0: running variance and the sample's)."""
+
+    def __init__(self, channels: int, groups: int, batch: bool = False) -> None:
+        super().__init__()
+        self.groups, self.batch = groups, batch
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.v = nn.Parameter(torch.ones(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise and gate."""
+        shape = (1, -1, 1, 1)
+        gate = x * self.v.view(shape)
+        if self.batch:
+            own = x.float().var(dim=(2, 3), unbiased=False, keepdim=True).add(1e-3).sqrt() + gate
+            x = x / torch.maximum(own, self.running_var.add(1e-3).sqrt().view(shape))
+        else:
+            x = x * gate.sigmoid() / _group_std(x, self.groups)
+        return x * self.weight.view(shape) + self.bias.view(shape)
+
+
+add(
+    "EvoNorm S0, whole groups leave",
+    net(
+        lambda m, x: m.out(m.l(m.c(m.k(m.b(m.n(m.a(x))))))),
+        a=lambda: conv(3, 12),
+        n=lambda: EvoNorm(12, 3),
+        b=lambda: conv(12, 8),
+        k=lambda: EvoNorm(8, 4),
+        c=lambda: conv(8, 6),
+        l=lambda: EvoNorm(6, 6),
+        out=lambda: conv(6, 4),
+    ),
+    "a b c",
+)
+add(
+    "EvoNorm B0",
+    net(
+        lambda m, x: m.out(m.n(m.a(x))),
+        a=lambda: conv(3, 8),
+        n=lambda: EvoNorm(8, 1, batch=True),
+        out=lambda: conv(8, 4),
+    ),
+    "a",
 )

@@ -11,6 +11,7 @@ from secateurs.graph.labels import FREE, Axis, Follow, Free, LabelError, Labels,
 from secateurs.graph.program import Op, Value
 
 Rule = Callable[[Labels, Op], None]
+_REDUCTIONS = {"mean", "sum", "var", "std", "var_mean", "std_mean", "linalg_vector_norm", "norm"}
 
 
 def _reshape(labels: Labels, op: Op) -> None:
@@ -42,7 +43,8 @@ def reshape(labels: Labels, op: Op, value: Value, out: Value) -> None:
             merged = _merged(labels, op, kept, shape)
             if len(sizes) == 1:
                 merged = _counted(labels, op, merged)
-            for i, axis in zip(outs, _split(labels, op, merged, sizes), strict=True):
+            averaged = [_averaged(labels, out, i) for i in outs]
+            for i, axis in zip(outs, _split(labels, op, merged, sizes, averaged), strict=True):
                 result[i] = axis
     labels.set(out, result)
     if value in labels.static:
@@ -94,10 +96,28 @@ def _merged(labels: Labels, op: Op, axes: list[Axis], shape: list[int]) -> Axis:
     return np.tile(np.repeat(array, inner), outer) if isinstance(array, np.ndarray) else None
 
 
-def _split(labels: Labels, op: Op, array: Axis, sizes: list[int]) -> list[Axis]:
+def _averaged(labels: Labels, value: Value, axis: int, steps: int = 3) -> bool:
+    """Whether the next thing that happens, element by element apart, is a reduction over this axis."""
+    for op in labels.readers.get(value, ()):
+        out = op.outs[0] if op.outs else None
+        if op.name in _REDUCTIONS:
+            place = op.argument_names.index("dim") if "dim" in op.argument_names else -1
+            dims = op.arg(place, "dim") if place >= 0 else None
+            listed = [dims] if isinstance(dims, int) else dims or []
+            if axis in {int(d) % len(value.shape) for d in listed}:
+                return True
+        elif (
+            steps and out is not None and out.shape == value.shape and _averaged(labels, out, axis, steps - 1)
+        ):
+            return True
+    return False
+
+
+def _split(labels: Labels, op: Op, array: Axis, sizes: list[int], averaged: list[bool]) -> list[Axis]:
     """Split one labelled axis: where one new axis already tells the channels apart, else by choice.
 
-    The choices: which of the new axes shrinks, by itself or along with attributes of the module.
+    The choices: which of the new axes shrinks, by itself or along with attributes of the module. An axis that is
+    averaged over next (groups of a normalisation) could not.
     """
     if not isinstance(array, np.ndarray):
         return [None if not isinstance(array, Free) else FREE] * len(sizes)
@@ -108,7 +128,8 @@ def _split(labels: Labels, op: Op, array: Axis, sizes: list[int]) -> list[Axis]:
         lines = np.moveaxis(grid, axis, 0).reshape(sizes[axis], -1)
         if (lines == lines[:, :1]).all():
             return [lines[:, 0] if i == axis else None for i in range(len(sizes))]
-    order = sorted(range(len(sizes)), key=lambda i: (-sizes[i], -i))
+    able = [i for i in range(len(sizes)) if not averaged[i]] or list(range(len(sizes)))
+    order = sorted(able, key=lambda i: (-sizes[i], -i))
     readings: list[tuple[int, list[Follow]]] = [(axis, []) for axis in order]
     for axis in order:
         first = np.moveaxis(grid, axis, 0).reshape(sizes[axis], -1)[:, 0]
