@@ -5,7 +5,7 @@ import importlib
 from patterns.base import PATTERNS, Net, conv, unit
 
 KINDS = (
-    *("sums", "ends", "kernels", "gates", "moves", "parts", "shortcuts", "norms", "weights"),
+    *("sums", "ends", "kernels", "gates", "moves", "parts", "picks", "shortcuts", "norms", "weights"),
     *("standardised", "recurrent", "attention", "interfaces", "odd"),
 )
 for kind in KINDS:

@@ -255,6 +255,31 @@ def _einsum(labels: Labels, op: Op) -> None:
     contract(labels, op, list(operands), terms, result)
 
 
+def _bilinear(labels: Labels, op: Op) -> None:
+    """y[o] = sum over i and j of x[i] w[o, i, j] z[j]."""
+    x, z, weight, bias = op.args[0], op.args[1], op.args[2], op.arg(3, "bias")
+    lead = "".join(chr(97 + i) for i in range(len(x.shape) - 1))
+    contract(labels, op, [x, z, weight], [lead + "y", lead + "z", "xyz"], lead + "x")
+    _add_bias(labels, op, bias)
+    labels.terms.pop()  # PyTorch counts none
+
+
+def _deformed(labels: Labels, op: Op) -> None:
+    """Torchvision's deformable convolution: a convolution whose taps are read at offsets that stay whole.
+
+    The offsets of an offset group hold for its share of the input channels, so the same places of every share leave.
+    """
+    x, weight, offset, mask, bias = op.args[:5]
+    groups, shares = int(op.args[11]), int(op.args[12])
+    for value in (offset, mask):
+        labels.lock(labels.of(value)[1:2], f"is an offset or a weight of places in {op}")
+    source = labels.of(x)[1]
+    if shares > 1 and isinstance(source, np.ndarray):
+        labels.tie(source.reshape(shares, -1).T, op)
+    convolution(labels, op, x, weight, bias, False, groups)
+    labels.terms.pop()  # PyTorch counts none
+
+
 def _affine_grid(labels: Labels, op: Op) -> None:
     labels.lock_values(op.values(), f"is a transformation of places in {op}")
     out = op.outs[0]
@@ -266,6 +291,8 @@ def _affine_grid(labels: Labels, op: Op) -> None:
 
 RULES: dict[str, Rule] = {
     "affine_grid_generator": _affine_grid,
+    "bilinear": _bilinear,
+    "torchvision::deform_conv2d": _deformed,
     **{f"conv{d}d": _conv(False) for d in (1, 2, 3)},
     **{f"conv_transpose{d}d": _conv(True) for d in (1, 2, 3)},
     "convolution": _convolution,

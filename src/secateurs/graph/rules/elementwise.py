@@ -27,6 +27,15 @@ _ZERO_KEEPING = {
 }
 
 
+_NOUNS = {
+    **{name: name for name in ("mean", "sum", "median", "norm")},
+    **dict.fromkeys(("linalg_vector_norm",), "norm"),
+    **dict.fromkeys(("var", "var_mean", "std", "std_mean"), "variance"),
+    **dict.fromkeys(("amax", "max"), "maximum"),
+    **dict.fromkeys(("amin", "min"), "minimum"),
+}
+
+
 def pointwise(labels: Labels, op: Op) -> None:
     """Broadcast all tensor operands together; channels at the same place are the same channels."""
     values = list(op.values())
@@ -189,11 +198,23 @@ def _reduce(labels: Labels, op: Op) -> None:
     keep = bool(op.arg(names.index("keepdim"), "keepdim", False)) if "keepdim" in names else False
     chosen = range(len(axes)) if dims is None or dims == [] else [dims] if isinstance(dims, int) else dims
     gone = {int(d) % max(1, len(axes)) for d in chosen}
-    labels.lock([axes[d] for d in sorted(gone)], f"all channels are taken together in {op}")
+    noun = _NOUNS.get(op.name)
+    why = f" (their {noun} is part of the function)" if noun else ""
+    labels.lock([axes[d] for d in sorted(gone)], f"all channels are taken together{why} in {op}")
     left: list[Axis] = [FREE if i in gone else a for i, a in enumerate(axes) if keep or i not in gone]
     for out in op.outs:
         if out is not None and len(out.shape) == len(left):
             labels.set(out, left)
+
+
+def _as_real(labels: Labels, op: Op) -> None:
+    labels.set(op.outs[0], [*labels.of(op.args[0]), None])
+
+
+def _as_complex(labels: Labels, op: Op) -> None:
+    axes = labels.of(op.args[0])
+    labels.lock(axes[-1], f"is a real and an imaginary part in {op}")
+    labels.set(op.outs[0], axes[:-1])
 
 
 def _fft(labels: Labels, op: Op) -> None:
@@ -326,6 +347,24 @@ RULES: dict[str, Rule] = {
             fft_ihfftn
             """.split(),  # noqa: SIM905
         _fft,
+    ),
+    "view_as_real": _as_real,
+    "view_as_complex": _as_complex,
+    **dict.fromkeys(
+        [
+            "real",
+            "imag",
+            "conj",
+            "_conj",
+            "_conj_physical",
+            "conj_physical",
+            "resolve_conj",
+            "resolve_neg",
+            "angle",
+            "complex",
+            "polar",
+        ],
+        pointwise,
     ),
     "grid_sampler": _sampled,
     "grid_sampler_2d": _sampled,
