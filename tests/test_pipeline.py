@@ -231,16 +231,17 @@ def test_defaults_with_data_are_the_strongest(trained):
 
 
 def test_accuracy_floor_is_kept_on_held_out_samples(trained):
+    """Of 240 samples half are held out: every second one."""
     net, images, labels = trained
-    result = sc.prune(net, images[:1], accuracy_drop=2.0, data=(images, labels))
-    held = slice(192, 240)  # batches of 32: the last fifth of them
+    result = sc.prune(net, images[:1], accuracy_drop=3.0, data=(images, labels))
     with torch.no_grad():
         before, after = (
-            (m(images[held]).argmax(1) == labels[held]).float().mean() for m in (net, result.model)
+            (m(images[1::2]).argmax(1) == labels[1::2]).float().mean() for m in (net, result.model)
         )
-    assert before - after <= 0.02 + 1e-6
+    assert before - after <= 0.03
     assert result.after.macs < 0.7 * result.before.macs
-    assert result.plan.target == {"accuracy_drop": 2.0}
+    assert result.plan.target == {"accuracy_drop": 3.0}
+    assert f"{100 * (before - after):.2f} points lost on 120 held-out samples" in " ".join(result.remarks)
 
 
 def test_accuracy_floor_without_data_is_refused():

@@ -84,26 +84,20 @@ class Judge:
         """The drop of the finished network, and what may be wrong with that number."""
         remarks = [f"Accuracy: {found}."]
         enough = math.inf if drop == 0 else samples_for(drop)
-        if self.samples < enough:
-            how = (
-                "and its measured value was planned with"
-                if not self.tells(drop)
-                else "and the cut is cautious"
-            )
-            remedy = (
-                f"{enough:,} held-out samples would do: give more data or a larger calibrate."
-                if drop
-                else "No number of samples tells a drop of 0: give a larger one."
-            )
+        few = f"Warning: {self.samples:,} held-out samples"
+        remedy = f"with {enough:,} {{}}: give more data, a larger calibrate or a holdout"
+        if not self.tells(drop):
+            would = remedy.format("it can be told") if drop else "no number of them can: give a larger drop"
             remarks.append(
-                f"Warning: {self.samples:,} held-out samples cannot tell a drop of {drop:g} points from noise, {how}. "
-                f"{remedy}"
+                f"{few} cannot tell a drop of {drop:g} points from noise, so the measured one decided; {would}."
             )
+        elif self.samples < enough:
+            further = remedy.format("it can go further")
+            remarks.append(f"{few} are few for a drop of {drop:g} points, so the cut is cautious; {further}.")
         if self.metric is None and self.labelled and self.value >= _BY_HEART:
             remarks.append(
-                f"Warning: the original gets {100 * self.value:.1f} % of the held-out samples right, as networks do "
-                "on samples they were trained on; new samples may lose more. Give samples that it has never seen as "
-                "`holdout`."
+                f"The original gets {100 * self.value:.1f} % of the held-out samples right: if it was trained on them, "
+                "new samples may lose more than this; prune() takes others as `holdout`."
             )
         return tuple(remarks)
 
@@ -144,8 +138,15 @@ def plan_for_accuracy(
     queue = removals(ranking, allocate, round_to, layers)
     cautious = judge.tells(drop)
 
+    problems: list[InputError] = []
+
     def lost(steps: int) -> float:
-        found = judge.drop(make(plan_from_counts(ranking, queue.counts(steps), {})))
+        try:
+            small = make(plan_from_counts(ranking, queue.counts(steps), {}))
+        except InputError as problem:  # so little is left of some group that no repair follows it
+            problems.append(problem)
+            return math.inf
+        found = judge.drop(small)
         return found.bound if cautious else found.measured
 
     if layers and lost(0) > drop:
@@ -153,7 +154,7 @@ def plan_for_accuracy(
             f"accuracy_drop {drop:g} cannot be kept: the shares that layers gives alone cost more."
         )
     low, high = 0, len(queue.sequence) + 1
-    if _everything(lost, high - 1) <= drop:
+    if lost(high - 1) <= drop:
         low = high - 1
     for _ in range(_ROUNDS):
         if high - low <= max(1, len(queue.sequence) // 256):
@@ -161,6 +162,8 @@ def plan_for_accuracy(
         middle = (low + high) // 2
         low, high = (middle, high) if lost(middle) <= drop else (low, middle)
     if low == 0 and not layers:
+        if problems and math.isinf(lost(1)):  # not the size of the network is at fault
+            raise problems[-1]
         raise TargetError(
             f"accuracy_drop {drop:g} cannot be kept with 95 % confidence on {judge.samples:,} held-out samples: the "
             "smallest cut tried may cost more. Give a larger drop, more data or a stronger repair."
@@ -211,14 +214,6 @@ def _where(read: Sequence[Batch], flags: Sequence[Tensor]) -> list[Batch]:
         for (inputs, labels), flag in zip(read, flags, strict=True)
         if bool(flag.any())
     ]
-
-
-def _everything(lost: Callable[[int], float], steps: int) -> float:
-    """Loss with all removals at once; infinite where so little is left that no repair follows it."""
-    try:
-        return lost(steps)
-    except InputError:
-        return math.inf
 
 
 @torch.no_grad()

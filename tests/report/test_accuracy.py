@@ -63,6 +63,35 @@ def test_other_outputs_and_labels_that_are_understood():
     assert evaluate(nn.Identity(), (logits, y[:, None].to(torch.uint8))).correct == 3
 
 
+def test_several_labels_a_sample_against_a_plain_loop():
+    model, x, _ = setting()
+    y = torch.randint(0, 2, (103, 4))
+    got = evaluate(model, (x, y), batch_size=10)
+    model.eval()
+    scores, loss = [], 0.0
+    for k in range(103):
+        z = model(x[k : k + 1]).detach().double()[0]
+        scores.append(sum(bool(z[j] > 0) == bool(y[k, j]) for j in range(4)) / 4)
+        loss -= sum(float(torch.where(y[k, j] > 0, z[j], -z[j]).sigmoid().log()) for j in range(4)) / 4
+    assert (got.correct, got.total) == (scores.count(1.0), 103)
+    assert got.value == pytest.approx(sum(scores) / 103)
+    assert got.loss == pytest.approx(loss / 103, rel=1e-6)
+    variance = sum((s - got.value) ** 2 for s in scores) / 103
+    assert got.standard_error == pytest.approx(math.sqrt(variance / 103))
+
+
+def test_a_metric_of_ones_own_sees_all_samples_in_order():
+    model, x, y = setting()
+    right_share = evaluate(model, (x, y))
+    got = evaluate(model, (x, y), batch_size=10, metric=lambda z, t: (z.argmax(1) == t).double().mean())
+    assert got.value == pytest.approx(right_share.value)
+    assert got.standard_error == pytest.approx(right_share.standard_error, rel=0.6)
+    assert (got.correct, got.loss, got.total) == (None, None, 103)
+    assert "(103 samples)" in str(got)
+    pixels = evaluate(nn.Identity(), (torch.ones(5, 2, 3, 3), torch.zeros(5)), metric=lambda z, t: z.mean())
+    assert pixels.value == 1.0
+
+
 @pytest.mark.parametrize(
     ("inputs", "labels", "error", "message"),
     [

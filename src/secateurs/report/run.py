@@ -15,6 +15,7 @@ from secateurs.errors import InputError
 from secateurs.report.accuracy import Accuracy, evaluate
 from secateurs.report.costs import Costs
 from secateurs.report.latency import Latency, compare_latency
+from secateurs.report.paired import samples_for
 from secateurs.report.record import Measures, Proof, Record, Timing
 from secateurs.report.source import Source, normalisation_record
 
@@ -85,6 +86,8 @@ def pruned(
     from secateurs.pipeline import prune
 
     target: dict[str, Any] = dict(settings.target)
+    if data is not None and "accuracy_drop" in target:  # samples that calibration never sees
+        target["holdout"] = data.holdout(samples_for(max(target["accuracy_drop"], 0.1)), settings.seed)
     return prune(
         source.model,
         source.example(settings.seed),
