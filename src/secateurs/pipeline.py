@@ -21,6 +21,7 @@ from secateurs.errors import InputError, VerificationError
 from secateurs.graph import Graph, Tracer
 from secateurs.graph.attribution import attribute
 from secateurs.graph.framed import about_frames, framed, in_frames
+from secateurs.graph.trace import Normalised
 from secateurs.graph.values import retrace_by_values
 from secateurs.latency import LatencyTarget, parted
 from secateurs.planning import check_target, keep_of
@@ -107,6 +108,7 @@ def prune(
     round_to: int = 1,
     layers: Mapping[str, float] | None = None,
     frame: bool = False,
+    normalised: Normalised = "lock",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Result:
@@ -146,6 +148,9 @@ def prune(
         layers: Exceptions: groups whose name matches a pattern keep that share of their units.
         frame: Put the papers' identity 1x1 convolutions around each k x k one but the first, and remove only
             channels between them; they are folded away where that is cheaper.
+        normalised: "lock" keeps channels that a LayerNorm, RMSNorm or one-group GroupNorm takes together;
+            "recompute" lets them leave: the statistics are then those of what is left, another function than the
+            silenced original, and the proof is made against one whose normalisations see the kept channels only.
         seed: Same seed, same plan.
         progress: Told of long stages.
 
@@ -209,7 +214,7 @@ def prune(
     work = copy_model(model)  # whatever runs a network here, runs this one
     with clock("trace"):
         whole, names = in_frames(work, example) if frame else (work, ())
-        tracer = Tracer(whole, example)
+        tracer = Tracer(whole, example, normalised)
         graph = framed(tracer.graph(), names) if frame else tracer.graph()
     check_free(graph)
     with clock("costs"):
@@ -233,6 +238,8 @@ def prune(
     if not verification.passed:
         raise VerificationError(f"{verification}. Nothing was written; please report this network.")
     small, made, remarks = recipe.repaired(model, small, graph, made, clock)
+    if verification.against:
+        remarks = (*remarks, f"proven {verification.against}: their statistics are recomputed")
     if frame:
         small, remarks = fold_frames(small, made.folds), (*remarks, about_frames(names, made.folds))
     with clock("check"):

@@ -57,7 +57,9 @@ class Labels:
         choices: Mapping[int, int],
         numbers: Mapping[str, Mapping[str, int]] | None = None,
         refused: dict[int, set[str]] | None = None,
+        recompute: bool = False,
     ) -> None:
+        self.recompute = recompute  # whether normalisations over channels may see fewer of them
         self.choices = choices
         self.refused = {} if refused is None else refused  # readings known to end in a lock, by step
         self.taken: dict[int, int] = {}

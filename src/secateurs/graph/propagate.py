@@ -29,6 +29,7 @@ def propagate(
     fixed: FixedPositions,
     numbers: Mapping[str, Mapping[str, int]] | None = None,
     refused: dict[int, set[str]] | None = None,
+    recompute: bool = False,
 ) -> Labels:
     """Labels of one or several captures of the same model (evaluation, training) together.
 
@@ -36,10 +37,11 @@ def propagate(
     tensors that an earlier trial found to be immovable; `numbers` are the integer attributes of the modules,
     which can be made to follow where the code takes its sizes from them. `refused` remembers, from one call to
     the next, readings that only lead to locks: an axis split into positions inside a head, where the heads may leave.
+    `recompute` lets channels leave that are normalised together; the statistics are then those of what is left.
     """
     programs, refused = list(programs), {} if refused is None else refused
     for _ in range(_PASSES):
-        labels = _propagated(programs, Labels(choices, numbers, refused), fixed)
+        labels = _propagated(programs, Labels(choices, numbers, refused, recompute), fixed)
         if not labels.reconsider():
             break
     return labels

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from torch import nn
 
 from secateurs import checks
 from secateurs.contracts import Group, IntArray
-from secateurs.errors import CaptureError
+from secateurs.errors import CaptureError, InputError
 from secateurs.graph.beside import beside, unread_tensors
 from secateurs.graph.capture import check_followable
 from secateurs.graph.captures import captures
@@ -27,6 +27,7 @@ from secateurs.surgery.frame import fold_frames
 from secateurs.surgery.surroundings import Surroundings
 
 _ROUNDS = 100
+Normalised = Literal["lock", "recompute"]
 Test = Callable[[Sequence[Group], "Graph"], "Failure | None"]
 
 
@@ -115,13 +116,17 @@ class Graph:
         return result
 
 
-def trace(model: nn.Module, example: Any) -> Graph:
+def trace(model: nn.Module, example: Any, normalised: Normalised = "lock") -> Graph:
     """Find the coupled groups of a network by running it on labels, and try them on its code.
 
     Args:
         model: Any module; it is left as it is, in mode and in every number.
         example: One input: a tensor, a tuple of positional inputs, or a dict of named ones. A list of several
             examples where the code takes other paths on some (sizes, optional inputs): each path is followed.
+
+        normalised: What becomes of channels that a LayerNorm, RMSNorm or one-group GroupNorm takes together:
+            "lock" keeps them all; "recompute" lets them leave, the statistics being those of what is left, so that
+            the proof is made against the original whose normalisations see the kept channels only.
 
     Returns:
         The groups, free and locked, in the order of the forward pass.
@@ -138,7 +143,7 @@ def trace(model: nn.Module, example: Any) -> Graph:
     """
     checks.check_model(model)
     checks.check_example(example)
-    return Tracer(model, example).graph()
+    return Tracer(model, example, normalised).graph()
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,12 @@ class _Seen:
 class Tracer:
     """One model and its captures; locks found later (by values, not shapes) can be added and traced again."""
 
-    def __init__(self, model: nn.Module, example: Any) -> None:
+    def __init__(self, model: nn.Module, example: Any, normalised: Normalised = "lock") -> None:
+        if normalised not in ("lock", "recompute"):
+            raise InputError(
+                f"normalised: '{normalised}' is neither 'lock' nor 'recompute'; give one of them."
+            )
+        self.recompute = normalised == "recompute"
         self.examples = example if type(example) is list else [example]
         if not self.examples:
             raise CaptureError("example: the list of examples is empty; give at least one input.")
@@ -215,7 +225,7 @@ class Tracer:
         return True
 
     def _propagated(self, choices: Mapping[int, int]) -> tuple[Graph, _Seen]:
-        labels = propagate(self.programs, choices, self.fixed, self.numbers, self.refused)
+        labels = propagate(self.programs, choices, self.fixed, self.numbers, self.refused, self.recompute)
         units = make_groups(labels)
         graph = _graph(labels, units, self.model, self.shapes)
         unread = unread_tensors(self.model, labels.read)

@@ -28,6 +28,7 @@ from secateurs.surgery.copies import copy_model
 from secateurs.surgery.cut import is_reparametrised, named_tensors, take
 from secateurs.surgery.folding import without_standardisation
 from secateurs.surgery.given import check_verify
+from secateurs.surgery.masked_norm import SEEN, MaskedNorms
 from secateurs.surgery.places import Place, differences, gap
 from secateurs.surgery.precise import NeedsCopy, Precise, Stranger
 from secateurs.surgery.remove import silence
@@ -48,7 +49,8 @@ class Verification:
     """The outcome: the largest difference relative to the spread of what is compared, over all places and inputs.
 
     `places` counts the outputs and the inputs and outputs of consumers that were compared, on all inputs together;
-    `moved` the uses of consumers at which the removed channels carried a signal.
+    `moved` the uses of consumers at which the removed channels carried a signal. `against` says where the original was
+    more than silenced.
     """
 
     passed: bool
@@ -59,6 +61,7 @@ class Verification:
     problem: str = ""
     places: int = 0
     moved: int = 0
+    against: str = ""
 
     def __str__(self) -> str:
         word = "passed" if self.passed else "FAILED"
@@ -66,6 +69,7 @@ class Verification:
         return (
             f"proof {word}: removal equals silencing to {self.max_rel_diff:.1e} of the range{seen} "
             f"({self.precision}, on {' and '.join(self.inputs)} input; tolerance {self.tolerance:.0e})"
+            + (f", {self.against}" if self.against else "")
             + (f": {self.problem}" if self.problem else "")
         )
 
@@ -140,6 +144,7 @@ def _together(found: list[Verification]) -> Verification:
         worst.problem,
         places,
         moved,
+        next((f.against for f in found if f.against), ""),
     )
 
 
@@ -182,7 +187,8 @@ def _proof(sides: _Sides, example: Any, precision: torch.dtype, seed: int) -> Ve
             "there was nothing to compare: no output holds a number, and no consumer of a removed channel ran"
         )
     passed = worst <= tolerance and not problem
-    return Verification(passed, worst, tolerance, name, tuple(used), problem, len(gaps), moved)
+    against = SEEN if sides.masked else ""
+    return Verification(passed, worst, tolerance, name, tuple(used), problem, len(gaps), moved, against)
 
 
 def _ends(expected: list[Tensor], found: list[Tensor]) -> tuple[list[float], str]:
@@ -290,6 +296,7 @@ class _Sides:
     doubles: bool = False
     tried: tuple[Any, _Run] | None = None
     drawn: dict[str, Tensor] = field(default_factory=dict)
+    masked: bool = False
 
     def __post_init__(self) -> None:
         self.strangers = {
@@ -324,12 +331,12 @@ class _Sides:
         if not self.doubles and not is_reparametrised(model, silenced):
             try:
                 return self._passed(
-                    self._copied(model, whole), silenced, pytree.tree_map(cast, given), precision
+                    self._copied(model, whole), silenced, pytree.tree_map(cast, given), precision, whole
                 )
             except (NeedsCopy, RuntimeError, TypeError, ValueError):
                 pass
         cast_copy = silence(self._copied(model, whole), silenced, cast)
-        made = self._passed(cast_copy, {}, pytree.tree_map(cast, given), precision, writable=True)
+        made = self._passed(cast_copy, {}, pytree.tree_map(cast, given), precision, whole, writable=True)
         self.doubles = True
         return made
 
@@ -349,6 +356,7 @@ class _Sides:
         silenced: Positions,
         given: Any,
         precision: torch.dtype,
+        whole: bool,
         writable: bool = False,
     ) -> _Run:
         mode = Precise(
@@ -361,8 +369,10 @@ class _Sides:
             writable=writable,
         )
         args, kwargs = as_arguments(given)
-        with evaluating(copied), mode:
+        norms = MaskedNorms(copied, self.kept if whole else {})
+        with evaluating(copied), mode, norms:
             result = outputs(copied, args, kwargs)
+        self.masked |= norms.used
         self.macs = max(self.macs, mode.macs)
         return _Run(result, mode.places)
 

@@ -154,6 +154,10 @@ def _group_norm(labels: Labels, op: Op) -> None:
     labels.lock(axes[2:], f"is normalised over in {op}")
     if isinstance(array, np.ndarray):
         per = len(array) // groups
+        if groups == 1 and labels.recompute and isinstance(affine[0], Value):
+            labels.follows.append(Follow(op.module, "num_channels", array, 1))
+            labels.set(op.outs[0], axes)
+            return
         if groups == 1:
             labels.lock(array, f"all channels are normalised together in {op}")
         labels.tie(array.reshape(groups, per), op)
@@ -165,6 +169,14 @@ def _group_norm(labels: Labels, op: Op) -> None:
 def _layer_norm(labels: Labels, op: Op) -> None:
     axes = list(labels.of(op.args[0]))
     over = len(op.args[1])
+    weight = op.arg(2, "weight")
+    if labels.recompute and over == 1 and isinstance(weight, Value):
+        for value in (v for v in op.values() if v is not op.args[0]):
+            axes[-1] = labels.unite(axes[-1], labels.of(value)[0], op)
+        if isinstance(axes[-1], np.ndarray):
+            labels.follows.append(Follow(op.module, "normalized_shape.0", axes[-1], 1))
+        labels.set(op.outs[0], axes)
+        return
     reason = f"all channels are normalised together in {op}"
     labels.lock(axes[len(axes) - over :], reason)
     labels.lock_values([v for v in op.values() if v is not op.args[0]], reason)
