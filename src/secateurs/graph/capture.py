@@ -163,7 +163,10 @@ def by_shapes(model: nn.Module, example: Any) -> Program | None:
     Operations arrive taken apart here (attention as products, recurrent layers as steps), so that
     torch.export's larger ones tell more; where there are such, or anything without a rule, None is returned.
     """
-    if any(isinstance(m, (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)) for m in model.modules()):
+    if any(
+        isinstance(m, (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention, nn.RMSNorm))
+        for m in model.modules()
+    ):
         return None
     if next(reparametrised(model), None) is not None:
         return None
