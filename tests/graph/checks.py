@@ -90,7 +90,7 @@ def prune(
         keep = {group.name: choose(group.size, rng) for group in graph.free}
         plan = plan_of(graph, keep)
         small = remove(model, plan)
-        proof = verify(model, small, graph.silenced(keep), example)
+        proof = verify(model, small, graph.silenced(keep), example, kept=graph.slices(keep))
         if proof.passed:
             break
         again = retrace_by_values(tracer, keep)

@@ -37,6 +37,7 @@ class Sabotage:
         weights: Whether any stored number has changed.
         moves: Largest change of any output on any input, relative to that output's spread.
         caught: Whether the proof fails.
+        by_numbers: Whether only the stored numbers gave it away, as the channel is dead on all inputs of the proof.
     """
 
     tensor: str
@@ -46,6 +47,7 @@ class Sabotage:
     weights: bool
     moves: float
     caught: bool
+    by_numbers: bool
 
 
 def sabotage(model: nn.Module, cut: Cut, example: Any, seed: int) -> Sabotage | None:
@@ -56,10 +58,13 @@ def sabotage(model: nn.Module, cut: Cut, example: Any, seed: int) -> Sabotage | 
         return None
     tensor, axis, place, wrong = chosen
     bad = _wrong(model, cut.plan, tensor, axis, place, wrong)
-    proof = verify(model, bad, cut.graph.silenced(cut.keep), example)
+    kept = cut.graph.slices(cut.keep)
+    proof = verify(model, bad, cut.graph.silenced(cut.keep), example, kept=kept)
     good = remove(model, cut.plan)
     changed = any(not torch.equal(a, b) for a, b in zip(good.parameters(), bad.parameters(), strict=True))
-    return Sabotage(tensor, axis, place, wrong, changed, _moved(good, bad, example, seed), not proof.passed)
+    moved = _moved(good, bad, example, seed)
+    by_numbers = "original's numbers" in proof.problem
+    return Sabotage(tensor, axis, place, wrong, changed, moved, not proof.passed, by_numbers)
 
 
 def _place(cut: Cut, source: random.Random) -> tuple[str, int, int, int] | None:

@@ -41,8 +41,10 @@ def beside(group: Group, unread: Mapping[str, str], shapes: Shapes) -> Group:
     """The group, locked where a tensor that no run has touched lies beside it and has its width."""
     if group.locked is not None:
         return group
+    # a unit can hold several positions of an axis (groups, shuffles), and the code sees the axis
+    widths = {group.size, *(shapes[s.tensor][s.axis] for s in group.slots if s.role != "consumer")}
     for name, home in unread.items():
-        if group.size in shapes[name] and any(_within(slot.tensor, home) for slot in group.slots):
+        if widths & set(shapes[name]) and any(_within(slot.tensor, home) for slot in group.slots):
             return replace(
                 group,
                 locked=f"'{name}' beside it has its width and no run has touched it; give an example that uses it",

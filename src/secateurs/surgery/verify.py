@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from secateurs.contracts import IntArray
 from secateurs.errors import InputError
 from secateurs.surgery.calling import as_arguments, evaluating, outputs
 from secateurs.surgery.copies import copy_model
-from secateurs.surgery.cut import is_reparametrised, named_tensors, take
+from secateurs.surgery.cut import is_reparametrised, named_tensors, reparametrised, take
 from secateurs.surgery.folding import without_standardisation
 from secateurs.surgery.given import check_verify
 from secateurs.surgery.masked_norm import SEEN, MaskedNorms
@@ -118,7 +118,33 @@ def verify(
     sides = _Sides(model, small, silenced, kept if kept is not None else _others(model, silenced), seed)
     around = around or Surroundings.of(model)
     found = [_proven(sides, one, seed, around) for one in (example if type(example) is list else [example])]
-    return found[0] if len(found) == 1 else _together(found)
+    outcome = found[0] if len(found) == 1 else _together(found)
+    wrong = _misplaced(model, small, sides.kept) if outcome.passed else ""
+    return replace(outcome, passed=False, problem=wrong) if wrong else outcome
+
+
+def _misplaced(model: nn.Module, small: nn.Module, kept: Positions) -> str:
+    """What is wrong where a stored tensor does not hold the original's numbers at the positions that stay.
+
+    A channel that is dead on every input of the proof hides a wrong index from all comparisons of activations.
+    """
+    rescaled = {name for names in reparametrised(model) for name in names}
+    found = dict(named_tensors(small))
+    for name, tensor in named_tensors(model):
+        other = found.get(name)
+        stays = kept.get(name, {})
+        if (
+            other is None
+            or name in rescaled
+            or any(max(p, default=0) >= tensor.shape[a] for a, p in stays.items())
+        ):
+            continue
+        right = take(tensor.detach(), stays)
+        if right.shape == other.shape and not torch.equal(right, other.detach()):
+            same = torch.isclose(right, other.detach(), rtol=0, atol=0, equal_nan=True)
+            if not bool(same.all()):
+                return f"'{name}' does not hold the original's numbers at the positions that stay"
+    return ""
 
 
 def _others(model: nn.Module, silenced: Positions) -> dict[str, dict[int, IntArray]]:
