@@ -35,7 +35,7 @@ from secateurs.surgery.files import save_model
 from secateurs.surgery.folding import about_standardisation
 from secateurs.surgery.frame import fold_frames
 
-_TRIES = 5
+_TRIES = 12
 _NO_GROUP = "is in no group: products of activations, and parameters of layers that stay whole"
 
 

@@ -15,7 +15,8 @@ from secateurs.surgery.cut import named_tensors
 def unread_tensors(model: nn.Module, read: Collection[str]) -> dict[str, str]:
     """Parameters and buffers that no operation has read, each with the module within which it may be used.
 
-    That is the module around the layer it belongs to, or, where its module has parts of its own, that module.
+    That is the module around the layer it belongs to, or, where its module has parts of its own, that module; where
+    nothing has been read within it, the next around it in which something has.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 3))
@@ -28,13 +29,16 @@ def unread_tensors(model: nn.Module, read: Collection[str]) -> dict[str, str]:
         if tensor.dim() > 0 and id(tensor) not in touched:
             first.setdefault(id(tensor), name)
     modules = dict(model.named_modules(remove_duplicate=False))
-    return {name: _home(name, modules) for name in first.values()}
+    return {name: _home(name, modules, read) for name in first.values()}
 
 
-def _home(name: str, modules: Mapping[str, nn.Module]) -> str:
+def _home(name: str, modules: Mapping[str, nn.Module], read: Collection[str]) -> str:
     owner = name.rpartition(".")[0].partition(".parametrizations")[0]
     has_parts = next(modules[owner].children(), None) is not None
-    return owner if has_parts else owner.rpartition(".")[0]
+    home = owner if has_parts else owner.rpartition(".")[0]
+    while home and not any(_within(other, home) for other in read):
+        home = home.rpartition(".")[0]
+    return home
 
 
 def beside(group: Group, unread: Mapping[str, str], shapes: Shapes) -> Group:

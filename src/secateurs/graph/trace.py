@@ -317,6 +317,11 @@ def _graph(labels: Labels, units: Units, model: nn.Module, shapes: Shapes) -> Gr
     parameters = {name: tuple(p.shape) for name, p in model.named_parameters()}
     followers = []
     for f in labels.follows:
+        if (
+            labels.numbers.get(f.module, {}).get(f.attribute, len(f.array) // f.divisor)
+            != len(f.array) // f.divisor
+        ):
+            continue  # a number of that name that counts something else
         real = f.array[f.array >= 0]
         group, place = units.group[units.of[real]], units.place[units.of[real]]
         fixed = len(f.array) - int((group >= 0).sum())

@@ -116,6 +116,7 @@ class Precise(TorchFunctionMode):
         self.state: dict[int, Tensor] = {}
         self.watched: dict[int, str] = {}
         self.places: list[Place] = []
+        self.made: list[Tensor] = []  # an id is that of one object only while it lives
         for module in model.modules():
             held = [*module._parameters.values(), *module._buffers.values(), *vars(module).values()]
             self.state.update({id(t): t for t in held if isinstance(t, Tensor)})
@@ -139,12 +140,17 @@ class Precise(TorchFunctionMode):
             raise NeedsCopy(name)
         given = (*args, *kwargs.values())
         used = [(self.watched[id(a)], i) for i, a in enumerate(given) if id(a) in self.watched]
+        shapes = [given[i].shape for _, i in used]
         args = tuple(self._wider(item) for item in args)
         kwargs = {key: self._wider(item) for key, item in kwargs.items()}
         result = self._result(name, func, args, kwargs)
         for tensor, position in used:
             place = place_of(tensor, position, name, args, kwargs, result)
             self.places.extend([place] if place is not None else [])
+        if isinstance(result, Tensor) and result.shape in shapes:
+            # a weight that is computed from the stored one (weight norm, a mask) is the one that layers use
+            self.watched[id(result)] = used[shapes.index(result.shape)][0]
+            self.made.append(result)
         return result
 
     def _result(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:

@@ -224,7 +224,8 @@ class EvoNorm(nn.Module):
         self.groups, self.batch = groups, batch
         self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
         self.v = nn.Parameter(torch.ones(channels))
-        self.register_buffer("running_var", torch.ones(channels))
+        if batch:
+            self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise and gate."""
