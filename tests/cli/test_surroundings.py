@@ -136,9 +136,7 @@ def test_two_full_disks_say_that_nothing_was_written(cli, work, monkeypatch):
 
 
 def test_a_saved_file_that_is_not_the_network_is_not_called_done(cli, work, monkeypatch):
-    import secateurs.surgery as surgery
-
-    original = surgery.save_model
+    original = folders.save_model
 
     def off_by_one_bit(model, plan, path, extra=None):
         original(model, plan, path, extra)
@@ -147,7 +145,7 @@ def test_a_saved_file_that_is_not_the_network_is_not_called_done(cli, work, monk
         with torch.no_grad():
             wrong[name].view(torch.int32).reshape(-1)[0] ^= 1
 
-    monkeypatch.setattr(surgery, "save_model", off_by_one_bit)
+    monkeypatch.setattr(folders, "save_model", off_by_one_bit)
     mistake(cli(*RUN), 1, "not those of the network in memory", "first.weight")
     assert not (work / "out").exists()
 
