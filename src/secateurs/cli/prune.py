@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,6 +25,7 @@ from secateurs.cli.options import (
     share,
 )
 from secateurs.cli.progress import Bars
+from secateurs.errors import InputError
 
 
 def prune(
@@ -77,6 +78,13 @@ def prune(
             show_default=False,
         ),
     ] = None,
+    normalised: Annotated[
+        str,
+        typer.Option(
+            "--normalised",
+            help="Channels that a LayerNorm takes together: 'lock' keeps them, 'recompute' normalises what is left.",
+        ),
+    ] = "lock",
     frame: Annotated[
         bool,
         typer.Option(
@@ -124,7 +132,17 @@ def prune(
     target = {} if found is None else {found[0].removeprefix("--").replace("-", "_"): found[1]}
     kept = exceptions(layer or [])
     settings = Settings(
-        method, target, allocate, compensate, recalibrate, calibrate, seed, round_to, kept, frame
+        method,
+        target,
+        allocate,
+        compensate,
+        recalibrate,
+        calibrate,
+        seed,
+        round_to,
+        kept,
+        frame,
+        checked(normalised),
     )
     check_free(out)
     if onnx:
@@ -161,3 +179,20 @@ def prune(
         if written is not None:
             say(f"ONNX: {written}")
         say(f"Wrote {out}: " + ", ".join(sorted(path.name for path in out.iterdir())))
+
+
+def checked(normalised: str) -> Literal["lock", "recompute"]:
+    """What becomes of channels that are normalised together, as `prune` takes it.
+
+    Raises:
+        InputError: It is another word.
+
+    Example:
+        >>> checked("lock")
+        'lock'
+    """
+    if normalised == "lock":
+        return "lock"
+    if normalised == "recompute":
+        return "recompute"
+    raise InputError(f"--normalised: '{normalised}' is neither 'lock' nor 'recompute'; give one of them.")

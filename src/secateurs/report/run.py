@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import nn
 
@@ -38,6 +38,7 @@ class Settings:
     round_to: int = 1
     layers: Mapping[str, float] = field(default_factory=dict)
     frame: bool = False
+    normalised: Literal["lock", "recompute"] = "lock"
 
     def __post_init__(self) -> None:
         if self.calibrate < 1:
@@ -101,6 +102,7 @@ def pruned(
         round_to=settings.round_to,
         layers=settings.layers,
         frame=settings.frame,
+        normalised=settings.normalised,
         seed=settings.seed,
         progress=progress,
     )
