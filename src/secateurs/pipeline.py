@@ -210,7 +210,7 @@ def prune(
     )
     check_finite(model)
     doubts = () if recipe.data is None else about_samples(recipe.data, example, calibrate)
-    clock = Clock()
+    clock = Clock(progress)
     work = copy_model(model)  # whatever runs a network here, runs this one
     with clock("trace"):
         whole, names = in_frames(work, example) if frame else (work, ())

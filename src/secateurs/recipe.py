@@ -54,18 +54,27 @@ class Wish:
     measure: Measure | None = None
 
 
-class Clock:
-    """Seconds by stage."""
+_UNCOUNTED = {"trace", "rank", "plan", "remove", "verify", "costs"}
 
-    def __init__(self) -> None:
+
+class Clock:
+    """Seconds by stage; who is told of progress hears when a stage begins and ends that counts no steps itself."""
+
+    def __init__(self, progress: Progress | None = None) -> None:
         self.seconds: dict[str, float] = {}
+        self.progress = progress
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
         """Add the time until the end of the block to a stage."""
         start = time.perf_counter()
+        told = self.progress if stage in _UNCOUNTED else None
+        if told is not None:
+            told(stage, 0, 1)
         try:
             yield
+            if told is not None:
+                told(stage, 1, 1)
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import copy
-import logging
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from torch import Tensor, nn
 
 from secateurs.errors import InputError, RunError, VerificationError
 from secateurs.export.files import new_file
+from secateurs.surgery.quiet import quiet
 
 BATCHES = (1, 3)
 """The two batch sizes at which a written file is compared with its network."""
@@ -87,7 +85,7 @@ def write_onnx(
     network = copy.deepcopy(model).cpu().eval()
     inputs = tuple(["input"] if len(arguments) == 1 else [f"input_{i}" for i in range(len(arguments))])
     with new_file(Path(path)) as temporary:
-        with _quiet():
+        with quiet():
             outputs = _convert(network, arguments, inputs, temporary)
         difference = max(_difference(network, arguments, inputs, temporary, size, seed) for size in BATCHES)
         if not difference <= tolerance:
@@ -239,17 +237,3 @@ def _first_line(problem: BaseException) -> str:
         problem = problem.__cause__
     lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
     return lines[0][:300] if lines else type(problem).__name__
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's log and warnings from a user who can do nothing about them."""
-    logger = logging.getLogger("torch.onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(before)

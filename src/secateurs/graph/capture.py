@@ -5,12 +5,8 @@ On shapes alone where that tells all, else by torch.export, and on numbers where
 
 from __future__ import annotations
 
-import logging
 import operator
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -20,25 +16,20 @@ from torch.nn.parameter import is_lazy
 from torch.utils import _pytree as pytree
 
 from secateurs.errors import CaptureError, InputError
-from secateurs.graph.functions import functions_of, named_in
 from secateurs.graph.places import location_of, user_line
 from secateurs.graph.program import Op, Program, Value, make_op
 from secateurs.graph.recorder import record
 from secateurs.graph.rules import RULES
 from secateurs.surgery.calling import as_arguments, outputs
+from secateurs.surgery.chance import WithoutChance
 from secateurs.surgery.copies import copy_model
 from secateurs.surgery.cut import cut, named_tensors, reparametrised
+from secateurs.surgery.functions import functions_of, named_in
+from secateurs.surgery.quiet import quiet
 
 _INLINED = ("wrap_with_set_grad_enabled", "wrap_with_autocast")
 _PRODUCTS = ("mm", "addmm", "mv", "dot")
 _WHOLE = ("bmm", "baddbmm", "index", "unbind", "slice_scatter", "select_scatter", "copy")
-_TALKATIVE = (
-    "torch.export",
-    "torch.export._trace",
-    "torch._dynamo",
-    "torch.fx.experimental.symbolic_shapes",
-    "torch._export.non_strict_utils",
-)
 _CONTROL = {
     id(getattr(torch, name)) for name in ("cond", "while_loop") if hasattr(torch, name)
 }  # a failed run of these spoils later ones
@@ -123,7 +114,8 @@ class _Whole(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> list[Tensor]:
         """One pass; what stops it is wrapped, as torch.export would print the code it has made so far."""
         try:
-            return outputs(self.model, args, kwargs)
+            with WithoutChance():
+                return outputs(self.model, args, kwargs)
         except Exception as error:
             raise _Stopped(error) from error
 
@@ -149,7 +141,7 @@ def exported(model: nn.Module, example: Any) -> Program:
     args, kwargs = as_arguments(example)
     own = {id(t): t for _, t in named_tensors(model)}
     try:
-        with _quiet(), torch.no_grad():
+        with quiet(), torch.no_grad():
             whole = torch.export.export(_Whole(copy_model(model, own)), args, kwargs, strict=False)
         return _Reader(whole.graph_signature, model).read(whole.graph)
     except Exception as error:
@@ -179,7 +171,8 @@ def by_shapes(model: nn.Module, example: Any) -> Program | None:
     derived = set(program.state)
     for op in program.ops:
         values = list(op.values())
-        if not (op.name in RULES or op.pointwise) or (op.name in _WHOLE and values):
+        known = op.name in RULES or op.pointwise or not values
+        if not known or (op.name in _WHOLE and values):
             return None
         if values and all(v in derived for v in values):
             derived.update(v for v in op.outs if v is not None)
@@ -211,24 +204,6 @@ def _sentence(error: Exception, export_error: str) -> str:
         f"(torch.export said: {export_error or 'nothing'}). Check the input's shape and type, and that the "
         "model's forward runs by itself."
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """What torch.export logs in this thread is left out; other threads, and the levels, are as they were."""
-    here = threading.get_ident()
-    loggers = [logging.getLogger(name) for name in _TALKATIVE]
-
-    def elsewhere(record: logging.LogRecord) -> bool:
-        return record.thread != here
-
-    for logger in loggers:
-        logger.addFilter(elsewhere)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeFilter(elsewhere)
 
 
 @dataclass

@@ -9,11 +9,11 @@ from typing import Any
 from torch import nn
 
 from secateurs.graph.capture import capture
-from secateurs.graph.functions import functions_of
 from secateurs.graph.program import Program
 from secateurs.graph.trial import twice
 from secateurs.surgery.copies import copy_model
 from secateurs.surgery.cut import named_tensors
+from secateurs.surgery.functions import functions_of
 
 _READS_NUMBERS = {"_local_scalar_dense", "item", "is_nonzero", "equal"}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -77,14 +76,12 @@ def lasso(
 
 
 def _path(gram: FloatArray, target: FloatArray) -> _Path:
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import lars_path_gram
 
-    with warnings.catch_warnings():  # it drops channels that are combinations of others, as it should
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        _, _, coefficients = lars_path_gram(
-            target.copy(), gram.copy(), n_samples=1, method="lasso", alpha_min=0.0
-        )
+    # It drops channels that are combinations of others, as it should, and may warn of them.
+    _, _, coefficients = lars_path_gram(
+        target.copy(), gram.copy(), n_samples=1, method="lasso", alpha_min=0.0
+    )
     active = coefficients != 0
     entered = np.where(active.any(axis=1), active.argmax(axis=1), np.inf)
     return _Path(entered.astype(np.float64), coefficients)

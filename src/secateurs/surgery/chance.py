@@ -7,6 +7,7 @@ its input. What holds for channels elementwise under such draws holds under any.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -47,7 +48,7 @@ class Chance:
     """
 
     def __init__(self, seed: int) -> None:
-        self.generator = torch.Generator().manual_seed(seed)
+        self.source = random.Random(seed)  # numbers of Python's own are no operation of the network
 
     def __call__(
         self, name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -57,13 +58,12 @@ class Chance:
             return args[0] if args else kwargs["input"]
         if name in _EMPTY:
             made = _EMPTY[name](*args, **{k: v for k, v in kwargs.items() if k != "generator"})
-            return made.fill_(self._number(name))
+            return torch.full_like(made, self._number(name))
         rule = _RULES.get(name)
         return NotImplemented if rule is None else rule(self, func, args, dict(kwargs))
 
     def _number(self, name: str) -> float:
-        draw = torch.randn if name in _NORMAL else torch.rand
-        return float(draw((), generator=self.generator, dtype=torch.float64))
+        return self.source.gauss(0.0, 1.0) if name in _NORMAL else self.source.random()
 
     def _uniform_(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         low, high = _two(args, kwargs, ("from", "to"), (0.0, 1.0))

@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from secateurs.surgery.functions import CACHED
+
 _ATOMS = (
     type(None),
     bool,
@@ -40,7 +42,6 @@ _ATOMS = (
     torch.layout,
     torch.memory_format,
 )
-_CACHED = type(functools.lru_cache(lambda: None))
 Make = Callable[[Tensor], Tensor]
 
 
@@ -214,7 +215,7 @@ def _parts(item: Any) -> list[Any]:
         return [item.__func__, item.__self__]
     if isinstance(item, functools.partial):
         return [item.func, *item.args, *item.keywords.values()]
-    if isinstance(item, _CACHED):
+    if isinstance(item, CACHED):
         return [item.__wrapped__]
     if isinstance(item, weakref.ref):
         return [item()]
@@ -265,7 +266,7 @@ _RULES: dict[type, Callable[[_Copier, Any], Any]] = {
     functools.partial: lambda copier, item: functools.partial(
         copier(item.func), *map(copier, item.args), **{k: copier(v) for k, v in item.keywords.items()}
     ),
-    _CACHED: _Copier._cached,
+    CACHED: _Copier._cached,
     weakref.ReferenceType: _Copier._weak,
     torch.Generator: lambda copier, item: item.clone_state(),
 }

@@ -7,8 +7,6 @@ later models would find them there. Copies of the model (`copies.py`) do not hel
 from __future__ import annotations
 
 import collections
-import functools
-import gc
 import sys
 import types
 from collections.abc import Iterator, MutableMapping
@@ -18,7 +16,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-_CACHED = type(functools.lru_cache(lambda: None))
+from secateurs.surgery.functions import CACHED, functions_of, named_in
+
 _FOREIGN = {*sys.stdlib_module_names, "torch", "numpy", "sympy", "scipy", "secateurs"} - {"__main__"}
 _CONTAINERS = (dict, list, set, collections.deque)
 _DEPTH = 3
@@ -44,7 +43,7 @@ class Surroundings:
 
     @classmethod
     def of(cls, model: nn.Module) -> Surroundings:
-        """Those of a model. Cost: one walk over all objects of the process, for the caches."""
+        """Those of a model, as far as its code names them."""
         kinds = {kind for module in model.modules() for kind in type(module).__mro__ if not _foreign(kind)}
         homes = {kind.__module__ for kind in kinds}
         spaces: list[MutableMapping[str, Any]] = []
@@ -54,8 +53,11 @@ class Surroundings:
             spaces.extend(
                 vars(f) for f in list(space.values()) if isinstance(f, types.FunctionType) and vars(f)
             )
-        caches = [o for o in gc.get_objects() if type(o) is _CACHED and not _foreign(o)]
-        return cls(tuple(kinds), tuple(spaces), tuple(caches))
+        held = [value for kind in kinds for value in vars(kind).values()]
+        held.extend(value for module in model.modules() for value in vars(module).values())
+        held.extend(value for function in functions_of(model) for value in named_in(function))
+        caches = {id(o): o for o in held if isinstance(o, CACHED)}
+        return cls(tuple(kinds), tuple(spaces), tuple(caches.values()))
 
     @contextmanager
     def kept(self) -> Iterator[None]:

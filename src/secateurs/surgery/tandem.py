@@ -8,7 +8,6 @@ about once, whatever the number of layers.
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from torch.fx import Node
 
 from secateurs.errors import InputError
 from secateurs.surgery.cut import named_tensors
+from secateurs.surgery.quiet import quiet
 
 NORM = "_native_batch_norm_legit_no_training"
 GIB = 2**30
@@ -42,8 +42,7 @@ class Captured:
     def __init__(self, model: nn.Module, chunk: Sequence[Tensor]) -> None:
         self.model = model
         try:
-            with warnings.catch_warnings(), torch.no_grad():
-                warnings.simplefilter("ignore")
+            with quiet(), torch.no_grad():
                 program = torch.export.export(model, tuple(chunk), strict=False).run_decompositions({})
         except Exception as error:
             first = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+CACHED = type(functools.lru_cache(lambda: None))
 _FOREIGN = ("torch", "builtins", "numpy", "functools", "typing")
 
 
@@ -52,9 +53,10 @@ def named_in(function: types.FunctionType) -> list[Any]:
 
 
 def _plain(value: Any) -> list[types.FunctionType]:
-    """The function behind a method, a static or class method, or a partial call."""
+    """The function behind a method, a static or class method, a partial call or a cache."""
     held = getattr(value, "__func__", value)
     held = held.func if isinstance(held, functools.partial) else held
+    held = held.__wrapped__ if isinstance(held, CACHED) else held
     return [held] if isinstance(held, types.FunctionType) else []
 
 
