@@ -39,13 +39,17 @@ def _defaults():
         id(sys.stderr),
         id(sys.stdout),
         torch.ones(1).dtype,
-        torch.backends.mkldnn.enabled,
-        torch.backends.mha.get_fastpath_enabled(),
     )
 
 
 def _shared():
-    return torch.get_rng_state().sum().item(), id(warnings.filters), tuple(map(str, warnings.filters))
+    kernels = torch.backends.mkldnn.enabled, torch.backends.mha.get_fastpath_enabled()
+    return (
+        torch.get_rng_state().sum().item(),
+        id(warnings.filters),
+        tuple(map(str, warnings.filters)),
+        kernels,
+    )
 
 
 def _runs(exports):
@@ -68,7 +72,7 @@ def test_four_threads_prune_and_a_fifth_sees_nothing_change(exports):
         run()
     runs = _runs(exports)
 
-    def now():  # torch.export itself changes the generator and the filters while it runs, and puts them back
+    def now():  # torch.export itself changes what is `_shared` while it runs, and puts it back
         return _defaults() if exports else (_defaults(), _shared())
 
     before, shared, seen, failed = now(), _shared(), set(), []
