@@ -28,6 +28,7 @@ from secateurs.surgery.copies import copy_model
 from secateurs.surgery.cut import is_reparametrised, named_tensors, reparametrised, take
 from secateurs.surgery.folding import without_standardisation
 from secateurs.surgery.given import check_verify
+from secateurs.surgery.inputs import numel, parts, random_like
 from secateurs.surgery.masked_norm import SEEN, MaskedNorms
 from secateurs.surgery.places import Place, differences, gap
 from secateurs.surgery.precise import NeedsCopy, Precise, Stranger
@@ -37,8 +38,6 @@ from secateurs.surgery.surroundings import Surroundings
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
 RESCALED = 1e-4
 """Tolerance for weight norm and spectral norm: their scales are written anew, rounded to the weights' type."""
-SIDES = (64, 96)
-"""Pixels on a side of the part of an example that stands for a larger one; the first that a network takes."""
 LONG_PASS, VERY_LONG_PASS = 5e7, 1e10
 """Multiply-adds of one pass over the example above which a part of it is taken, or no random input beside it."""
 Positions = Mapping[str, Mapping[int, IntArray]]
@@ -252,7 +251,7 @@ def _inputs(sides: _Sides, example: Any, precision: torch.dtype, seed: int) -> I
         except Exception:  # the network takes no smaller input
             continue
         yield "random", drawn
-        whole = sides.macs * _numel(example) / max(1, _numel(part))
+        whole = sides.macs * numel(example) / max(1, numel(part))
         if whole > LONG_PASS:
             yield "a part of the example as", part
         else:
@@ -261,44 +260,6 @@ def _inputs(sides: _Sides, example: Any, precision: torch.dtype, seed: int) -> I
     yield "example", example
     if sides.macs < VERY_LONG_PASS:
         yield "random", random_like(example, seed)
-
-
-def parts(example: Any) -> Iterator[Any]:
-    """Smaller inputs cut out of the middle of an example with one large image, spectrogram or signal."""
-    leaves = [x for x in pytree.tree_leaves(example) if isinstance(x, Tensor)]
-    large = [x for x in leaves if x.dim() in (4, 5) and max(x.shape[2:]) > SIDES[-1] * 1.3]
-    if len(leaves) != 1 or not large:
-        return
-
-    def cut_to(sides: list[int]) -> Any:
-        def one(x: Any) -> Any:
-            for axis, side in enumerate(sides, start=2):
-                x = x.narrow(axis, (x.shape[axis] - side) // 2, side)
-            return x
-
-        return pytree.tree_map(one, example)
-
-    shape = list(large[0].shape[2:])
-    for side in SIDES:
-        yield cut_to([min(s, side) for s in shape])
-    if max(shape[:-1]) > SIDES[-1] and shape[-1] > SIDES[-1]:
-        yield cut_to([*shape[:-1], SIDES[-1]])
-
-
-def _numel(example: Any) -> int:
-    return max([x.numel() for x in pytree.tree_leaves(example) if isinstance(x, Tensor)] or [1])
-
-
-def random_like(example: Any, seed: int) -> Any:
-    """Standard normal numbers where the example has floats; other inputs as they are."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def draw(item: Any) -> Any:
-        if isinstance(item, Tensor) and item.is_floating_point():
-            return torch.randn(item.shape, generator=generator).to(item)
-        return item
-
-    return pytree.tree_map(draw, example)
 
 
 @dataclass(frozen=True)
