@@ -10,7 +10,7 @@ from secateurs.cli.console import table
 from secateurs.cli.listing import Listing
 from secateurs.pipeline import GroupReport
 from secateurs.report.page import groups_sentence, points, target_sentence
-from secateurs.report.record import Measures, Proof, Record, milliseconds, percent, share
+from secateurs.report.record import Measures, Proof, Record, at_places, milliseconds, percent, share
 
 REASONS = 8
 """Reasons for locks that are printed; result.json and the page have them all."""
@@ -58,8 +58,8 @@ def proof(verification: Proof) -> str:
     inputs = " and ".join(verification.inputs)
     return (
         f"proof: {verdict}; before repair, the smaller network equals the silenced original to "
-        f"{verification.max_rel_diff:.1e} of the largest output ({verification.precision}, {inputs} input, "
-        f"limit {verification.tolerance:.0e})"
+        f"{verification.max_rel_diff:.1e} of the range{at_places(verification.places)} "
+        f"({verification.precision}, {inputs} input, limit {verification.tolerance:.0e})"
     )
 
 

@@ -13,7 +13,7 @@ from secateurs.graph.program import Program
 from secateurs.graph.trial import twice
 from secateurs.surgery.copies import copy_model
 from secateurs.surgery.cut import named_tensors
-from secateurs.surgery.functions import functions_of
+from secateurs.surgery.functions import functions_of, names_of
 
 _READS_NUMBERS = {"_local_scalar_dense", "item", "is_nonzero", "equal"}
 
@@ -65,7 +65,7 @@ def _trained(training: nn.Module, example: Any, model: nn.Module) -> list[Progra
 
 def _minds_training(model: nn.Module) -> bool:
     """Whether code of the model that is not PyTorch's asks if it is training."""
-    return any("training" in function.__code__.co_names for function in functions_of(model))
+    return any("training" in names_of(function) for function in functions_of(model))
 
 
 def _steps(program: Program) -> tuple[str, ...]:

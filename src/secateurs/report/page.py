@@ -7,7 +7,7 @@ from html import escape
 from importlib.resources import files
 
 from secateurs.pipeline import GroupReport
-from secateurs.report.record import Compared, Measures, Record, milliseconds, percent, share
+from secateurs.report.record import Compared, Measures, Record, at_places, milliseconds, percent, share
 
 _NAMES = {"macs": "MACs", "params": "parameters", "latency": "latency", "keep": "prunable channels"}
 
@@ -137,8 +137,8 @@ def _proof(record: Record) -> str:
     return (
         f'<p class="{kind}"><strong>{verdict}.</strong> The smaller network was compared, in '
         f"{proof.precision}, with the original whose removed channels were silenced: the largest "
-        f"difference on {' and '.join(proof.inputs)} input is {proof.max_rel_diff:.1e} of the largest output "
-        f"(limit {proof.tolerance:.0e}). What is proved is the removal, before repair and recalibration. "
+        f"difference on {' and '.join(proof.inputs)} input is {proof.max_rel_diff:.1e} of the range"
+        f"{at_places(proof.places)} (limit {proof.tolerance:.0e}). What is proved is the removal, before repair and recalibration. "
         "The saved file, loaded anew, was compared with the network in memory: bit-equal.</p>"
     )
 

@@ -69,6 +69,17 @@ class Proof:
     tolerance: float
     precision: str
     inputs: tuple[str, ...]
+    places: int = 0
+
+
+def at_places(number: int) -> str:
+    """At how many places a proof has compared, in words; nothing where the record does not say.
+
+    Example:
+        >>> at_places(12), at_places(0)
+        (' at 12 places', '')
+    """
+    return f" at {number} places" if number else ""
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,13 @@ _TIMING = record(
     batch=any_whole(), warmup=any_whole(), runs=any_whole(), device=any_text, threads=any_whole()
 )
 _PROOF = record(
+    ("places",),  # version 0.1 did not count them
     passed=any_flag,
     max_rel_diff=any_number,
     tolerance=any_number,
     precision=any_text,
     inputs=list_of(any_text),
+    places=any_whole(),
 )
 _GROUP = record(
     name=any_text,

@@ -204,6 +204,7 @@ def _record(
             verification.tolerance,
             verification.precision,
             tuple(verification.inputs),
+            verification.places,
         ),
         groups=result.groups,
         seconds={stage: round(value, 3) for stage, value in seconds.items()},

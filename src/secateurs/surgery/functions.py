@@ -23,14 +23,20 @@ def functions_of(model: nn.Module) -> list[types.FunctionType]:
     waiting = [
         f for kind in kinds if not _foreign(kind) for value in vars(kind).values() for f in _plain(value)
     ]
-    waiting.extend(f for module in model.modules() for value in vars(module).values() for f in _plain(value))
+    waiting.extend(
+        f
+        for module in model.modules()
+        for value in vars(module).values()
+        for part in _held(value)
+        for f in _plain(part)
+    )
     found: dict[int, types.FunctionType] = {}
     while waiting:
         function = waiting.pop()
         if id(function) not in found and not _foreign(function):
             found[id(function)] = function
             known = function.__globals__
-            waiting.extend(f for name in function.__code__.co_names for f in _plain(known.get(name)))
+            waiting.extend(f for name in names_of(function) for f in _plain(known.get(name)))
     return list(found.values())
 
 
@@ -43,13 +49,36 @@ def named_in(function: types.FunctionType) -> list[Any]:
         >>> nn.functional.relu in named_in(twice)
         True
     """
-    names, known = function.__code__.co_names, function.__globals__
+    names, known = names_of(function), function.__globals__
     found = [known[name] for name in names if name in known]
     for item in found:  # grows: torch, then torch.nn, then torch.nn.functional
         if isinstance(item, types.ModuleType):
             inside = [getattr(item, name, None) for name in names]
             found.extend(i for i in inside if i is not None and not any(i is f for f in found))
     return found
+
+
+def names_of(function: types.FunctionType) -> list[str]:
+    """Globals and attributes that a function's code names, functions that it defines inside included.
+
+    Example:
+        >>> names_of(lambda x: (lambda y: y.shape)(x))
+        ['shape']
+    """
+    names: dict[str, None] = {}
+    codes = [function.__code__]
+    for code in codes:  # grows
+        names.update(dict.fromkeys(code.co_names))
+        codes.extend(inner for inner in code.co_consts if isinstance(inner, types.CodeType))
+    return list(names)
+
+
+def _held(value: Any, depth: int = 3) -> list[Any]:
+    """A value, or what a container holds."""
+    parts = value.values() if type(value) is dict else value if type(value) in (list, tuple, set) else None
+    if parts is None or depth == 0:
+        return [value]
+    return [inner for part in parts for inner in _held(part, depth - 1)]
 
 
 def _plain(value: Any) -> list[types.FunctionType]:
