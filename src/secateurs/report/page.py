@@ -138,7 +138,8 @@ def _proof(record: Record) -> str:
         f'<p class="{kind}"><strong>{verdict}.</strong> The smaller network was compared, in '
         f"{proof.precision}, with the original whose removed channels were silenced: the largest "
         f"difference on {' and '.join(proof.inputs)} input is {proof.max_rel_diff:.1e} of the range"
-        f"{at_places(proof.places)} (limit {proof.tolerance:.0e}). What is proved is the removal, before repair and recalibration. "
+        f"{at_places(proof.places)} (limit {proof.tolerance:.0e}). What is proved is the removal, before repair and "
+        "recalibration. "
         "The saved file, loaded anew, was compared with the network in memory: bit-equal.</p>"
     )
 
