@@ -45,8 +45,8 @@ def beside(group: Group, unread: Mapping[str, str], shapes: Shapes) -> Group:
     """The group, locked where a tensor that no run has touched lies beside it and has its width."""
     if group.locked is not None:
         return group
-    # a unit can hold several positions of an axis (groups, shuffles), and the code sees the axis
-    widths = {group.size, *(shapes[s.tensor][s.axis] for s in group.slots if s.role != "consumer")}
+    # a unit can hold several positions of an axis (groups) or a part of one (concatenation); code sees the axis
+    widths = {group.size, *(shapes[s.tensor][s.axis] for s in group.slots)}
     for name, home in unread.items():
         if widths & set(shapes[name]) and any(_within(slot.tensor, home) for slot in group.slots):
             return replace(
