@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -103,7 +103,7 @@ class Precise(TorchFunctionMode):
         silenced: Mapping[str, Mapping[int, IntArray]],
         precision: torch.dtype,
         *,
-        watched: Mapping[str, Any] | None = None,
+        watched: Collection[str] = (),
         strangers: Mapping[int, str] | None = None,
         seed: int = 0,
         writable: bool = False,
@@ -126,7 +126,7 @@ class Precise(TorchFunctionMode):
         ]:
             if name in silenced:
                 self.quiet[id(tensor)] = silenced[name]
-            if name in (watched or {}):
+            if name in watched:
                 self.watched[id(tensor)] = name
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -1,7 +1,7 @@
 """The proof: the smaller network against the original in which the removed channels are silenced.
 
-Both are compared wherever a consumer of removed channels reads and writes, and at the outputs of the network, each
-relative to its own spread. Removal is exact at every size of the input and for all weights. So where a network
+Both are compared at what every layer reads and writes of the channels that stay, and at the outputs of the network,
+each relative to its own spread. Removal is exact at every size of the input and for all weights. So where a network
 takes smaller images than the example and a pass over the example is long, a part of the example stands for it; and
 parameters that are one number throughout, such as a head that starts at zero, are replaced by random ones, as they
 would hide errors.
@@ -289,6 +289,8 @@ class _Sides:
         self.strangers = {
             id(t): name for net in (self.model, self.small) for name, t in named_tensors(net) if t.numel()
         }
+        # every layer, as channels that nothing reads may leave too, and code may then pick others in their place
+        self.watched = {name for name, t in named_tensors(self.model) if t.dim() > 1} | set(self.silenced)
         if not is_reparametrised(self.model, self.silenced):
             self.drawn = dict(_drawn(self.model, self.seed))
 
@@ -350,7 +352,7 @@ class _Sides:
             copied,
             silenced,
             precision,
-            watched=self.silenced,
+            watched=self.watched,
             strangers=self.strangers,
             seed=self.seed,
             writable=writable,
