@@ -23,6 +23,15 @@ from secateurs.report import folder as folders
 
 OWN = ("own:net", "--input", "1,2,8,8")
 RUN = ("prune", *OWN, "--macs", "0.5", "--out", "out")
+WATCH = """
+import sys
+class Watch:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "{module}":
+            open("up", "w").close()
+sys.meta_path.insert(0, Watch)
+"""
 LONG = "features.denseblock4.denselayer16.a_very_long_name_of_a_layer.conv2"
 
 
@@ -49,22 +58,26 @@ def test_the_version_has_a_short_option(cli):
     assert cli("-V").out == cli("--version").out
 
 
-@pytest.mark.parametrize("wait", [0.0, 0.4, 1.0])
-def test_an_interruption_of_the_imports_shows_no_traceback(process, work, wait):
-    # The user's sitecustomize runs before everything else: it says that Python is up.
-    (work / "sitecustomize.py").write_text("open('up', 'w').close()")
+@pytest.mark.parametrize(
+    ("module", "wait"),
+    [("secateurs.cli.app", 0.0), ("typer", 0.0), ("torch", 0.0), ("torch", 0.4), ("torch", 1.0)],
+)
+@pytest.mark.parametrize(
+    ("kill", "status", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_an_interruption_of_the_imports_shows_no_traceback(process, work, module, wait, kill, status, word):
+    # The user's sitecustomize runs before everything else: it says when the import of the module begins.
+    (work / "sitecustomize.py").write_text(WATCH.format(module=module))
     path = os.pathsep.join([str(work), str(Path(application.__file__).parents[2])])
     running = process("inspect", "resnet56", variables={"PYTHONPATH": path})
     while not (work / "up").exists() and running.poll() is None:
         time.sleep(0.01)
-    time.sleep(0.15 + wait)
-    running.send_signal(signal.SIGINT)
+    time.sleep(wait)
+    running.send_signal(kill)
     _, err = running.communicate(timeout=60)
     assert "Traceback" not in err
-    # Python itself ends by the signal where it has not reached the command yet: to a shell that is 130 as well.
-    assert running.returncode in (130, -signal.SIGINT)
-    if running.returncode == 130:
-        assert err.splitlines()[-1].startswith("secateurs: interrupted")
+    assert running.returncode == status
+    assert err.splitlines()[-1].startswith(f"secateurs: {word}")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])

@@ -118,7 +118,7 @@ def test_no_data_is_said_with_the_methods_that_need_none(method, images):
 
 def test_maps_that_are_not_finite_are_refused(images):
     images[3, 0, 0, 0] = float("nan")
-    with pytest.raises(sc.InputError, match="NaN or infin"):
+    with pytest.raises(sc.InputError, match="NaN or infinite"):
         sc.prune(residual(), torch.zeros(1, 3, 8, 8), method="hrank", macs=0.6, data=images)
 
 

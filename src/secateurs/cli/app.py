@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from secateurs.cli import INTERRUPTED, signals, streams
+from secateurs.cli import INTERRUPTED, TERMINATED, signals, streams
 from secateurs.cli.console import note
 from secateurs.cli.demo import demo
 from secateurs.cli.evaluate import evaluate
@@ -23,7 +23,6 @@ from secateurs.cli.prune import prune
 from secateurs.cli.report import report
 from secateurs.errors import SecateursError
 
-TERMINATED = 143
 _COMPLETE = "_SECATEURS_COMPLETE"
 _COMMANDS = (demo, methods, inspect, prune, evaluate, export, report)
 
@@ -67,7 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if not sys.warnoptions:  # what PyTorch plans to change is no news to a user of this command
         warnings.filterwarnings("ignore", category=FutureWarning)
         warnings.filterwarnings("ignore", category=DeprecationWarning)
-    sys.exit(status(sys.argv[1:] if arguments is None else arguments))
+    code = status(sys.argv[1:] if arguments is None else arguments)
+    signals.ignore()  # what is done is done
+    sys.exit(code)
 
 
 def status(arguments: Sequence[str]) -> int:
@@ -81,13 +82,13 @@ def status(arguments: Sequence[str]) -> int:
     try:
         code = app(args=with_json(arguments), prog_name="secateurs", standalone_mode=False)
         if code == INTERRUPTED:
-            return _stopped(KeyboardInterrupt)
+            return _stopped(signals.Interrupted)
         return code if isinstance(code, int) else 0
     except SystemExit as leaving:
         # A completion's; or rich's answer to a reader of typer's help who has left, which is no error of ours.
         return int(leaving.code or 0) if _COMPLETE in os.environ else 0
-    except (KeyboardInterrupt, typer.Abort):
-        return _stopped(KeyboardInterrupt)
+    except (signals.Interrupted, KeyboardInterrupt, typer.Abort):
+        return _stopped(signals.Interrupted)
     except signals.Terminated:
         return _stopped(signals.Terminated)
     except SecateursError as problem:

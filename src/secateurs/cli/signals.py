@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 AGAIN = 0.5
 """Seconds after which an interruption of an import is repeated."""
@@ -12,14 +14,29 @@ AGAIN = 0.5
 _CAME: list[type[BaseException]] = []
 
 
+class Interrupted(BaseException):
+    """The user pressed Ctrl-C.
+
+    It is no `KeyboardInterrupt`: once one has passed through `exec`, Python ends by the signal, whatever status is
+    asked for.
+    """
+
+
 class Terminated(BaseException):
     """The process was asked to end by SIGTERM; temporary folders are removed on the way out."""
 
 
 def listen() -> None:
-    """Let SIGINT raise a `KeyboardInterrupt` and SIGTERM a `Terminated`, and see to it that they arrive."""
-    signal.signal(signal.SIGINT, _raising(KeyboardInterrupt))
+    """Let SIGINT raise an `Interrupted` and SIGTERM a `Terminated`, and see to it that they arrive."""
+    sys.unraisablehook = _quiet(sys.unraisablehook)
+    signal.signal(signal.SIGINT, _raising(Interrupted))
     signal.signal(signal.SIGTERM, _raising(Terminated))
+
+
+def ignore() -> None:
+    """Let neither signal change the status of a run that has ended."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def noticed() -> type[BaseException] | None:
@@ -39,6 +56,15 @@ def _raising(kind: type[BaseException]) -> Callable[[int, FrameType | None], Non
         raise kind
 
     return handle
+
+
+def _quiet(before: Callable[[Any], object]) -> Callable[[Any], object]:
+    """A hook that is silent where a callback or `__del__` has swallowed what a signal raised: it comes again."""
+
+    def hook(report: Any) -> object:
+        return None if report.exc_type in (Interrupted, Terminated) else before(report)
+
+    return hook
 
 
 def _importing(frame: FrameType | None) -> bool:
