@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ from secateurs.surgery.surroundings import Surroundings
 _ROUNDS = 100
 Normalised = Literal["lock", "recompute"]
 Test = Callable[[Sequence[Group], "Graph"], "Failure | None"]
+Search = Generator[tuple[Group, Failure], bool | None, None]
 
 
 @dataclass(frozen=True)
@@ -195,15 +196,34 @@ class Tracer:
         for _ in range(_ROUNDS):
             self.last, self._seen = self._propagated(self.choices)
             sound = True
-            for group, failure in culprits(self.last.free, self._try, self._suspects):
+            search = culprits(self.last.free, self._try_as_read, self._suspects)
+            found = next(search, None)
+            while found is not None:
                 sound = False
-                if self.blame(group, failure):
-                    break  # read differently, groups may be others
+                found = self._answered(search, *found)
             if sound:
                 return self.last
         raise CaptureError(
             "model: no set of groups could be removed together; this is a bug of the structure engine."
         )
+
+    def _answered(self, search: Search, group: Group, failure: Failure) -> tuple[Group, Failure] | None:
+        """Lock a culprit, or read its operations differently and have it tried again; then the next culprit."""
+        changed = self.blame(group, failure)
+        if changed:
+            before = _sizes(self.last)
+            self.last, self._seen = self._propagated(self.choices)
+            if _sizes(self.last) != before:
+                return None  # other groups: those that have passed say nothing of them
+        try:
+            return search.send(changed)
+        except StopIteration:
+            return None
+
+    def _try_as_read(self, groups: Sequence[Group]) -> Failure | None:
+        """Try what has become of groups, by name, under the readings taken since."""
+        names = {group.name for group in groups}
+        return self._try([group for group in self.last.free if group.name in names]) if self.last else None
 
     def blame(self, group: Group, failure: Failure, test: Test | None = None) -> bool:
         """Read the ambiguous operations on a group's way differently, or lock it when there is nothing left to try.
@@ -296,6 +316,10 @@ class Tracer:
         """Lock a group by its places in the stored tensors, which stay when groups change."""
         for slot in group.slots_as("producer"):
             self.fixed.setdefault((slot.tensor, slot.axis), []).append((slot.positions.ravel(), reason))
+
+
+def _sizes(graph: Graph | None) -> dict[str, int]:
+    return {group.name: group.size for group in graph.free} if graph else {}
 
 
 def _why_whole(labels: Labels, name: str, shape: tuple[int, ...]) -> str:

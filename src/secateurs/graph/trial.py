@@ -6,7 +6,7 @@ on the meta device (shapes only, no arithmetic, no memory) with a part of every 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -122,12 +122,19 @@ def culprits(
     groups: Sequence[Group],
     test: Callable[[Sequence[Group]], Failure | None],
     suspects: Callable[[Failure], Collection[str]] = lambda failure: (),
-) -> Iterator[tuple[Group, Failure]]:
+) -> Generator[tuple[Group, Failure], bool | None, None]:
     """The groups to leave whole so that all others pass together, one by one.
 
     Groups are let in by halves, next to those that have passed already, so that those that only fail
-    together are found too. `suspects` names the groups that a failure points at: they are let in last. Cost: about
-    2 c log2(n) tests for c culprits of n groups; the caller may stop at any of them.
+    together are found too. Cost: about 2 c log2(n) tests for c culprits of n groups; the caller may stop at any.
+
+    Args:
+        groups: Those to let in.
+        test: None where groups pass together, otherwise what went wrong.
+        suspects: Names of the groups that a failure points at; they are let in last.
+
+    Yields:
+        A group and why it has to stay whole. Sending True back tries it again: what failed has been mended.
     """
     good: list[Group] = []
     waiting: list[list[Group]] = [list(groups)]
@@ -137,7 +144,8 @@ def culprits(
         if failure is None:
             good.extend(some)
         elif len(some) == 1:
-            yield some[0], failure
+            if (yield some[0], failure):
+                waiting.append(some)
         else:
             named = set(suspects(failure))
             last = [g for g in some if g.name in named]
