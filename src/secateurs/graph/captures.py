@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from secateurs.graph.branches import SizesRead, branches_by_size
 from secateurs.graph.capture import capture
 from secateurs.graph.program import Program
 from secateurs.graph.trial import twice
@@ -41,8 +42,10 @@ def captures(model: nn.Module, examples: Sequence[Any]) -> Captures:
     """
     own = {id(t): t for _, t in named_tensors(model)}
     still = copy_model(model, own).eval()
-    programs = [_canonical(capture(still, example), model) for example in examples]
-    notes = tuple(dict.fromkeys(note for program in programs for note in _forks(program)))
+    with SizesRead() as sizes:
+        programs = [_canonical(capture(still, example), model) for example in examples]
+    forks = dict.fromkeys(note for program in programs for note in _forks(program))
+    notes = (*forks, *branches_by_size(sizes.codes))
     read = {name for program in programs for name in _read(program)}
     idle = [name for name, p in model.named_parameters() if name not in read and p.dim() > 1]
     if not idle and not _minds_training(model):
