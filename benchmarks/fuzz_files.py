@@ -27,9 +27,10 @@ import torch  # noqa: E402
 import secateurs as sc  # noqa: E402
 from mutations import changed_file, changed_text, outcome  # noqa: E402
 from networks import EXAMPLE, residual  # noqa: E402
+from secateurs.config import PruneConfig  # noqa: E402
 from secateurs.report.page import page  # noqa: E402
 from secateurs.report.record import Record  # noqa: E402
-from secateurs.report.run import Settings, run  # noqa: E402
+from secateurs.report.run import run  # noqa: E402
 from secateurs.report.source import Source  # noqa: E402
 
 
@@ -78,7 +79,9 @@ def _readers(folder: Path) -> list[tuple[str, Reader]]:
     """From a random state to the call that reads a changed file, plan or result; files are half of all."""
     net = residual()
     example = EXAMPLE
-    done = run(Source("resnet20", net, tuple(example.shape), None), None, Settings("l1-norm", {"macs": 0.6}))
+    done = run(
+        Source("resnet20", net, tuple(example.shape), None), None, PruneConfig(method="l1-norm", macs=0.6)
+    )
     path = folder / "model.safetensors"
     sc.surgery.save_model(done.model, done.plan, path)
     framed = sc.prune(net, example, method="l1-norm", macs=0.8, frame=True)

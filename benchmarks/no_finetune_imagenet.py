@@ -25,7 +25,7 @@ from secateurs.compensate import least_squares_, reconstruct_
 from secateurs.compensate.reconstruct import trained_on
 from secateurs.data.augment import Crops
 from secateurs.data.imagefolder import ImageFiles
-from secateurs.planning import keep_of
+from secateurs.plans import keep_of
 from secateurs.survey import survey
 from secateurs.zoo.mobilenet_v2_folded import CENTRED, mobilenet_v2_folded
 from secateurs.zoo.weights import load_weights

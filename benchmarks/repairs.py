@@ -68,9 +68,8 @@ def main() -> None:
                 if how == "recalibrate":
                     recalibrate_(small, calibration)
                 else:
-                    compensate.repair_(
-                        how, small, model, graph, found.plan, calibration, limit=args.calibrate
-                    )
+                    removal = compensate.Removal(model, graph, found.plan, calibration, args.calibrate)
+                    compensate.repair_(how, small, removal)
                 spent = time.process_time() - started
                 row = {
                     "model": args.model,

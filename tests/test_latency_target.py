@@ -9,9 +9,9 @@ from torch import nn
 import secateurs as sc
 from networks import EXAMPLE, residual
 from secateurs.errors import RunError
-from secateurs.latency import check_latency, plan_for_latency
 from secateurs.report import count_costs
 from secateurs.report.timing import Clocks
+from secateurs.targets.latency import Latency, check_latency
 
 
 def macs(module):
@@ -120,7 +120,7 @@ BURSTS = [0.0] * 50 + [300.0] * 50
 @pytest.mark.parametrize("machine", [(0.0,), BURSTS], ids=["idle", "bursts"], indirect=True)
 def test_a_plan_by_the_clock_is_that_of_an_idle_machine(machine):
     net = residual()
-    plan = plan_for_latency(ranking(net), 0.6, EXAMPLE, clocks=machine.clocks)
+    plan = sc.plan(ranking(net), target=Latency(0.6, clocks=machine.clocks), example=EXAMPLE)
     share = weights(sc.remove(net, plan)) / weights(net)
     assert 0.6 * 0.97 - 0.08 < share <= 0.6 * 0.97  # a channel of this net is up to 8 % of its weights
     small = sc.remove(net, plan)
@@ -136,5 +136,5 @@ def test_a_busy_machine_is_refused(machine):
     with pytest.raises(
         RunError, match=r"cannot be measured now: .* 5.0 times their processor time"
     ) as caught:
-        plan_for_latency(ranking(net), 0.6, EXAMPLE, clocks=machine.clocks)
+        sc.plan(ranking(net), target=Latency(0.6, clocks=machine.clocks), example=EXAMPLE)
     assert caught.value.exit_status == 1

@@ -9,7 +9,7 @@ import torch
 import secateurs as sc
 from secateurs.allocate import Global, Uniform
 from secateurs.allocate.sequence import in_blocks
-from secateurs.planning import Queue, refilled
+from secateurs.targets.schedule import Schedule, refilled
 from secateurs.zoo import build
 
 
@@ -51,7 +51,7 @@ def test_blocks_come_back_last_first_until_four_do_not_fit():
     sizes = np.array([6, 6, 6])
     weights = np.array([10, 1, 1])
     sequence = in_blocks(np.array([1, 1, 2, 2, 1, 1, 2, 2, 0, 0]), sizes, 2)
-    queue = Queue(sizes, sequence, 2)
+    queue = Schedule(sizes, sequence, 2)
 
     def enough(limit):
         return lambda counts: float((weights * counts).sum()) <= limit
@@ -64,13 +64,13 @@ def test_blocks_come_back_last_first_until_four_do_not_fit():
 
 
 def test_single_units_are_a_prefix():
-    queue = Queue(np.array([4, 4]), np.array([1, 1, 0]))
+    queue = Schedule(np.array([4, 4]), np.array([1, 1, 0]))
     assert refilled(queue, 3, lambda counts: True).tolist() == [3, 2]
 
 
 def test_a_group_whose_last_block_stays_gone_gets_none_of_its_earlier_ones():
     sizes, weights = np.array([8, 8]), np.array([3, 1])
-    queue = Queue(sizes, in_blocks(np.array([0, 0, 1, 1, 0, 0]), sizes, 2), 2)
+    queue = Schedule(sizes, in_blocks(np.array([0, 0, 1, 1, 0, 0]), sizes, 2), 2)
     # 32 units of cost; all gone 18; a block of group 0 costs 6, of group 1 costs 2.
     counts = refilled(queue, 6, lambda counts: float((weights * counts).sum()) <= 22)
     assert counts.tolist() == [4, 8]

@@ -19,7 +19,8 @@ from secateurs.errors import (
 )
 
 if TYPE_CHECKING:
-    from secateurs import allocate, methods
+    from secateurs import allocate, compensate, methods, targets
+    from secateurs.config import PruneConfig
     from secateurs.graph import Graph, trace  # type: ignore[no-redef]  # the module of that name, in the cycle
     from secateurs.pipeline import Result, prune, save
     from secateurs.planning import plan, rank
@@ -34,6 +35,7 @@ __all__ = [
     "InputError",
     "MismatchError",
     "Plan",
+    "PruneConfig",
     "Result",
     "RunError",
     "SecateursError",
@@ -41,6 +43,7 @@ __all__ = [
     "Verification",
     "VerificationError",
     "allocate",
+    "compensate",
     "load",
     "load_plan",
     "methods",
@@ -49,12 +52,14 @@ __all__ = [
     "rank",
     "remove",
     "save",
+    "targets",
     "trace",
     "verify",
 ]
 
 # Importing torch takes seconds, which `secateurs --help` and the shell's completion do not have.
 _HOMES = {
+    "secateurs.config": ("PruneConfig",),
     "secateurs.graph": ("Graph", "trace"),
     "secateurs.pipeline": ("Result", "prune", "save"),
     "secateurs.planning": ("plan", "rank"),
@@ -75,6 +80,7 @@ _PACKAGES = (
     "represent",
     "select",
     "surgery",
+    "targets",
     "zoo",
 )
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -5,8 +5,9 @@ The command line calls the same functions, so it needs no checks of its own beyo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
@@ -23,82 +24,84 @@ from secateurs.checks import (
     check_whole,
     shown,
 )
+from secateurs.config import GOALS, Kind, PruneConfig
 from secateurs.errors import InputError, TargetError
 from secateurs.graph import Graph
 from secateurs.graph.capture import check_followable
+from secateurs.graph.trace import check_normalised
 from secateurs.methods import Method
-from secateurs.planning import check_target
+from secateurs.targets.base import Target
+from secateurs.targets.given import one_target
 
+Check: TypeAlias = Callable[[str, Any], object]
 _METHOD = "a name from secateurs.methods.names() or a Method, such as secateurs.methods.l1_norm()"
+_REPAIR = "a name from secateurs.compensate.names(), or a function of the pruned network and the Removal"
 
 
-def check_arguments(
-    model: Any,
-    example: Any,
-    *,
-    target: Mapping[str, Any],
-    method: Any = None,
-    data: Any = None,
-    allocate: Any = None,
-    compensate: Any = None,
-    recalibrate: Any = False,
-    calibrate: Any = 1,
-    round_to: Any = 1,
-    layers: Any = None,
-    frame: Any = False,
-    seed: Any = 0,
-    progress: Any = None,
-) -> None:
-    """Check that what `prune` is given is of the right kind; see there for each.
-
-    Args:
-        model: A network with parameters.
-        example: Holds a tensor.
-        target: The targets by name, None where one is not asked for.
-        method: A name or a `Method`.
-        data: Anything that samples can be read from.
-        allocate: A name or an allocation.
-        compensate: A name.
-        recalibrate: True or False.
-        calibrate: A whole number from 1.
-        round_to: A whole number from 1.
-        layers: Shares by pattern.
-        frame: True or False.
-        seed: A whole number from 0 to 2^32 - 1.
-        progress: A function.
+def check_network(model: Any, example: Any) -> None:
+    """Check that a model is a network with parameters that can be followed, and that an example holds a tensor.
 
     Raises:
-        InputError: One argument is not what it has to be; says which, what it is, and what to give.
+        InputError: One is not; says which, what it is, and what to give.
 
     Example:
-        >>> import torch
-        >>> net, x = nn.Linear(2, 2), torch.zeros(1, 2)
-        >>> check_arguments(net, x, target={"macs": "0.5"})
+        >>> check_network(nn.Linear, [[1.0]])
         Traceback (most recent call last):
         ...
-        secateurs.errors.InputError: macs is '0.5'; give a number.
+        secateurs.errors.InputError: model is the class Linear; give an object of it, as in model=Linear(...).
     """
     check_model(model)
     check_followable(model)
     check_has_parameters(model)
     check_example(example)
-    check_target(target)
-    if method is not None:
-        check_kind("method", method, (str, Method), _METHOD)
-    if data is not None:
-        check_data_kind(data)
-    if allocate is not None:
-        check_allocation(allocate, names=True)
-    if compensate is not None:
-        check_kind("compensate", compensate, str, "a name from secateurs.compensate.names()")
-    check_flag("recalibrate", recalibrate)
-    check_flag("frame", frame)
-    check_whole("calibrate", calibrate)
-    check_whole("round_to", round_to)
-    check_shares("layers", layers)
-    check_seed(seed)
-    if progress is not None:
-        check_callable("progress", progress, "a function of a stage, the steps done, and their number")
+
+
+def _unless_none(check: Check) -> Check:
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def _method(name: str, value: Any) -> None:
+    check_kind(name, value, (str, Method), _METHOD)
+
+
+def _repair(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        check_callable(name, value, _REPAIR)
+
+
+def _apart(name: str, value: Any) -> None:
+    """Targets are checked together: there may be one."""
+
+
+CHECKS: Mapping[Kind, Check] = {
+    "method": _unless_none(_method),
+    "goal": _apart,
+    "target": _apart,
+    "allocation": _unless_none(lambda name, value: check_allocation(value, names=True)),
+    "repair": _unless_none(_repair),
+    "count": check_whole,
+    "shares": check_shares,
+    "normalised": check_normalised,
+    "flag": check_flag,
+    "seed": lambda name, value: check_seed(value, name),
+}
+
+
+def check_config(config: PruneConfig) -> Target | None:
+    """Check every setting of a config, and return its target.
+
+    Raises:
+        InputError: A setting is not what it has to be; says which, what it is, and what to give.
+
+    Example:
+        >>> check_config(PruneConfig(macs="0.5"))
+        Traceback (most recent call last):
+        ...
+        secateurs.errors.InputError: macs is '0.5'; give a number.
+    """
+    for one in fields(PruneConfig):
+        CHECKS[one.metadata["option"].kind](one.name, getattr(config, one.name))
+    return one_target({name: getattr(config, name) for name in (*GOALS, "target")})
 
 
 def check_data_kind(data: Any) -> None:

@@ -11,23 +11,23 @@ from typing import Any
 import torch
 from torch import nn
 
-from secateurs import methods
-from secateurs.allocate.sequence import Allocation
-from secateurs.arguments import check_arguments, check_free
-from secateurs.checks import check_kind
+from secateurs.arguments import check_data_kind, check_free, check_network
+from secateurs.checks import check_callable, check_kind
+from secateurs.compensate import name_of
+from secateurs.config import PruneConfig
 from secateurs.contracts import Loader, Progress
 from secateurs.data.samples import about_samples
 from secateurs.errors import InputError, VerificationError
 from secateurs.graph import Graph, Tracer
 from secateurs.graph.attribution import attribute
 from secateurs.graph.framed import about_frames, framed, in_frames
-from secateurs.graph.trace import Normalised
 from secateurs.graph.values import retrace_by_values
-from secateurs.latency import LatencyTarget, parted
-from secateurs.planning import check_target, keep_of
-from secateurs.recipe import Clock, Recipe, Wish
+from secateurs.planning import plan_for
+from secateurs.plans import keep_of
+from secateurs.recipe import Clock, Recipe
 from secateurs.report.costs import Costs, count_costs
 from secateurs.report.scoring import Metric
+from secateurs.signature import taking
 from secateurs.surgery import Plan, Verification, remove, verify
 from secateurs.surgery.copies import copy_model
 from secateurs.surgery.cut import named_tensors
@@ -70,6 +70,7 @@ class Result:
     allocate: str = "uniform"
     compensate: str = "none"
     remarks: tuple[str, ...] = ()
+    config: PruneConfig = field(default_factory=PruneConfig)
 
     def __str__(self) -> str:
         rows = [
@@ -88,30 +89,31 @@ class Result:
         return "\n".join(rows)
 
 
-def prune(
-    model: nn.Module,
-    example: Any,
-    *,
-    method: str | methods.Method | None = None,
-    macs: float | None = None,
-    params: float | None = None,
-    keep: float | None = None,
-    latency: LatencyTarget | None = None,
-    accuracy_drop: float | None = None,
-    data: Loader | None = None,
-    holdout: Loader | None = None,
-    metric: Metric | None = None,
-    allocate: str | Allocation | None = None,
-    compensate: str | None = None,
-    recalibrate: bool = False,
-    calibrate: int = 2048,
-    round_to: int = 1,
-    layers: Mapping[str, float] | None = None,
-    frame: bool = False,
-    normalised: Normalised = "lock",
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> Result:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Asked(PruneConfig):
+    """What `prune` takes by name: the settings of a `PruneConfig`, one as a whole, and what no file can hold.
+
+    Attributes:
+        config: Settings to begin with; those given by name take their place.
+        data: A little training data, unlabelled but for `accuracy_drop`, for methods and repairs that look at it.
+        holdout: For `accuracy_drop`: samples to measure it on, best such as the network was not trained on. Without
+            them, between a fifth and a half of `data` is held out: 2,165 samples for a drop of 1 point, half as
+            many for one of 2, which are needed to tell it from noise.
+        metric: For `accuracy_drop`: instead of accuracy, a function of all outputs (n, ...) and labels (n, ...) that
+            returns a number, higher is better, where 0.01 is a point. Labels of zeros and ones in the outputs'
+            shape (several labels a sample) need none: accuracy is then the share of right answers.
+        progress: Told of long stages.
+    """
+
+    config: PruneConfig | None = None
+    data: Loader | None = None
+    holdout: Loader | None = None
+    metric: Metric | None = None
+    progress: Progress | None = None
+
+
+@taking(Asked)
+def prune(model: nn.Module, example: Any, /, **asked: Any) -> Result:
     """Make a smaller network, prove it, and repair it.
 
     Without a method and with data, everything is at its strongest: `moments` decides which units leave,
@@ -122,37 +124,8 @@ def prune(
         model: Any trained module; it is left untouched.
         example: One input: a tensor, a tuple of inputs, or a dict of named ones; a list of several examples where the
             code takes other paths on some (sizes, optional inputs), the first of which counts for costs.
-        method: A name from `methods.names()`, or a `Method`.
-        macs: Share of the multiply-adds that stays, in (0, 1]. Give at most one target; without any, methods
-            that have a ratio of their own use it.
-        params: Share of the parameters that stays.
-        keep: Share of the prunable units that stays.
-        latency: Share of the latency at batch 1 that stays, measured here while planning and again of the finished
-            network; or `(0.6, measure)`, where `measure(module)` returns the seconds that a network takes on
-            your own device.
-        accuracy_drop: As small as can be while accuracy on held-out samples (by their labels, or without any by the
-            network's own decisions) falls by no more than so many points (hundredths), with 95 % confidence
-            where the samples are enough to say so. The remarks give the drop measured and its upper bound.
-        data: A little training data, unlabelled but for `accuracy_drop`, for methods and repairs that look at it.
-        holdout: For `accuracy_drop`: samples to measure it on, best such as the network was not trained on. Without
-            them, between a fifth and a half of `data` is held out: 2,165 samples for a drop of 1 point, half as
-            many for one of 2, which are needed to tell it from noise.
-        metric: For `accuracy_drop`: instead of accuracy, a function of all outputs (n, ...) and labels (n, ...) that
-            returns a number, higher is better, where 0.01 is a point. Labels of zeros and ones in the outputs'
-            shape (several labels a sample) need none: accuracy is then the share of right answers.
-        allocate: "uniform", "global", "threshold", "sensitivity", "search", or an `Allocation`.
-        compensate: How consumers are repaired: a name from `compensate.names()`.
-        recalibrate: Estimate the batch-norm statistics anew on `data`.
-        calibrate: At most this many samples of `data` are used.
-        round_to: Groups keep a multiple of this many units.
-        layers: Exceptions: groups whose name matches a pattern keep that share of their units.
-        frame: Put the papers' identity 1x1 convolutions around each k x k one but the first, and remove only
-            channels between them; they are folded away where that is cheaper.
-        normalised: "lock" keeps channels that a LayerNorm, RMSNorm or one-group GroupNorm takes together;
-            "recompute" lets them leave: the statistics are then those of what is left, another function than the
-            silenced original, and the proof is made against one whose normalisations see the kept channels only.
-        seed: Same seed, same plan.
-        progress: Told of long stages.
+        **asked: The settings of `PruneConfig`, by name; `config` for one as a whole; `data`, `holdout`, `metric` and
+            `progress`, see `Asked`.
 
     Returns:
         The smaller network with its plan, its proof and its costs.
@@ -170,81 +143,48 @@ def prune(
         >>> result.model[0].out_channels, result.verification.passed
         (4, True)
     """
-    within, measure = parted(latency)
-    shares = {
-        "macs": macs,
-        "params": params,
-        "keep": keep,
-        "latency": within,
-        "accuracy_drop": accuracy_drop,
-    }
-    check_arguments(
-        model,
-        example,
-        target=shares,
-        method=method,
-        data=data,
-        allocate=allocate,
-        compensate=compensate,
-        recalibrate=recalibrate,
-        calibrate=calibrate,
-        round_to=round_to,
-        layers=layers,
-        frame=frame,
-        seed=seed,
-        progress=progress,
-    )
-    target, seed = check_target(shares), int(seed)
-    recipe = Recipe.of(
-        method,
-        allocate,
-        compensate,
-        recalibrate,
-        data,
-        calibrate,
-        seed,
-        progress,
-        accuracy_drop,
-        holdout,
-        metric,
-    )
-    check_finite(model)
-    doubts = () if recipe.data is None else about_samples(recipe.data, example, calibrate)
-    clock = Clock(progress)
+    given = {name: asked.pop(name, None) for name in ("config", "data", "holdout", "metric", "progress")}
+    recipe = _recipe(model, example, asked, given)
+    config = recipe.config
+    doubts: tuple[str, ...] = ()
+    if recipe.data is not None:
+        doubts = about_samples(recipe.data, example, config.calibrate)
+    clock = Clock(recipe.progress)
     work = copy_model(model)  # whatever runs a network here, runs this one
     with clock("trace"):
-        whole, names = in_frames(work, example) if frame else (work, ())
-        tracer = Tracer(whole, example, normalised)
-        graph = framed(tracer.graph(), names) if frame else tracer.graph()
+        whole, names = in_frames(work, example) if config.frame else (work, ())
+        tracer = Tracer(whole, example, config.normalised)
+        graph = framed(tracer.graph(), names) if config.frame else tracer.graph()
     check_free(graph)
     with clock("costs"):
         before = count_costs(model, example, around=tracer.around)
     for _ in range(_TRIES):
         ranking, allocation = recipe.ranked(graph, clock)
+        attempt = recipe.attempt(ranking, allocation, example)
         with clock("plan"):
-            wish = Wish(target, allocation, round_to, layers, measure)
-            made = recipe.planned(ranking, wish, example)
+            made = plan_for(recipe.target, attempt)
         with clock("remove"):
             small = remove(model, made.unfolded())
         with clock("verify"):
             stays = keep_of(made)
             silenced, kept = graph.silenced(stays), graph.slices(stays)
-            verification = verify(whole, small, silenced, example, kept=kept, seed=seed, around=tracer.around)
+            verification = verify(
+                whole, small, silenced, example, kept=kept, seed=recipe.seed, around=tracer.around
+            )
             found = None if verification.passed else retrace_by_values(tracer, stays)
         if found is None:
             break
         # Code that computes with the number of channels: what it touches is locked now.
-        graph = framed(found, names) if frame else found
+        graph = framed(found, names) if config.frame else found
     if not verification.passed:
         raise VerificationError(f"{verification}. Nothing was written; please report this network.")
     small, made, remarks = recipe.repaired(model, small, graph, made, clock)
     if verification.against:
         remarks = (*remarks, f"proven {verification.against}: their statistics are recomputed")
-    if frame:
+    if config.frame:
         small, remarks = fold_frames(small, made.folds), (*remarks, about_frames(names, made.folds))
     with clock("check"):
-        remarks = (*remarks, *recipe.checked(model, small, wish, example))
-    remarks = (*about_standardisation(graph.plain), *remarks)
+        remarks = (*remarks, *(recipe.target.remarks(attempt, small) if recipe.target else ()))
     with clock("costs"):
         after = count_costs(small, example, around=tracer.around)
     as_trained(small, model)
@@ -258,14 +198,30 @@ def prune(
         after=after,
         groups=group_reports(graph, made),
         seconds=clock.seconds,
-        seed=seed,
+        seed=recipe.seed,
         versions=versions(),
-        allocate=recipe.allocate
-        if isinstance(recipe.allocate, str)
-        else type(recipe.allocate).__name__.lower(),
-        compensate=recipe.compensate,
-        remarks=(*graph.notes, *doubts, *remarks),
+        allocate=name_of(recipe.allocation),
+        compensate=name_of(recipe.repair),
+        remarks=(*graph.notes, *doubts, *about_standardisation(graph.plain), *remarks),
+        config=config,
     )
+
+
+def _recipe(model: Any, example: Any, settings: dict[str, Any], given: dict[str, Any]) -> Recipe:
+    """The parts of a run from all that `prune` was given, checked before anything is run."""
+    if given["config"] is not None:
+        check_kind("config", given["config"], PruneConfig, "a secateurs.PruneConfig")
+    config = (given.pop("config") or PruneConfig()).changed(**settings)
+    check_network(model, example)
+    if given["data"] is not None:
+        check_data_kind(given["data"])
+    if given["progress"] is not None:
+        check_callable(
+            "progress", given["progress"], "a function of a stage, the steps done, and their number"
+        )
+    recipe = Recipe.of(config, **given)
+    check_finite(model)
+    return recipe
 
 
 def as_trained(small: nn.Module, model: nn.Module) -> None:

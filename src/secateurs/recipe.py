@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,15 +14,16 @@ from torch import Tensor, nn
 from secateurs import allocate as allocations
 from secateurs import compensate as repairs
 from secateurs import methods
-from secateurs.allocate.sequence import Allocation
+from secateurs.allocate import Allocation
+from secateurs.arguments import check_config
+from secateurs.compensate import Repair
+from secateurs.config import PruneConfig
 from secateurs.contracts import Loader, Progress, Ranking
-from secateurs.data.batches import Batch, repeatable
+from secateurs.data.batches import Batch, batches, repeatable
 from secateurs.errors import InputError
-from secateurs.floor import Judge, held_out, plan_for_accuracy
 from secateurs.graph import Graph
-from secateurs.latency import Measure, check_latency, plan_for_latency
 from secateurs.observe.glances import glances
-from secateurs.planning import plan, rank
+from secateurs.planning import rank
 from secateurs.recover.recalibrate import recalibrate_
 from secateurs.report.scoring import Metric
 from secateurs.surgery import Plan, remove
@@ -30,28 +31,14 @@ from secateurs.surgery.copies import copy_model
 from secateurs.surgery.cut import named_tensors
 from secateurs.surgery.frame import fold_frames
 from secateurs.survey import Survey, survey
+from secateurs.targets import AccuracyDrop, Attempt, Target
+from secateurs.targets.accuracy import held_out
 
 WITH_DATA = ("moments", "sensitivity", "least-squares")
 # Of 11 data-free methods, shared out uniformly or globally, bare or with "weights", the best on held-out training
 # images of CIFAR-10: 85.4, 57.2 and 88.2 % for ResNet-20 at 80 and 70 % of its MACs and ResNet-32 at 80 %, where
 # uniform l1-norm leaves 74.0, 48.8 and 65.2 %. "weights" mixes filters across ReLUs and costs accuracy there.
 DATA_FREE = ("fp-backward", "global", "none")
-# What a search repairs its candidates with, by the repair of the result.
-_SCORED_AS = {name: name if name in ("none", "weights") else "maps" for name in repairs.names()}
-
-
-@dataclass(frozen=True)
-class Wish:
-    """How small the network is to be: one target or none, and what it is to be reached by.
-
-    `measure` is the user's own measurement of latency.
-    """
-
-    target: tuple[str, float] | None
-    allocation: Allocation
-    round_to: int = 1
-    layers: Mapping[str, float] | None = None
-    measure: Measure | None = None
 
 
 _UNCOUNTED = {"trace", "rank", "plan", "remove", "verify", "costs"}
@@ -81,75 +68,72 @@ class Clock:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The parts of a run, chosen and checked; `allocate` is a name until the data have been looked at."""
+    """The parts of a run, chosen and checked: each is an object by now."""
 
+    config: PruneConfig
     method: methods.Method
-    allocate: str | Allocation
-    compensate: str
-    recalibrate: bool = False
+    allocation: Allocation
+    repair: Repair
+    target: Target | None
     data: Loader | None = None
-    calibrate: int = 2048
-    seed: int = 0
-    progress: Progress | None = None
     holdout: Sequence[Batch] | None = None
     metric: Metric | None = None
+    progress: Progress | None = None
 
     @classmethod
     def of(
         cls,
-        method: str | methods.Method | None,
-        allocate: str | Allocation | None,
-        compensate: str | None,
-        recalibrate: bool,
-        data: Loader | None,
-        calibrate: int,
-        seed: int,
-        progress: Progress | None,
-        drop: float | None = None,
+        config: PruneConfig,
+        data: Loader | None = None,
         holdout: Loader | None = None,
         metric: Metric | None = None,
+        progress: Progress | None = None,
     ) -> Recipe:
         """Fill in what was not said, and refuse what cannot go together.
 
-        Where accuracy may drop by so much, a part of the data is held out to measure it; see `floor.held_out`.
+        Where accuracy may drop by so much, a part of the data is held out to measure it; see `held_out`.
 
         Raises:
             InputError: An unknown name, or data missing.
         """
-        named = method is not None
-        usual = ("", "uniform", "none") if named else WITH_DATA if data is not None else DATA_FREE
-        chosen = methods.get(method or usual[0]) if method is None or isinstance(method, str) else method
-        if chosen.search is not None:
-            usual = (chosen.name, "search", "weights")
-        methods.check_data(chosen, data is not None)
-        allocation = allocate if allocate is not None else usual[1]
-        if isinstance(allocation, str):
-            allocations.check(allocation, data)
-        repair = compensate if compensate is not None else usual[2]
+        target = check_config(config)
+        method, allocation, repair = _chosen(config, data is not None)
+        methods.check_data(method, data is not None)
+        allocations.check(allocation, data)
         repairs.check(repair, data)
-        if calibrate < 1:
-            raise InputError(f"calibrate is {calibrate}; give at least one sample.")
-        if recalibrate and data is None:
+        if config.recalibrate and data is None:
             raise InputError(
                 "data: recalibration estimates statistics from data and got none; give some training data."
             )
-        held = None if data is None else repeatable(data, calibrate)
-        if drop is None and (holdout is not None or metric is not None):
+        held = None if data is None else repeatable(data, config.calibrate)
+        aside: Sequence[Batch] | None
+        if isinstance(target, AccuracyDrop):
+            held, aside = held_out(held, target.value, config.calibrate, holdout)
+        elif config.target is None and (holdout is not None or metric is not None):
             raise InputError("holdout and metric are for accuracy_drop; leave them out, or give it.")
-        aside = None
-        if drop is not None:
-            held, aside = held_out(held, drop, calibrate, holdout)
-        return cls(chosen, allocation, repair, recalibrate, held, calibrate, seed, progress, aside, metric)
+        else:
+            aside = None if holdout is None else list(batches(holdout, 64, limit=config.calibrate))
+        return cls(
+            config,
+            method,
+            allocations.get(allocation),
+            repairs.get(repair),
+            target,
+            held,
+            aside,
+            metric,
+            progress,
+        )
 
     def ranked(self, graph: Graph, clock: Clock) -> tuple[Ranking, Allocation]:
         """Orders of all free groups, and the allocation with what it needs to know."""
-        measured = self.allocate == "sensitivity"
-        if self.allocate == "search":
-            search = allocations.Search(
-                **{"repair": _SCORED_AS[self.compensate], **(self.method.search or {})}
-            )
+        if isinstance(self.allocation, allocations.Search):
+            search = replace(self.allocation, **(self.method.search or {}))
+            if self.allocation == allocations.Search():
+                search = replace(search, repair=repairs.scored_as(self.repair))
             held = self.holdout if self.holdout is not None else self.data
             return self._ranking(graph, clock), search.on(held, self.progress)
+        measured = isinstance(self.allocation, allocations.Sensitivity) and self.allocation.needs_data
         if measured and self.method.surveys:  # one survey gives both
             with clock("observe"):
                 found = self._survey(graph)
@@ -157,18 +141,22 @@ class Recipe:
                 return rank(graph, self.method, found.orders, seed=self.seed), found.sensitivity()
         ranking = self._ranking(graph, clock)
         if not measured:
-            made = allocations.get(self.allocate) if isinstance(self.allocate, str) else self.allocate
-            return ranking, made
+            return ranking, self.allocation
         with clock("observe"):
             found = self._survey(graph, orders=ranking.orders)
         return ranking, found.sensitivity()
+
+    @property
+    def seed(self) -> int:
+        """The seed as Python's own number."""
+        return int(self.config.seed)
 
     def _survey(self, graph: Graph, **more: Any) -> Survey:
         return survey(
             graph.model,
             graph,
             self.data,
-            limit=self.calibrate,
+            limit=self.config.calibrate,
             seed=self.seed,
             progress=self.progress,
             **more,
@@ -193,51 +181,23 @@ class Recipe:
             self.data,
             self.method.look,
             gradients=self.method.gradients,
-            limit=self.calibrate,
+            limit=self.config.calibrate,
             progress=self.progress,
         )
         return seen
 
-    def planned(self, ranking: Ranking, wish: Wish, example: Any) -> Plan:
-        """Keep-sets for the wish; latency and accuracy are measured on candidates."""
-        settings: dict[str, Any] = {
-            "allocate": wish.allocation,
-            "round_to": wish.round_to,
-            "layers": wish.layers,
-        }
-        if wish.target is None:
-            return plan(ranking, **settings)
-        name, value = wish.target
-        if name == "latency":
-            return plan_for_latency(ranking, value, example, measure=wish.measure, **settings)
-        if name == "accuracy_drop":
-            judge = self._judge(ranking.graph.original)
-            return plan_for_accuracy(
-                ranking, value, judge, lambda made: self._candidate(ranking.graph, made), **settings
-            )
-        return plan(ranking, **{**settings, name: value})
+    def attempt(self, ranking: Ranking, allocation: Allocation, example: Any) -> Attempt:
+        """What the target may look at: candidates are finished as the result will be."""
+        config, graph = self.config, ranking.graph
 
-    def checked(self, model: nn.Module, small: nn.Module, wish: Wish, example: Any) -> tuple[str, ...]:
-        """What there is to remark on a target that can only be measured, now that the network is finished.
+        def finish(made: Plan) -> nn.Module:
+            small = remove(graph.model, made.unfolded())
+            small, made, _ = self.repaired(graph.model, small, graph, made, Clock())
+            return fold_frames(small, made.folds)
 
-        Raises:
-            TargetError: The target is not met.
-        """
-        name, value = wish.target or ("", 1.0)
-        if name == "accuracy_drop":
-            judge = self._judge(model)
-            return judge.remarks(value, judge.drop(small))
-        if name == "latency" and value < 1:
-            return (check_latency(model, small, value, example, measure=wish.measure),)
-        return ()
-
-    def _judge(self, model: nn.Module) -> Judge:
-        return Judge.of(model, self.holdout or (), self.metric)
-
-    def _candidate(self, graph: Graph, made: Plan) -> nn.Module:
-        small = remove(graph.model, made.unfolded())
-        small, made, _ = self.repaired(graph.model, small, graph, made, Clock())
-        return fold_frames(small, made.folds)
+        return Attempt(
+            ranking, allocation, config.round_to, config.layers, example, self.holdout, self.metric, finish
+        )
 
     def repaired(
         self, model: nn.Module, small: nn.Module, graph: Graph, made: Plan, clock: Clock
@@ -246,31 +206,38 @@ class Recipe:
 
         Repairs run a copy; what comes back is made from the original once more and has run nothing.
         """
+        config = self.config
         remarks: tuple[str, ...] = ()
-        if self.compensate == "none" and not self.recalibrate:
+        idle = repairs.name_of(self.repair) == "none"
+        if idle and not config.recalibrate:
             return small, made, remarks
         folds, made, work = made.folds, made.unfolded(), copy_model(small)
-        if self.compensate != "none":
+        if not idle:
             with clock("compensate"):
-                done = repairs.repair_(
-                    self.compensate,
-                    work,
-                    graph.model,
-                    graph,
-                    made,
-                    self.data,
-                    limit=self.calibrate,
-                    seed=self.seed,
-                    progress=self.progress,
+                removal = repairs.Removal(
+                    graph.model, graph, made, self.data, config.calibrate, self.seed, self.progress
                 )
+                remarks = repairs.repair_(self.repair, work, removal).remarks
             made = made.with_added(added_biases(graph.model, work))
-            remarks = done.remarks
-        if self.recalibrate:
+        if config.recalibrate:
             with clock("recalibrate"):
-                recalibrate_(work, self.data, limit=self.calibrate, progress=self.progress)
+                recalibrate_(work, self.data, limit=config.calibrate, progress=self.progress)
         repaired = remove(model, made)
         take_weights_(repaired, work)
         return repaired, made.folded(folds), remarks
+
+
+def _chosen(config: PruneConfig, with_data: bool) -> tuple[methods.Method, str | Allocation, str | Repair]:
+    """The method, the allocation and the repair, by name where they were not said."""
+    usual = WITH_DATA if with_data else DATA_FREE
+    if config.method is not None:
+        usual = ("", "uniform", "none")
+    given = config.method if config.method is not None else usual[0]
+    method = methods.get(given) if isinstance(given, str) else given
+    if method.search is not None:
+        usual = (method.name, "search", "weights")
+    allocation = config.allocate if config.allocate is not None else usual[1]
+    return method, allocation, config.compensate if config.compensate is not None else usual[2]
 
 
 @torch.no_grad()

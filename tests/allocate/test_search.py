@@ -14,7 +14,7 @@ from secateurs.allocate.scoring import Rebuilt, Replayed, error_of, samples, sco
 from secateurs.compensate.combination import Combination, combine_
 from secateurs.graph import Tracer
 from secateurs.graph.framed import framed, in_frames
-from secateurs.planning import plan_from_keep
+from secateurs.plans import plan_from_keep
 from secateurs.surgery.remove import silence
 
 

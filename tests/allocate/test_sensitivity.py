@@ -6,7 +6,7 @@ from torch import nn
 import secateurs as sc
 from secateurs.allocate.sensitivity import Sensitivity, convex
 from secateurs.errors import InputError
-from secateurs.planning import removals
+from secateurs.targets.schedule import removals
 
 
 def test_hull_is_the_greatest_convex_curve_below_the_levels():

@@ -10,7 +10,7 @@ from networks import EXAMPLE, residual
 from secateurs.compensate.combination import Combination, combine_, mixing
 from secateurs.graph import Tracer
 from secateurs.graph.framed import framed, in_frames
-from secateurs.planning import plan_from_keep
+from secateurs.plans import plan_from_keep
 
 
 def combined(filters, kept):

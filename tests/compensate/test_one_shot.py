@@ -7,9 +7,9 @@ from torch import nn
 from torch.nn import functional as F
 
 import secateurs as sc
-from secateurs.compensate import names, repair_
+from secateurs.compensate import Removal, names, repair_
 from secateurs.compensate.stand_in import by_all, by_mean, by_nearest
-from secateurs.planning import plan_from_keep
+from secateurs.plans import plan_from_keep
 
 KEEP = [0, 2, 3, 5]
 
@@ -48,7 +48,7 @@ def repaired(net, keep, how, n=300):
     graph = sc.trace(net, images(1))
     plan = plan_from_keep(graph, {k: np.array(v) for k, v in keep.items()}, "test", {})
     small = sc.remove(net, plan)
-    report = repair_(how, small, net, graph, plan, images(n))
+    report = repair_(how, small, Removal(net, graph, plan, images(n)))
     return small, report
 
 
@@ -145,6 +145,6 @@ def test_unknown_repairs_and_missing_data_are_refused():
     graph = sc.trace(net, images(1))
     plan = plan_from_keep(graph, {"a": np.array(KEEP)}, "test", {})
     with pytest.raises(sc.InputError, match="there is no 'glue'"):
-        repair_("glue", net, net, graph, plan, images(2))
+        repair_("glue", net, Removal(net, graph, plan, images(2)))
     with pytest.raises(sc.InputError, match="got none"):
-        repair_("merge", net, net, graph, plan, None)
+        repair_("merge", net, Removal(net, graph, plan))

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 import secateurs as sc
 from secateurs.compensate import refine
 from secateurs.compensate.walk import samples_of, stops
-from secateurs.planning import plan_from_keep
+from secateurs.plans import plan_from_keep
 from secateurs.surgery.links import links
 from secateurs.surgery.tandem import Captured, Tandem
 

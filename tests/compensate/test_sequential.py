@@ -13,7 +13,7 @@ from secateurs.compensate import least_squares_, reconstruct_
 from secateurs.compensate.reconstruct import trained_on
 from secateurs.compensate.walk import refit_, samples_of, stops
 from secateurs.contracts import Order, Ranking
-from secateurs.planning import plan_from_keep
+from secateurs.plans import plan_from_keep
 from secateurs.surgery.tandem import GIB, Tandem, operation
 
 
@@ -261,7 +261,7 @@ def test_reconstruct_of_few_samples_is_no_worse_than_least_squares(count):
     errors = {}
     for how in ("least-squares", "reconstruct"):
         small = sc.remove(net, plan)
-        compensate.repair_(how, small, net, graph, plan, images(count))
+        compensate.repair_(how, small, compensate.Removal(net, graph, plan, images(count)))
         errors[how] = error(net, small, images(500, 1))
     assert errors["reconstruct"] < 1.15 * errors["least-squares"]
 

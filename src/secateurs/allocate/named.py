@@ -3,44 +3,20 @@
 from __future__ import annotations
 
 from secateurs.allocate.overall import Global, Threshold
+from secateurs.allocate.search import Search
+from secateurs.allocate.sensitivity import Sensitivity
 from secateurs.allocate.sequence import Allocation
 from secateurs.allocate.uniform import Uniform
 from secateurs.contracts import Loader
 from secateurs.errors import InputError
 
-_NAMED = {"uniform": Uniform, "global": Global, "threshold": Threshold}
-_WITH_DATA = ("sensitivity", "search")  # made from what was measured on data
-
-
-def check(name: str, data: Loader | None) -> None:
-    """Raise an InputError where there is no such allocation, or it needs data and there are none.
-
-    Example:
-        >>> check("uniform", None)
-    """
-    if name not in names():
-        raise InputError(f"allocate: there is no '{name}'; the allocations are {', '.join(names())}.")
-    if name in _WITH_DATA and data is None:
-        raise InputError(
-            f"data: the allocation '{name}' measures damage on data and got none; give some, or use "
-            f"{', '.join(_NAMED)}."
-        )
-
-
-def get(name: str) -> Allocation:
-    """The allocation of that name, with its default settings.
-
-    Raises:
-        InputError: there is none.
-
-    Example:
-        >>> get("uniform")
-        Uniform()
-    """
-    if name not in _NAMED:
-        raise InputError(f"allocate: there is no '{name}' without data; there are {', '.join(_NAMED)}.")
-    allocation: Allocation = _NAMED[name]()
-    return allocation
+_NAMED: dict[str, Allocation] = {
+    "uniform": Uniform(),
+    "global": Global(),
+    "threshold": Threshold(),
+    "sensitivity": Sensitivity(),
+    "search": Search(),
+}
 
 
 def names() -> tuple[str, ...]:
@@ -50,4 +26,36 @@ def names() -> tuple[str, ...]:
         >>> names()
         ('uniform', 'global', 'threshold', 'sensitivity', 'search')
     """
-    return (*_NAMED, *_WITH_DATA)
+    return tuple(_NAMED)
+
+
+def get(allocation: str | Allocation) -> Allocation:
+    """The allocation of that name, with its default settings; an own one is returned as it is.
+
+    Raises:
+        InputError: There is none of that name.
+
+    Example:
+        >>> get("uniform")
+        Uniform()
+    """
+    if not isinstance(allocation, str):
+        return allocation
+    if allocation not in _NAMED:
+        raise InputError(f"allocate: there is no '{allocation}'; the allocations are {', '.join(names())}.")
+    return _NAMED[allocation]
+
+
+def check(allocation: str | Allocation, data: Loader | None) -> None:
+    """Raise an InputError where there is no such allocation, or it needs data and there are none.
+
+    Example:
+        >>> check("uniform", None)
+    """
+    if data is None and getattr(get(allocation), "needs_data", False):
+        name = allocation if isinstance(allocation, str) else type(allocation).__name__
+        plain = [other for other, made in _NAMED.items() if not getattr(made, "needs_data", False)]
+        raise InputError(
+            f"data: the allocation '{name}' measures damage on data and got none; give some, or use "
+            f"{', '.join(plain)}."
+        )

@@ -18,6 +18,7 @@ from secateurs.graph import Graph
 from secateurs.layout import laid_out
 from secateurs.modes import device_of, evaluation
 from secateurs.observe.units import observe
+from secateurs.plans import plan_from_keep
 from secateurs.surgery import remove
 from secateurs.surgery.frame import CONV, ENTER, LEAVE, fold_weight
 from secateurs.surgery.replay import Checkpoints, Replay
@@ -230,8 +231,6 @@ class Rebuilt:
 
     def trial(self, name: str, keep: Keep) -> float:
         """The error of a candidate."""
-        from secateurs.planning import plan_from_keep  # which reads this folder
-
         del name
         small = remove(self.graph.original, plan_from_keep(self.graph, keep, "", {}).unfolded())
         combine_(small, self.graph, keep, self.combination)

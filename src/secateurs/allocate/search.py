@@ -104,6 +104,11 @@ class Search:
         if self.slack < 0:
             raise InputError(f"slack is {self.slack:g}; give a share from 0.")
 
+    @property
+    def needs_data(self) -> bool:
+        """Whether it has no samples of its own."""
+        return self.data is None
+
     def until(
         self,
         enough: Enough,

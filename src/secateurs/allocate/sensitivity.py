@@ -46,6 +46,11 @@ class Sensitivity:
             if any(not (np.isfinite(d) and d >= 0) for _, d in curve):
                 raise InputError(f"sensitivity of '{name}': damages must be finite and not negative.")
 
+    @property
+    def needs_data(self) -> bool:
+        """Whether the curves are still to be measured."""
+        return not self.curves
+
     def __call__(self, ranking: Ranking) -> IntArray:
         """Cost O(N log N) for N units."""
         costs = ranking.graph.costs

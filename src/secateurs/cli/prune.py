@@ -3,101 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import typer
 
 from secateurs.cli.console import note, say, write_json
-from secateurs.cli.options import (
-    BuiltBy,
-    Data,
-    Device,
-    Input,
-    Json,
-    Model,
-    Seed,
-    Threads,
-    Trust,
-    Weights,
-    exceptions,
-    number,
-    quiet,
-    share,
-)
+from secateurs.cli.options import BuiltBy, Data, Device, Input, Json, Threads, Trust, Weights, quiet
 from secateurs.cli.progress import Bars
+from secateurs.cli.settings import Asked, asked_in, read_settings, with_settings
+from secateurs.config import PruneConfig
 from secateurs.errors import InputError
 
 
+@with_settings(after="data")
 def prune(
-    model: Model,
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL|DIR",
+            help="A zoo name (resnet56), torchvision:NAME, timm:NAME, package.module:callable, or an output DIR.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="The folder to write; must not exist.", show_default=False)
     ],
     weights: Weights = None,
     data: Data = None,
-    method: Annotated[
-        str | None,
+    config: Annotated[
+        Path | None,
         typer.Option(
-            metavar="NAME",
-            help="See `secateurs methods`. A named method comes plain; without one everything is at its strongest.",
-        ),
-    ] = None,
-    macs: Annotated[float | None, share("multiply-adds")] = None,
-    params: Annotated[float | None, share("parameters")] = None,
-    latency: Annotated[float | None, share("measured latency")] = None,
-    keep: Annotated[float | None, share("prunable channels")] = None,
-    accuracy_drop: Annotated[
-        float | None,
-        typer.Option(
-            metavar="POINTS",
-            parser=number,
-            help="As small as held-out training accuracy allows.",
+            metavar="F",
+            help="Repeat the run of a result.json, or take settings from a JSON file; options given here hold.",
             show_default=False,
         ),
     ] = None,
-    allocate: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOW",
-            help="Which groups the cut comes from: uniform, global, threshold, sensitivity, search.",
-        ),
-    ] = None,
-    compensate: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOW",
-            help="Repair: none, bias, merge, weights, least-squares-once, least-squares, reconstruct.",
-        ),
-    ] = None,
-    round_to: Annotated[int, typer.Option(metavar="N", help="Keep multiples of N channels.")] = 1,
-    layer: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PATTERN=SHARE",
-            help="Groups named so keep this share, such as 'layer1.*=1'; may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
-    normalised: Annotated[
-        str,
-        typer.Option(
-            "--normalised",
-            help="Channels that a LayerNorm takes together: 'lock' keeps them, 'recompute' normalises what is left.",
-        ),
-    ] = "lock",
-    frame: Annotated[
-        bool,
-        typer.Option(
-            "--frame", help="Put 1x1 convolutions around each larger one and cut only between them."
-        ),
-    ] = False,
-    recalibrate: Annotated[
-        bool, typer.Option("--recalibrate", help="Measure the batch-norm statistics anew on training data.")
-    ] = False,
-    calibrate: Annotated[
-        int, typer.Option(metavar="N", help="Training samples that may be looked at.")
-    ] = 2048,
-    seed: Seed = 0,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too.")] = False,
     input_shape: Input = None,
     device: Device = "cpu",
@@ -105,6 +46,7 @@ def prune(
     as_json: Json = None,
     built_by: BuiltBy = None,
     trust: Trust = False,
+    **settings: Any,
 ) -> None:
     """Make a network smaller, prove it, measure it, and write it to a folder.
 
@@ -116,60 +58,48 @@ def prune(
     from secateurs.cli.threads import worthwhile_threads
     from secateurs.data import resolve_data
     from secateurs.export import check_free, require_onnx
-    from secateurs.planning import check_target
     from secateurs.report.folder import write_folder
-    from secateurs.report.run import Settings, run
+    from secateurs.report.run import run
 
-    found = check_target(
-        {
-            "--macs": macs,
-            "--params": params,
-            "--latency": latency,
-            "--keep": keep,
-            "--accuracy-drop": accuracy_drop,
-        }
-    )
-    target = {} if found is None else {found[0].removeprefix("--").replace("-", "_"): found[1]}
-    kept = exceptions(layer or [])
-    settings = Settings(
-        method,
-        target,
-        allocate,
-        compensate,
-        recalibrate,
-        calibrate,
-        seed,
-        round_to,
-        kept,
-        frame,
-        checked(normalised),
-    )
+    given = (model, weights, data, input_shape)
+    asked = _asked(config, trust, read_settings(settings), *given)
     check_free(out)
     if onnx:
         require_onnx()
     with Bars() as bars:
         source = opened(
-            model,
-            weights=weights,
-            inputs=input_shape,
+            asked.model,
+            weights=None if asked.weights is None else Path(asked.weights),
+            inputs=list(asked.inputs),
             device=device,
-            seed=seed,
+            seed=asked.config.seed,
             built_by=built_by,
             trust=trust,
         )
         splits = None
-        if data is not None:
-            splits = resolve_data(data, normalisation=source.normalisation, input_shape=source.sample_shape)
+        if asked.data is not None:
+            splits = resolve_data(
+                asked.data, normalisation=source.normalisation, input_shape=source.sample_shape
+            )
             source = source.fitted_to(splits)
-        example = source.example(seed)
+        example = source.example(asked.config.seed)
         with worthwhile_threads(source.model, example, threads):
-            done = run(source, splits, settings, data_spec=data, progress=bars)
+            done = run(
+                source,
+                splits,
+                asked.config,
+                data_spec=asked.data,
+                asked=asked.to_dict(),
+                progress=bars,
+            )
         with bars.working("writing and checking the folder"):
             written = write_folder(
                 out, done.model, done.plan, done.record, onnx_example=example if onnx else None
             )
     if not source.trained:
-        note(f"no --weights given, so {model} has random weights: only costs and structure mean anything")
+        note(
+            f"no --weights given, so {asked.model} has random weights: only costs and structure mean anything"
+        )
     for remark in done.record.remarks:
         note(remark)
     if as_json is not None:
@@ -181,18 +111,33 @@ def prune(
         say(f"Wrote {out}: " + ", ".join(sorted(path.name for path in out.iterdir())))
 
 
-def checked(normalised: str) -> Literal["lock", "recompute"]:
-    """What becomes of channels that are normalised together, as `prune` takes it.
+def _asked(
+    file: Path | None,
+    trust: bool,
+    settings: dict[str, Any],
+    model: str | None,
+    weights: Path | None,
+    data: str | None,
+    inputs: list[str] | None,
+) -> Asked:
+    """What the options ask for, above what the file of `--config` does.
 
     Raises:
-        InputError: It is another word.
-
-    Example:
-        >>> checked("lock")
-        'lock'
+        InputError: Nobody names a network.
     """
-    if normalised == "lock":
-        return "lock"
-    if normalised == "recompute":
-        return "recompute"
-    raise InputError(f"--normalised: '{normalised}' is neither 'lock' nor 'recompute'; give one of them.")
+    from secateurs.arguments import check_config
+
+    found = PruneConfig() if file is None else asked_in(file, trust, own=(model is None, data is None))
+    run = found if isinstance(found, Asked) else Asked(model or "", None, None, (), found)
+    config = run.config.changed(**settings)
+    check_config(config)
+    if model is None and not run.model:
+        raise InputError("missing argument 'MODEL|DIR'. See: secateurs prune --help")
+    used = weights if weights is not None or model is not None else run.weights
+    return Asked(
+        model or run.model,
+        None if used is None else str(used),
+        data or run.data,
+        tuple(inputs or run.inputs),
+        config,
+    )

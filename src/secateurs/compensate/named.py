@@ -1,30 +1,124 @@
-"""Repairs by the names the command line knows."""
+"""Repairs by name, and what every repair needs."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import cast
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
 
+from secateurs.compensate.base import Removal, Repair, name_of
 from secateurs.compensate.combination import combine_
 from secateurs.compensate.one_shot import Kind, stand_in_
 from secateurs.compensate.reconstruct import reconstruct_, trained_on
 from secateurs.compensate.sequential import least_squares_
-from secateurs.compensate.walk import Repair
-from secateurs.contracts import Loader, Progress
+from secateurs.compensate.walk import Repaired
+from secateurs.contracts import Loader
 from secateurs.data.batches import joined
 from secateurs.data.own import Held
 from secateurs.errors import InputError
-from secateurs.graph import Graph
 from secateurs.observe.units import observe
-from secateurs.surgery.plan import Plan
 
-_ONE_SHOT = ("bias", "merge", "weights", "least-squares-once")
-_WALKING = ("least-squares", "reconstruct")
-_WITHOUT_DATA = ("none", "weights")
+
+@dataclass(frozen=True)
+class Nothing:
+    """No repair: the network stays as removal left it."""
+
+    name: str = "none"
+    needs_data: bool = False
+
+    def __call__(self, small: nn.Module, removal: Removal) -> Repaired:
+        """Leave `small` alone."""
+        return Repaired(self.name)
+
+
+@dataclass(frozen=True)
+class OneShot:
+    """Every consumer at once, from the original's weights or statistics; see `stand_in_`."""
+
+    name: Kind
+
+    @property
+    def needs_data(self) -> bool:
+        """All but `weights` do."""
+        return self.name != "weights"
+
+    def __call__(self, small: nn.Module, removal: Removal) -> Repaired:
+        """Repair `small` in place."""
+        graph, plan = removal.graph, removal.plan
+        if not self.needs_data and graph.frames:
+            combine_(small, graph, {g: np.array(units, dtype=np.int64) for g, units in plan.kept.items()})
+            return Repaired(self.name)
+        if not self.needs_data:
+            return stand_in_(small, removal.model, graph, plan, None, self.name)
+        stats = observe(
+            removal.model, graph.free, removal.data, limit=removal.limit, progress=removal.progress
+        )
+        done = stand_in_(small, removal.model, graph, plan, stats, self.name)
+        return replace(done, remarks=(*stats.warnings, *done.remarks))
+
+
+@dataclass(frozen=True)
+class LeastSquares:
+    """Layer after layer, each on the values that the repaired layers before it give; see `least_squares_`."""
+
+    name: str = "least-squares"
+    needs_data: bool = True
+
+    def __call__(self, small: nn.Module, removal: Removal) -> Repaired:
+        """Repair `small` in place."""
+        return least_squares_(
+            small,
+            removal.model,
+            removal.plan,
+            removal.data,
+            limit=removal.limit,
+            seed=removal.seed,
+            progress=removal.progress,
+        )
+
+
+@dataclass(frozen=True)
+class Reconstruct:
+    """`LeastSquares`, and then label-free gradient steps on the whole network; see `reconstruct_`."""
+
+    name: str = "reconstruct"
+    needs_data: bool = True
+
+    def __call__(self, small: nn.Module, removal: Removal) -> Repaired:
+        """Repair `small` in place.
+
+        Raises:
+            InputError: A single sample, of which none is left to check on.
+        """
+        dealt = _tenth_last(removal.data, removal.limit)
+        fitted = trained_on(len(dealt))
+        if not fitted:
+            raise InputError("data: one sample is too few to train on and to check; give a hundred at least.")
+        done = LeastSquares()(small, replace(removal, data=dealt, limit=fitted))
+        more = reconstruct_(
+            small,
+            removal.model,
+            removal.plan,
+            dealt,
+            limit=removal.limit,
+            seed=removal.seed,
+            progress=removal.progress,
+        )
+        return replace(more, remarks=(*done.remarks, *more.remarks))
+
+
+_NAMED: dict[str, Repair] = {
+    "none": Nothing(),
+    "bias": OneShot("bias"),
+    "merge": OneShot("merge"),
+    "weights": OneShot("weights"),
+    "least-squares-once": OneShot("least-squares-once"),
+    "least-squares": LeastSquares(),
+    "reconstruct": Reconstruct(),
+}
 
 
 def names() -> tuple[str, ...]:
@@ -34,72 +128,73 @@ def names() -> tuple[str, ...]:
         >>> names()
         ('none', 'bias', 'merge', 'weights', 'least-squares-once', 'least-squares', 'reconstruct')
     """
-    return ("none", *_ONE_SHOT, *_WALKING)
+    return tuple(_NAMED)
 
 
-def check(name: str, data: Loader | None) -> None:
+def get(repair: str | Repair) -> Repair:
+    """The repair of that name; an own one is returned as it is.
+
+    Raises:
+        InputError: There is none of that name.
+
+    Example:
+        >>> get("least-squares")
+        LeastSquares(name='least-squares', needs_data=True)
+    """
+    if not isinstance(repair, str):
+        return repair
+    if repair not in _NAMED:
+        raise InputError(f"compensate: there is no '{repair}'; the repairs are {', '.join(names())}.")
+    return _NAMED[repair]
+
+
+def check(repair: str | Repair, data: Loader | None) -> None:
     """Raise an InputError where there is no such repair, or it needs data and there are none.
 
     Example:
         >>> check("none", None)
     """
-    if name not in names():
-        raise InputError(f"compensate: there is no '{name}'; the repairs are {', '.join(names())}.")
-    if data is None and name not in _WITHOUT_DATA:
+    if data is None and getattr(get(repair), "needs_data", False):
         raise InputError(
-            f"data: the repair '{name}' looks at data and got none; give a few hundred unlabelled samples at least, "
-            "or use 'weights' or 'none'."
+            f"data: the repair '{name_of(repair)}' looks at data and got none; give a few hundred unlabelled samples "
+            "at least, or use 'weights' or 'none'."
         )
 
 
-def repair_(
-    name: str,
-    small: nn.Module,
-    model: nn.Module,
-    graph: Graph,
-    plan: Plan,
-    data: Loader | None,
-    *,
-    limit: int = 3000,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> Repair:
-    """Repair a pruned network in place, by the name of the repair; see `stand_in_`, `least_squares_`, `reconstruct_`.
+def scored_as(repair: str | Repair) -> Literal["none", "weights", "maps"]:
+    """What a search repairs its candidates with, by the repair of the result.
 
-    `reconstruct` comes after `least-squares`.
+    Example:
+        >>> scored_as("none"), scored_as("least-squares")
+        ('none', 'maps')
+    """
+    name = name_of(repair)
+    return "none" if name == "none" else "weights" if name == "weights" else "maps"
+
+
+def repair_(repair: str | Repair, small: nn.Module, removal: Removal) -> Repaired:
+    """Repair a pruned network in place, by the name of the repair or by one of the user's own.
+
+    Args:
+        repair: A name, or a function of the pruned network and the `Removal`.
+        small: The pruned network, which is changed.
+        removal: What was removed from which network, and the data.
+
+    Returns:
+        What was done, with remarks.
 
     Raises:
         InputError: No such repair, or no data where it needs some.
 
     Example:
         >>> from secateurs.graph import trace
-        >>> import torch
+        >>> from secateurs.surgery.plan import Plan
         >>> net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
-        >>> repair_("none", net, net, trace(net, torch.zeros(1, 2)), Plan({}, {}, ()), None).method
+        >>> repair_("none", net, Removal(net, trace(net, torch.zeros(1, 2)), Plan({}, {}, ()))).method
         'none'
     """
-    check(name, data)
-    if name == "none":
-        return Repair("none")
-    if name in _ONE_SHOT:
-        stats = None
-        if name == "weights" and graph.frames:
-            keep = {g: np.array(units, dtype=np.int64) for g, units in plan.kept.items()}
-            combine_(small, graph, keep)
-            return Repair("weights")
-        if name != "weights":
-            stats = observe(model, graph.free, data, limit=limit, progress=progress)
-        done = stand_in_(small, model, graph, plan, stats, cast(Kind, name))
-        return done if stats is None else replace(done, remarks=(*stats.warnings, *done.remarks))
-    if name == "least-squares":
-        return least_squares_(small, model, plan, data, limit=limit, seed=seed, progress=progress)
-    dealt = _tenth_last(data, limit)
-    fitted = trained_on(len(dealt))
-    if not fitted:
-        raise InputError("data: one sample is too few to train on and to check; give a hundred at least.")
-    done = least_squares_(small, model, plan, dealt, limit=fitted, seed=seed, progress=progress)
-    more = reconstruct_(small, model, plan, dealt, limit=limit, seed=seed, progress=progress)
-    return replace(more, remarks=(*done.remarks, *more.remarks))
+    check(repair, removal.data)
+    return get(repair)(small, removal) or Repaired(name_of(repair))
 
 
 def _tenth_last(data: Loader, limit: int) -> Held:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from secateurs.compensate.stand_in import by_all, by_mean, by_nearest, merged
-from secateurs.compensate.walk import Repair
+from secateurs.compensate.walk import Repaired
 from secateurs.contracts import Group, Slot
 from secateurs.errors import InputError
 from secateurs.graph import Graph
@@ -33,7 +33,7 @@ def stand_in_(
     plan: Plan,
     stats: Statistics | None,
     kind: Kind = "least-squares-once",
-) -> Repair:
+) -> Repaired:
     r"""Let the units that stay stand in for those that left, in place.
 
     `bias`: for their means. `merge`: each by the one most like it. `least-squares-once`: by the best combination
@@ -80,7 +80,7 @@ def stand_in_(
                 remarks.append(f"{slot.tensor}: its layer cannot be repaired this way; left as it was")
                 continue
             left[slot.tensor.removesuffix(".weight")] = found[2]
-    return Repair(kind, left, 0 if stats is None else stats.samples, tuple(remarks))
+    return Repaired(kind, left, 0 if stats is None else stats.samples, tuple(remarks))
 
 
 def _stand_ins(

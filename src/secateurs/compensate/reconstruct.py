@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from secateurs.compensate.sequential import noticed
-from secateurs.compensate.walk import Repair, Stop, stops, unsupported
+from secateurs.compensate.walk import Repaired, Stop, stops, unsupported
 from secateurs.contracts import Loader, Progress
 from secateurs.data.batches import joined
 from secateurs.errors import InputError
@@ -38,7 +38,7 @@ def reconstruct_(
     limit: int = 3000,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Repair:
+) -> Repaired:
     r"""Train a pruned network to give what the original gives, at its end and after every block, without labels.
 
     Adam on $\frac{\lVert y - y_0 \rVert^2}{\operatorname{var} y_0} + \frac1B \sum_b
@@ -110,7 +110,7 @@ def reconstruct_(
     remarks = (*noticed(tandem), *unsupported(found, plan, tandem))
     samples = sum(len(c[0]) for c in (*chunks, *apart))
     left = {name or "outputs": value for name, value in after.items()}
-    return Repair("reconstruct", left, samples, remarks)
+    return Repaired("reconstruct", left, samples, remarks)
 
 
 def trained_on(samples: int, batch: int = 100) -> int:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from secateurs.compensate.refine import refine_
-from secateurs.compensate.walk import Repair, refit_, samples_of, stops, unsupported
+from secateurs.compensate.walk import Repaired, refit_, samples_of, stops, unsupported
 from secateurs.contracts import Loader, Progress
 from secateurs.errors import InputError
 from secateurs.modes import device_of, evaluation
@@ -28,7 +28,7 @@ def least_squares_(
     memory: float = 6.0,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Repair:
+) -> Repaired:
     r"""Refit a pruned network layer by layer to the original, from unlabelled data, in place.
 
     For each layer that lost inputs: $\min_{W,b} E\lVert y - W x - b \rVert^2$ with x what the pruned network feeds
@@ -82,7 +82,7 @@ def least_squares_(
         if progress is not None:
             progress("repair", number + 1, len(found))
     remarks = [*warned, *crowded(tandem), *remarks, *unsupported(found, plan, tandem)]
-    return Repair("least-squares", left, tandem.samples, tuple(remarks))
+    return Repaired("least-squares", left, tandem.samples, tuple(remarks))
 
 
 def noticed(tandem: Tandem) -> tuple[str, ...]:

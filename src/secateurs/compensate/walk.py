@@ -34,7 +34,7 @@ _RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
 @dataclass(frozen=True)
-class Repair:
+class Repaired:
     """What a repair did: share of every refitted layer's output that it could not reproduce, and remarks."""
 
     method: str

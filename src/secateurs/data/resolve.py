@@ -15,6 +15,16 @@ from secateurs.errors import InputError
 FOLDERS: Mapping[str, Callable[..., DataSource]] = {"cifar10": cifar10, "imagefolder": imagefolder}
 
 
+def names_own_data(spec: str) -> bool:
+    """Whether a name is of code that `resolve_data` would import and run.
+
+    Example:
+        >>> names_own_data("mine:data"), names_own_data("cifar10:/data"), names_own_data("digits")
+        (True, False, False)
+    """
+    return ":" in spec and spec.partition(":")[0] not in FOLDERS
+
+
 def resolve_data(
     spec: str, *, normalisation: Normalisation | None = None, input_shape: tuple[int, ...] | None = None
 ) -> DataSource:

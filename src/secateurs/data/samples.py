@@ -41,7 +41,8 @@ def about_samples(data: Loader, example: Any, limit: int) -> tuple[str, ...]:
             first = x[0]
         if x.is_floating_point() and not bool(torch.isfinite(x).all()):
             raise InputError(
-                "data: the first samples hold NaN or infinite values; mend how they are read or normalised."
+                "data: the first samples hold NaN or infinity, which makes NaN or infinite activations; mend how "
+                "they are read or normalised."
             )
         count += len(x)
         if x.shape[1:] != first.shape or bool((x != first).any()):

@@ -147,6 +147,18 @@ def trace(model: nn.Module, example: Any, normalised: Normalised = "lock") -> Gr
     return Tracer(model, example, normalised).graph()
 
 
+def check_normalised(name: str, value: Any) -> None:
+    """Raise an InputError where a value is no way to treat channels that are normalised together.
+
+    Example:
+        >>> check_normalised("normalised", "lock")
+    """
+    if not isinstance(value, str) or value not in ("lock", "recompute"):
+        raise InputError(
+            f"{name}: {checks.shown(value)} is neither 'lock' nor 'recompute'; give one of them."
+        )
+
+
 @dataclass(frozen=True)
 class _Seen:
     """The labels behind a graph."""
@@ -159,10 +171,7 @@ class Tracer:
     """One model and its captures; locks found later (by values, not shapes) can be added and traced again."""
 
     def __init__(self, model: nn.Module, example: Any, normalised: Normalised = "lock") -> None:
-        if normalised not in ("lock", "recompute"):
-            raise InputError(
-                f"normalised: '{normalised}' is neither 'lock' nor 'recompute'; give one of them."
-            )
+        check_normalised("normalised", normalised)
         self.recompute = normalised == "recompute"
         self.examples = example if type(example) is list else [example]
         if not self.examples:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from secateurs.config import PruneConfig
 from secateurs.contracts import Progress
 from secateurs.data import DataSource, resolve_data
 from secateurs.report.accuracy import evaluate
 from secateurs.report.record import Compared
-from secateurs.report.run import Run, Settings, pruned, recorded
+from secateurs.report.run import Run, pruned, recorded
 from secateurs.report.source import Source
 from secateurs.zoo import entry
 from secateurs.zoo.digits import trained_digits_cnn
@@ -32,7 +33,7 @@ ALL = 10_000
 class Way:
     """One way to the demo's target: what was asked, what came of it, and its row in the comparison."""
 
-    settings: Settings
+    settings: PruneConfig
     result: Result
     row: Compared
 
@@ -75,7 +76,7 @@ def demo(
     """
     data = resolve_data("digits")
     source = source or trained()
-    plain = Settings(target={"macs": macs}, calibrate=CALIBRATION, seed=seed)
+    plain = PruneConfig(macs=macs, calibrate=CALIBRATION, seed=seed)
     ways = []
     for i, method in enumerate(methods):
         if progress is not None:
@@ -105,7 +106,7 @@ def trained(device: str | torch.device = "cpu") -> Source:
     return Source(NETWORK, model, (1, *known.input_shape), known.normalisation)
 
 
-def _named(source: Source, data: DataSource, settings: Settings) -> Way:
+def _named(source: Source, data: DataSource, settings: PruneConfig) -> Way:
     """A method as published, and then with its batch-norm statistics measured anew."""
     from secateurs.recover.recalibrate import recalibrate_
 
@@ -115,13 +116,13 @@ def _named(source: Source, data: DataSource, settings: Settings) -> Way:
     return _way(result, data, settings, "batch norm recalibrated", plain)
 
 
-def _strongest(source: Source, data: DataSource, settings: Settings, progress: Progress | None) -> Way:
+def _strongest(source: Source, data: DataSource, settings: PruneConfig, progress: Progress | None) -> Way:
     """What `prune` chooses by itself where it has data."""
     result = pruned(source, data, settings, progress=progress)
     return _way(result, data, settings, f"{result.allocate}, {result.compensate}", None)
 
 
-def _way(result: Result, data: DataSource, settings: Settings, repair: str, plain: float | None) -> Way:
+def _way(result: Result, data: DataSource, settings: PruneConfig, repair: str, plain: float | None) -> Way:
     held_out = evaluate(result.model, data.holdout(ALL, settings.seed)).value
     repaired = evaluate(result.model, data.test).value
     return Way(settings, result, Compared(result.method, repair, plain, repaired, held_out, False))

@@ -106,7 +106,8 @@ class Record:
     `model` is the network as the user named it, `input_shape` includes the batch axis, `more_inputs` are the
     shapes of the second and further inputs, `normalisation` is what images of `data` were normalised with.
     `original` holds the costs of the unpruned network where this run started from one that had been pruned before;
-    shares in `target` are of `before`. `comparison` holds the rows of the demo.
+    shares in `target` are of `before`. `comparison` holds the rows of the demo, `asked` the command that repeats the
+    run: its model, weights, data, inputs and config.
     """
 
     model: str
@@ -130,6 +131,7 @@ class Record:
     remarks: tuple[str, ...] = ()
     more_inputs: tuple[tuple[int, ...], ...] = ()
     comparison: tuple[Compared, ...] = ()
+    asked: Mapping[str, Any] | None = None
     schema: int = SCHEMA
 
     def to_json(self) -> str:

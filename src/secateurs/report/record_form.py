@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from secateurs.checks import (
     Form,
     any_flag,
@@ -55,8 +57,27 @@ _COMPARED = record(
     held_out=any_number,
     chosen=any_flag,
 )
+
+
+def _setting(value: Any, place: str) -> None:
+    """A setting of a config: text, a number, a flag, or shares by pattern."""
+    if isinstance(value, dict):
+        map_of(any_number)(value, place)
+    elif isinstance(value, str):
+        any_text(value, place)
+    elif not isinstance(value, bool):
+        any_number(value, place)
+
+
+_ASKED = record(
+    model=any_text,
+    weights=maybe(any_text),
+    data=maybe(any_text),
+    inputs=list_of(any_text, most=8),
+    config=map_of(_setting),
+)
 RECORD: Form = record(
-    ("remarks", "more_inputs", "comparison"),
+    ("remarks", "more_inputs", "comparison", "asked"),
     schema=any_whole(1),
     model=any_text,
     input_shape=list_of(any_whole(1), most=8, least=1),
@@ -79,4 +100,5 @@ RECORD: Form = record(
     remarks=list_of(any_prose),
     more_inputs=list_of(list_of(any_whole(1), most=8, least=1)),
     comparison=list_of(_COMPARED),
+    asked=maybe(_ASKED),
 )

@@ -4,45 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
+from secateurs.config import PruneConfig
 from secateurs.contracts import Progress
 from secateurs.data import DataSource
-from secateurs.errors import InputError
+from secateurs.pipeline import Result, prune
 from secateurs.report.accuracy import Accuracy, evaluate
 from secateurs.report.costs import Costs
 from secateurs.report.latency import Latency, compare_latency
 from secateurs.report.paired import samples_for
 from secateurs.report.record import Measures, Proof, Record, Timing
 from secateurs.report.source import Source, normalisation_record
-
-if TYPE_CHECKING:
-    from secateurs.pipeline import Result
-    from secateurs.surgery import Plan
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a user asked of `secateurs prune`; see `secateurs.prune` for each."""
-
-    method: str | None = None
-    target: Mapping[str, float] = field(default_factory=dict)
-    allocate: str | None = None
-    compensate: str | None = None
-    recalibrate: bool = False
-    calibrate: int = 2048
-    seed: int = 0
-    round_to: int = 1
-    layers: Mapping[str, float] = field(default_factory=dict)
-    frame: bool = False
-    normalised: Literal["lock", "recompute"] = "lock"
-
-    def __post_init__(self) -> None:
-        if self.calibrate < 1:
-            raise InputError(f"--calibrate {self.calibrate}: has to be at least one sample")
+from secateurs.surgery import Plan
 
 
 @dataclass(frozen=True)
@@ -57,9 +34,10 @@ class Run:
 def run(
     source: Source,
     data: DataSource | None,
-    settings: Settings,
+    config: PruneConfig,
     *,
     data_spec: str | None = None,
+    asked: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Prune `source`, measure it before and after, and put everything on record.
@@ -69,41 +47,31 @@ def run(
     Args:
         source: The network.
         data: Training and test part; None for methods that need no data, and then no accuracy.
-        settings: What was asked.
+        config: What was asked.
         data_spec: How the user named the data, for the record.
+        asked: The whole of what was asked, for the record; see `Record.asked`.
         progress: Told of long stages.
 
     Raises:
         SecateursError: As `secateurs.prune` and the measuring functions.
     """
-    result = pruned(source, data, settings, progress=progress)
-    return recorded(source, data, settings, result, data_spec=data_spec, progress=progress)
+    result = pruned(source, data, config, progress=progress)
+    return recorded(source, data, config, result, data_spec=data_spec, asked=asked, progress=progress)
 
 
 def pruned(
-    source: Source, data: DataSource | None, settings: Settings, *, progress: Progress | None = None
+    source: Source, data: DataSource | None, config: PruneConfig, *, progress: Progress | None = None
 ) -> Result:
-    """Call `secateurs.prune` as `settings` say; arguments and errors are those of `run`."""
-    from secateurs.pipeline import prune
-
-    target: dict[str, Any] = dict(settings.target)
-    if data is not None and "accuracy_drop" in target:  # samples that calibration never sees
-        target["holdout"] = data.holdout(samples_for(max(target["accuracy_drop"], 0.1)), settings.seed)
+    """Call `secateurs.prune` as a config says; arguments and errors are those of `run`."""
+    holdout = None
+    if data is not None and config.accuracy_drop is not None:  # samples that calibration never sees
+        holdout = data.holdout(samples_for(max(config.accuracy_drop, 0.1)), config.seed)
     return prune(
         source.model,
-        source.example(settings.seed),
-        method=settings.method,
-        **target,
-        data=None if data is None else data.calibration(settings.calibrate, settings.seed),
-        allocate=settings.allocate,
-        compensate=settings.compensate,
-        recalibrate=settings.recalibrate,
-        calibrate=settings.calibrate,
-        round_to=settings.round_to,
-        layers=settings.layers,
-        frame=settings.frame,
-        normalised=settings.normalised,
-        seed=settings.seed,
+        source.example(config.seed),
+        config=config,
+        data=None if data is None else data.calibration(config.calibrate, config.seed),
+        holdout=holdout,
         progress=progress,
     )
 
@@ -111,10 +79,11 @@ def pruned(
 def recorded(
     source: Source,
     data: DataSource | None,
-    settings: Settings,
+    config: PruneConfig,
     result: Result,
     *,
     data_spec: str | None = None,
+    asked: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Measure a network before and after `pruned`, and put everything on record.
@@ -122,12 +91,13 @@ def recorded(
     Args:
         source: The network before.
         data: Its test part is what accuracy is measured on; None for no accuracy.
-        settings: What was asked.
+        config: What was asked.
         result: What `pruned` returned for them.
         data_spec: How the user named the data, for the record.
+        asked: The whole of what was asked, for the record; see `Record.asked`.
         progress: Told of the evaluations.
     """
-    example = source.example(settings.seed)
+    example = source.example(config.seed)
     start = time.perf_counter()
     # Turn and turn about, so that a machine that slows down slows both.
     old, new = compare_latency([source.model, result.model], example)
@@ -138,7 +108,7 @@ def recorded(
     before = measures(result.before, old, scores[0])
     after = measures(result.after, new, scores[1])
     seconds = {**result.seconds, "measure": time.perf_counter() - start}
-    record = _record(source, settings, data_spec, result, before, after, timing(old, new), seconds)
+    record = _record(source, config, data_spec, asked, result, before, after, timing(old, new), seconds)
     plan = result.plan if source.plan is None else source.plan.then(result.plan)
     return Run(result.model, plan, record)
 
@@ -174,8 +144,9 @@ def _named(progress: Progress | None, when: str) -> Progress | None:
 
 def _record(
     source: Source,
-    settings: Settings,
+    config: PruneConfig,
     data_spec: str | None,
+    asked: Mapping[str, Any] | None,
     result: Result,
     before: Measures,
     after: Measures,
@@ -192,7 +163,7 @@ def _record(
         method=result.method,
         allocate=result.allocate,
         compensate=result.compensate,
-        recalibrated=settings.recalibrate,
+        recalibrated=config.recalibrate,
         target=dict(result.target),
         before=before,
         after=after,
@@ -208,7 +179,8 @@ def _record(
         ),
         groups=result.groups,
         seconds={stage: round(value, 3) for stage, value in seconds.items()},
-        seed=settings.seed,
+        seed=result.seed,
         versions=dict(result.versions),
         remarks=result.remarks,
+        asked=asked,
     )

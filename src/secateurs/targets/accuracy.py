@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from secateurs.allocate.sequence import Allocation
-from secateurs.contracts import FloatArray, Loader, Ranking
+from secateurs.checks import check_number
+from secateurs.contracts import FloatArray, IntArray, Loader
 from secateurs.data.batches import Batch, batches
 from secateurs.errors import InputError, TargetError
 from secateurs.modes import device_of, evaluation
-from secateurs.planning import plan_from_counts, removals
 from secateurs.report.paired import Drop, Z, samples_for, upper_drop
 from secateurs.report.scoring import Metric, answer_of, jackknife_error, left_out, right
-from secateurs.surgery import Plan
+from secateurs.targets.base import Attempt
 
 _ROUNDS = 8
 # The original gets nearly everything right on samples that it was trained on.
@@ -102,73 +101,98 @@ class Judge:
         return tuple(remarks)
 
 
-def plan_for_accuracy(
-    ranking: Ranking,
-    drop: float,
-    judge: Judge,
-    make: Callable[[Plan], nn.Module],
-    *,
-    allocate: Allocation | None = None,
-    round_to: int = 1,
-    layers: Mapping[str, float] | None = None,
-) -> Plan:
-    """The smallest network found by halving that loses at most `drop` points with 95 % confidence.
+@dataclass(frozen=True)
+class AccuracyDrop:
+    """A target in accuracy: the smallest network that loses at most so many points, with 95 % confidence.
 
     Where the samples are so few that even an unchanged network would fail, the measured loss decides instead.
     Training samples that a network has learnt by heart flatter it, so the drop on new data can differ.
 
-    Args:
-        ranking: From `rank`.
-        drop: Largest loss of accuracy, in points (hundredths).
-        judge: The held-out samples, and what the original makes of them.
-        make: From a plan to the smaller network as it will be, repaired.
-        allocate: Which group gives the next unit; `Uniform()` by default.
-        round_to: Groups keep a multiple of this many units.
-        layers: Exceptions by name, as in `plan`.
-
-    Returns:
-        The plan, whose target is the drop asked for.
+    Attributes:
+        value: Largest loss of accuracy, in points (hundredths), from 0 to 100.
 
     Raises:
-        TargetError: Not even the smallest step keeps the floor.
+        InputError: It is no number from 0 to 100.
 
-    Cost:
-        10 candidates, each made, repaired and run on the samples.
+    Example:
+        >>> AccuracyDrop(1.0).name
+        'accuracy_drop'
     """
-    queue = removals(ranking, allocate, round_to, layers)
-    cautious = judge.tells(drop)
 
-    problems: list[InputError] = []
+    value: float
+    name: str = field(default="accuracy_drop", init=False)
 
-    def lost(steps: int) -> float:
-        try:
-            small = make(plan_from_counts(ranking, queue.counts(steps), {}))
-        except InputError as problem:  # so little is left of some group that no repair follows it
-            problems.append(problem)
-            return math.inf
-        found = judge.drop(small)
-        return found.bound if cautious else found.measured
+    def __post_init__(self) -> None:
+        check_number(self.name, self.value)
+        if not 0 <= self.value < 100:
+            raise InputError(
+                f"{self.name} is {self.value:g}; give points of accuracy (hundredths) from 0 to 100."
+            )
 
-    if layers and lost(0) > drop:
+    def counts(self, attempt: Attempt) -> IntArray:
+        """The counts found by halving; every candidate is finished, repair included, and scored on the holdout.
+
+        Raises:
+            InputError: There are no samples to measure accuracy on.
+            TargetError: Not even the smallest step keeps the floor.
+
+        Cost:
+            10 candidates, each made, repaired and run on the samples.
+        """
+        judge, schedule = self._judge(attempt), attempt.schedule()
+        problems: list[InputError] = []
+
+        def lost(steps: int) -> float:
+            try:
+                small = attempt.finished(schedule.counts(steps))
+            except InputError as problem:  # so little is left of some group that no repair follows it
+                problems.append(problem)
+                return math.inf
+            found = judge.drop(small)
+            return found.bound if judge.tells(self.value) else found.measured
+
+        steps = _most(lost, self.value, len(schedule.sequence), exceptions=bool(attempt.layers))
+        if steps == 0 and not attempt.layers:
+            if problems and math.isinf(lost(1)):  # not the size of the network is at fault
+                raise problems[-1]
+            raise TargetError(
+                f"accuracy_drop {self.value:g} cannot be kept with 95 % confidence on {judge.samples:,} held-out "
+                "samples: the smallest cut tried may cost more. Give a larger drop, more data or a stronger repair."
+            )
+        return schedule.counts(steps)
+
+    def remarks(self, attempt: Attempt, small: nn.Module) -> tuple[str, ...]:
+        """The drop of the finished network, and what may be wrong with that number."""
+        judge = self._judge(attempt)
+        return judge.remarks(self.value, judge.drop(small))
+
+    def _judge(self, attempt: Attempt) -> Judge:
+        if not attempt.holdout:
+            raise InputError(
+                "data: an accuracy floor is measured on data and got none; give some training data, best with labels."
+            )
+        return Judge.of(attempt.ranking.graph.original, attempt.holdout, attempt.metric)
+
+
+def _most(lost: Callable[[int], float], drop: float, length: int, *, exceptions: bool) -> int:
+    """The most removals found by halving that lose at most `drop`; 0 where none does.
+
+    Raises:
+        TargetError: With exceptions, which are removed before the first step, and already cost more.
+    """
+    if exceptions and lost(0) > drop:
         raise TargetError(
             f"accuracy_drop {drop:g} cannot be kept: the shares that layers gives alone cost more."
         )
-    low, high = 0, len(queue.sequence) + 1
+    low, high = 0, length + 1
     if lost(high - 1) <= drop:
         low = high - 1
     for _ in range(_ROUNDS):
-        if high - low <= max(1, len(queue.sequence) // 256):
+        if high - low <= max(1, length // 256):
             break
         middle = (low + high) // 2
         low, high = (middle, high) if lost(middle) <= drop else (low, middle)
-    if low == 0 and not layers:
-        if problems and math.isinf(lost(1)):  # not the size of the network is at fault
-            raise problems[-1]
-        raise TargetError(
-            f"accuracy_drop {drop:g} cannot be kept with 95 % confidence on {judge.samples:,} held-out samples: the "
-            "smallest cut tried may cost more. Give a larger drop, more data or a stronger repair."
-        )
-    return plan_from_counts(ranking, queue.counts(low), {"accuracy_drop": drop})
+    return low
 
 
 def held_out(

@@ -6,8 +6,10 @@ from torch import nn
 
 import secateurs as sc
 from secateurs.errors import InputError
-from secateurs.floor import Judge, held_out, plan_for_accuracy
+from secateurs.planning import plan_for
 from secateurs.report.paired import samples_for, upper_drop
+from secateurs.targets import AccuracyDrop, Attempt
+from secateurs.targets.accuracy import Judge, held_out
 
 
 def numbered(n, batch=32):
@@ -183,10 +185,10 @@ def test_candidates_that_cannot_be_made_are_passed_over_unless_all_are(striped):
             raise InputError("too small to be repaired")
         return small
 
-    plan = plan_for_accuracy(ranking, 60.0, Judge.of(net, read), lambda plan: make(plan, 6))
+    plan = plan_for(AccuracyDrop(60.0), Attempt(ranking, holdout=read, finish=lambda plan: make(plan, 6)))
     assert len(plan.kept["0"]) == 6
     with pytest.raises(InputError, match="too small to be repaired"):
-        plan_for_accuracy(ranking, 60.0, Judge.of(net, read), lambda plan: make(plan, 99))
+        plan_for(AccuracyDrop(60.0), Attempt(ranking, holdout=read, finish=lambda plan: make(plan, 99)))
 
 
 def test_what_is_for_a_floor_alone_is_refused_elsewhere(striped):

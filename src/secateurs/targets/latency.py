@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from torch import nn
 
-from secateurs.allocate.sequence import Allocation
-from secateurs.contracts import Ranking
+from secateurs.checks import check_number
+from secateurs.contracts import IntArray
 from secateurs.errors import InputError, RunError, TargetError
-from secateurs.planning import check_target, plan_from_counts, removals
 from secateurs.report.latency import compare_latency
 from secateurs.report.timing import Clocks
-from secateurs.surgery import Plan, remove
+from secateurs.targets.base import Attempt
 
 Measure: TypeAlias = Callable[[nn.Module], float]
 """From a network to the seconds it takes, on whatever device the user has."""
@@ -73,68 +72,83 @@ def parted(latency: LatencyTarget | None) -> tuple[float | None, Measure | None]
     return latency, None
 
 
-def plan_for_latency(
-    ranking: Ranking,
-    latency: float,
-    example: Any,
-    *,
-    measure: Measure | None = None,
-    allocate: Allocation | None = None,
-    round_to: int = 1,
-    layers: Mapping[str, float] | None = None,
-    clocks: Clocks | None = None,
-) -> Plan:
-    """The largest network, to one part in 256 of the way, whose latency is at most a share of the original's.
+@dataclass(frozen=True)
+class Latency:
+    """A target in measured latency: share of the time at batch 1 that stays, in (0, 1].
 
     Each candidate runs in turns with the original and the fastest runs are compared, with PyTorch's present
     number of threads or, where those are held up, with one; candidates must be faster than asked by 3 %, as what
     the repair adds comes later. Latency need not fall with every channel, so among those timed the one that
     keeps most of those fast enough is taken. With `measure`, the plan depends on nothing but what it returns.
 
-    Args:
-        ranking: From `rank`.
-        latency: Share of the latency at batch 1 that stays, in (0, 1].
-        example: One input.
+    Attributes:
+        value: The share.
         measure: From a network to the seconds it takes, instead of this machine's clock.
-        allocate: Which group gives the next unit; `Uniform()` by default.
-        round_to: Groups keep a multiple of this many units, which is what kernels like.
-        layers: Exceptions by name, as in `plan`.
         clocks: Where times are read; the machine's own by default.
 
     Raises:
-        InputError: `latency` is outside (0, 1], or `measure` returns no positive number.
-        TargetError: No candidate was fast enough; says the best share measured.
-        RunError: The machine is too busy to tell.
+        InputError: The share is no number in (0, 1].
 
-    Cost:
-        10 candidates, each 20 runs of itself and of the original with each number of threads, 6 s at most.
+    Example:
+        >>> Latency(0.6).name
+        'latency'
     """
-    check_target({"latency": latency})
-    queue = removals(ranking, allocate, round_to, layers)
-    if latency == 1:
-        return plan_from_counts(ranking, queue.counts(0), {"latency": latency})
-    limit = latency if measure is not None else (1 - _MARGIN) * latency
-    whole = ranking.graph.original
 
-    def search(compare: Callable[[nn.Module], Compared]) -> int:
-        return _largest(
-            lambda steps: compare(
-                remove(ranking.graph.model, plan_from_counts(ranking, queue.counts(steps), {}))
-            ),
-            len(queue.sequence),
-            limit,
-            again=measure is None,
-        )
+    value: float
+    measure: Measure | None = None
+    clocks: Clocks | None = None
+    name: str = field(default="latency", init=False)
 
-    if measure is not None:
-        seconds = _seconds(measure, whole)
-        steps = search(lambda small: Compared(seconds, _seconds(measure, small), "as `measure` says"))
-    else:
+    def __post_init__(self) -> None:
+        check_number(self.name, self.value)
+        if not 0 < self.value <= 1:
+            raise InputError(
+                f"latency is {self.value:g}; a target is the share that stays: give a number in (0, 1]."
+            )
+
+    def counts(self, attempt: Attempt) -> IntArray:
+        """The largest network, to one part in 256 of the way, that is fast enough.
+
+        Raises:
+            InputError: `measure` returns no positive number.
+            TargetError: No candidate was fast enough; says the best share measured.
+            RunError: The machine is too busy to tell.
+
+        Cost:
+            10 candidates, each 20 runs of itself and of the original with each number of threads, 6 s at most.
+        """
+        schedule = attempt.schedule()
+        if self.value == 1:
+            return schedule.counts(0)
+        whole = attempt.ranking.graph.original
+        limit = self.value if self.measure is not None else (1 - _MARGIN) * self.value
+
+        def search(compare: Callable[[nn.Module], Compared]) -> IntArray:
+            steps = _largest(
+                lambda steps: compare(attempt.candidate(schedule.counts(steps))),
+                len(schedule.sequence),
+                limit,
+                again=self.measure is None,
+            )
+            return schedule.counts(steps)
+
+        if self.measure is not None:
+            measure, seconds = self.measure, _seconds(self.measure, whole)
+            return search(lambda small: Compared(seconds, _seconds(measure, small), "as `measure` says"))
         try:
-            steps = search(lambda small: by_the_clock(whole, small, example, None, clocks))
+            return search(lambda small: by_the_clock(whole, small, attempt.example, None, self.clocks))
         except UnmeasurableError:
-            steps = search(lambda small: by_the_clock(whole, small, example, 1, clocks))
-    return plan_from_counts(ranking, queue.counts(steps), {"latency": latency})
+            return search(lambda small: by_the_clock(whole, small, attempt.example, 1, self.clocks))
+
+    def remarks(self, attempt: Attempt, small: nn.Module) -> tuple[str, ...]:
+        """The latency of the finished network beside the original's; see `check_latency`."""
+        if self.value == 1:
+            return ()
+        whole = attempt.ranking.graph.original
+        found = check_latency(
+            whole, small, self.value, attempt.example, measure=self.measure, clocks=self.clocks
+        )
+        return (found,)
 
 
 def check_latency(

@@ -1,0 +1,222 @@
+"""PruneConfig: everything that a run of `prune` is asked, as one frozen record that JSON can hold."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from secateurs.errors import InputError
+
+if TYPE_CHECKING:  # the command line reads the fields for its help, which does not wait for torch
+    from secateurs.allocate.sequence import Allocation
+    from secateurs.compensate.base import Repair
+    from secateurs.graph.trace import Normalised
+    from secateurs.methods import Method
+    from secateurs.targets.base import Target
+    from secateurs.targets.latency import LatencyTarget
+
+Kind: TypeAlias = Literal[
+    "method", "goal", "target", "allocation", "repair", "count", "shares", "normalised", "flag", "seed"
+]
+"""What a setting is: how it is checked (`arguments.CHECKS`) and how the command line reads it."""
+
+GOALS = ("macs", "params", "latency", "keep", "accuracy_drop")
+"""The targets that have a name, of which one can be given."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a setting is, and what the command line says of it.
+
+    Attributes:
+        kind: What it is.
+        help: What the command line says; "" for settings that text cannot give.
+        metavar: What stands for the value there.
+        flag: How the command line calls it, where that is another word.
+    """
+
+    kind: Kind
+    help: str = ""
+    metavar: str | None = None
+    flag: str | None = None
+
+
+def _option(
+    kind: Kind, help: str = "", metavar: str | None = None, flag: str | None = None
+) -> Mapping[str, Option]:
+    return {"option": Option(kind, help, metavar, flag)}
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PruneConfig:
+    """Everything that a run of `prune` is asked: what leaves, how much, from where, and how it is made good.
+
+    Attributes:
+        method: A name from `methods.names()`, or a `Method`.
+        macs: Share of the multiply-adds that stays, in (0, 1]. Give at most one target; without any, methods
+            that have a ratio of their own use it.
+        params: Share of the parameters that stays.
+        keep: Share of the prunable units that stays.
+        latency: Share of the latency at batch 1 that stays, measured here while planning and again of the finished
+            network; or `(0.6, measure)`, where `measure(module)` returns the seconds that a network takes on
+            your own device.
+        accuracy_drop: As small as can be while accuracy on held-out samples (by their labels, or without any by the
+            network's own decisions) falls by no more than so many points (hundredths), with 95 % confidence
+            where the samples are enough to say so. The remarks give the drop measured and its upper bound.
+        target: A target of your own, as `targets.Target` has it.
+        allocate: "uniform", "global", "threshold", "sensitivity", "search", or an `Allocation`.
+        compensate: How consumers are repaired: a name from `compensate.names()`, or a function of the pruned network
+            and the `Removal`.
+        round_to: Groups keep a multiple of this many units.
+        layers: Exceptions: groups whose name matches a pattern keep that share of their units.
+        frame: Put the papers' identity 1x1 convolutions around each k x k one but the first, and remove only
+            channels between them; they are folded away where that is cheaper.
+        normalised: "lock" keeps channels that a LayerNorm, RMSNorm or one-group GroupNorm takes together;
+            "recompute" lets them leave: the statistics are then those of what is left, another function than the
+            silenced original, and the proof is made against one whose normalisations see the kept channels only.
+        recalibrate: Estimate the batch-norm statistics anew on the data.
+        calibrate: At most this many samples of the data are used.
+        seed: Same seed, same plan.
+
+    What a setting is gets checked where the config is used, all at once.
+
+    Example:
+        >>> config = PruneConfig(method="l1-norm", macs=0.5)
+        >>> PruneConfig.from_dict(config.to_dict(), "here") == config
+        True
+    """
+
+    method: str | Method | None = field(
+        default=None,
+        metadata=_option(
+            "method",
+            "See `secateurs methods`. A named method comes plain; without one everything is at its strongest.",
+            "NAME",
+        ),
+    )
+    macs: float | None = field(
+        default=None, metadata=_option("goal", "Share of the multiply-adds that stays.", "0.5")
+    )
+    params: float | None = field(
+        default=None, metadata=_option("goal", "Share of the parameters that stays.", "0.5")
+    )
+    latency: LatencyTarget | None = field(
+        default=None, metadata=_option("goal", "Share of the measured latency that stays.", "0.5")
+    )
+    keep: float | None = field(
+        default=None, metadata=_option("goal", "Share of the prunable channels that stays.", "0.5")
+    )
+    accuracy_drop: float | None = field(
+        default=None, metadata=_option("goal", "As small as held-out training accuracy allows.", "POINTS")
+    )
+    target: Target | None = field(default=None, metadata=_option("target"))
+    allocate: str | Allocation | None = field(
+        default=None,
+        metadata=_option(
+            "allocation",
+            "Which groups the cut comes from: uniform, global, threshold, sensitivity, search.",
+            "HOW",
+        ),
+    )
+    compensate: str | Repair | None = field(
+        default=None,
+        metadata=_option(
+            "repair",
+            "Repair: none, bias, merge, weights, least-squares-once, least-squares, reconstruct.",
+            "HOW",
+        ),
+    )
+    round_to: int = field(default=1, metadata=_option("count", "Keep multiples of N channels.", "N"))
+    layers: Mapping[str, float] | None = field(
+        default=None,
+        metadata=_option(
+            "shares",
+            "Groups named so keep this share, such as 'layer1.*=1'; may be repeated.",
+            "PATTERN=SHARE",
+            "--layer",
+        ),
+    )
+    normalised: Normalised = field(
+        default="lock",
+        metadata=_option(
+            "normalised",
+            "Channels that a LayerNorm takes together: 'lock' keeps them, 'recompute' normalises what is left.",
+            "HOW",
+        ),
+    )
+    frame: bool = field(
+        default=False,
+        metadata=_option("flag", "Put 1x1 convolutions around each larger one and cut only between them."),
+    )
+    recalibrate: bool = field(
+        default=False,
+        metadata=_option("flag", "Measure the batch-norm statistics anew on training data."),
+    )
+    calibrate: int = field(
+        default=2048, metadata=_option("count", "Training samples that may be looked at.", "N")
+    )
+    seed: int = field(default=0, metadata=_option("seed", "Seed of everything that is drawn at random.", "N"))
+
+    def changed(self, **settings: Any) -> PruneConfig:
+        """The same with other settings; a target that is given takes the place of any other.
+
+        Example:
+            >>> PruneConfig(macs=0.5, seed=1).changed(keep=0.5)
+            PruneConfig(keep=0.5, seed=1)
+        """
+        aims = (*GOALS, "target")
+        if any(settings.get(name) is not None for name in aims):
+            settings = {**dict.fromkeys(aims), **settings}
+        return dataclasses.replace(self, **settings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values by name of what differs from the defaults, as JSON holds them.
+
+        Raises:
+            InputError: A setting is an object that text cannot name.
+        """
+        return {one.name: _plain(one, getattr(self, one.name)) for one in self._changed()}
+
+    @classmethod
+    def from_dict(cls, found: Any, where: str) -> PruneConfig:
+        """The config of what `to_dict` gave.
+
+        Args:
+            found: Values by name.
+            where: The file they came from, for the message.
+
+        Raises:
+            InputError: It is no mapping, holds a name that is no setting, or a value that is none.
+        """
+        if not isinstance(found, Mapping):
+            raise InputError(f"{where}: its config is a {type(found).__name__}; give settings by name.")
+        known = [one.name for one in fields(cls)]
+        strange = next((name for name in found if name not in known), None)
+        if strange is not None:
+            raise InputError(
+                f"{where}: its config has {str(strange)[:40]!r}, which is no setting; the settings are "
+                f"{', '.join(known)}."
+            )
+        return cls(**found)
+
+    def _changed(self) -> list[Field[Any]]:
+        return [one for one in fields(PruneConfig) if getattr(self, one.name) != one.default]
+
+    def __repr__(self) -> str:
+        return (
+            f"PruneConfig({', '.join(f'{one.name}={getattr(self, one.name)!r}' for one in self._changed())})"
+        )
+
+
+def _plain(one: Field[Any], value: Any) -> Any:
+    if one.metadata["option"].kind == "method":
+        value = getattr(value, "name", value)
+    if isinstance(value, Mapping):
+        return {str(key): float(share) for key, share in value.items()}
+    if isinstance(value, (str, bool, int, float)):
+        return value
+    raise InputError(
+        f"{one.name}: a {type(value).__name__} is an object of yours, which a file cannot hold; give a name."
+    )

@@ -1,0 +1,8 @@
+"""Targets: how small a network is to be."""
+
+from secateurs.targets.accuracy import AccuracyDrop
+from secateurs.targets.base import Attempt, Target
+from secateurs.targets.costs import Counted, keep, macs, params
+from secateurs.targets.latency import Latency
+
+__all__ = ["AccuracyDrop", "Attempt", "Counted", "Latency", "Target", "keep", "macs", "params"]

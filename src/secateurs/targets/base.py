@@ -1,0 +1,79 @@
+"""The contract of a target: how small a network is to be, and whether it came to that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from torch import nn
+
+from secateurs.allocate.sequence import Allocation
+from secateurs.contracts import IntArray, Ranking
+from secateurs.data.batches import Batch
+from secateurs.plans import plan_from_counts
+from secateurs.report.scoring import Metric
+from secateurs.surgery import Plan, remove
+from secateurs.targets.schedule import Schedule, removals
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """What a target may look at while it decides how many units stay.
+
+    Attributes:
+        ranking: Orders of removal, with the graph.
+        allocate: Which group gives the next unit; uniform by default.
+        round_to: Groups keep a multiple of this many units.
+        layers: Exceptions by name, as in `plan`.
+        example: One input of the network, for targets that run it.
+        holdout: Samples that nothing else has seen, for targets that measure accuracy.
+        metric: The user's own measure of accuracy.
+        finish: From a plan to the finished, repaired network; bare removal by default.
+    """
+
+    ranking: Ranking
+    allocate: Allocation | None = None
+    round_to: int = 1
+    layers: Mapping[str, float] | None = None
+    example: Any = None
+    holdout: Sequence[Batch] | None = None
+    metric: Metric | None = None
+    finish: Callable[[Plan], nn.Module] | None = None
+
+    def schedule(self, enough: Callable[[IntArray], bool] | None = None) -> Schedule:
+        """The removals in order; an allocation that searches stops where counts are `enough`."""
+        return removals(self.ranking, self.allocate, self.round_to, self.layers, enough)
+
+    def candidate(self, counts: IntArray) -> nn.Module:
+        """The network in which every group keeps so many units, without repair."""
+        return remove(self.ranking.graph.model, plan_from_counts(self.ranking, counts, {}))
+
+    def finished(self, counts: IntArray) -> nn.Module:
+        """The network in which every group keeps so many units, as `finish` leaves it."""
+        if self.finish is None:
+            return self.candidate(counts)
+        return self.finish(plan_from_counts(self.ranking, counts, {}))
+
+
+@runtime_checkable
+class Target(Protocol):
+    """How small a network is to be. An own target is a class of these two attributes and two methods."""
+
+    @property
+    def name(self) -> str:
+        """What it is called on record."""
+        ...
+
+    @property
+    def value(self) -> float:
+        """The number that was asked for."""
+        ...
+
+    def counts(self, attempt: Attempt, /) -> IntArray:
+        """Units that every group keeps, in the order of `attempt.ranking.graph.groups`."""
+        ...
+
+    def remarks(self, attempt: Attempt, small: nn.Module, /) -> tuple[str, ...]:
+        """What to remark on the finished network; raises a TargetError where it misses the target."""
+        ...
