@@ -50,7 +50,7 @@ def test_every_script_is_there_and_runs(script):
 
 def test_the_python_of_the_readme_runs(work):
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     names: dict = {}
     exec(compile(blocks[0], "README.md", "exec"), names)
     before, saved = (
@@ -67,6 +67,10 @@ def test_the_python_of_the_readme_runs(work):
     exec(compile(blocks[2], "README.md", "exec"), names)
     costs = count_costs(names["small"], torch.randn(1, 1, 8, 8))
     assert costs.macs <= 0.5 * count_costs(names["model"], torch.randn(1, 1, 8, 8)).macs
+    exec(compile(blocks[3], "README.md", "exec"), names)
+    assert names["result"].compensate == "centred"
+    assert names["again"] == names["config"]
+    assert abs(float(names["result"].model[-1].bias.mean())) < 1e-6
 
 
 def test_the_figures_of_the_demo_are_those_on_record():
