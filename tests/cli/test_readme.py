@@ -70,7 +70,7 @@ def test_the_python_of_the_readme_runs(work):
     exec(compile(blocks[3], "README.md", "exec"), names)
     assert names["result"].compensate == "centred"
     assert names["again"] == names["config"]
-    assert abs(float(names["result"].model[-1].bias.mean())) < 1e-6
+    assert abs(float(names["result"].model.linear.bias.mean())) < 1e-6
 
 
 def test_the_figures_of_the_demo_are_those_on_record():
