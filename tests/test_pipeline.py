@@ -323,3 +323,38 @@ def test_accuracy_floor_says_when_exceptions_break_it(trained):
     layers = {"0": 0.05, "3": 0.05}
     with pytest.raises(sc.TargetError, match="shares that layers gives alone"):
         sc.prune(net, images[:1], method="l1-norm", accuracy_drop=0.5, data=(images, labels), layers=layers)
+
+
+class Counting:
+    """Batches, and how often they were read from the start, and how many of them in all."""
+
+    def __init__(self, images):
+        self.images, self.begun, self.given = images, 0, 0
+
+    def __iter__(self):
+        self.begun += 1
+        for image in self.images.split(8):
+            self.given += 1
+            yield image
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"compensate": "reconstruct"},
+        {"method": "hrank", "allocate": "sensitivity", "compensate": "bias", "recalibrate": True},
+        {"method": "l1-norm", "allocate": "search", "compensate": "merge"},
+    ],
+)
+def test_the_data_are_read_once(settings):
+    images = torch.randn(48, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    data = Counting(images)
+    sc.prune(residual(), images[:1], macs=0.7, data=data, calibrate=40, **settings)
+    assert (data.begun, data.given) == (1, 5)
+
+
+def test_no_data_are_read_that_nothing_looks_at():
+    data = Counting(torch.randn(48, 3, 8, 8))
+    sc.prune(residual(), torch.zeros(1, 3, 8, 8), method="l1-norm", macs=0.7, data=data)
+    assert data.given <= 1  # the first batch, to see that it fits

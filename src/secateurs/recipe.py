@@ -19,7 +19,8 @@ from secateurs.arguments import check_config
 from secateurs.compensate import Repair
 from secateurs.config import PruneConfig
 from secateurs.contracts import Loader, Progress, Ranking
-from secateurs.data.batches import Batch, batches, repeatable
+from secateurs.data.batches import Batch, batches
+from secateurs.data.calibration import Calibration
 from secateurs.errors import InputError
 from secateurs.graph import Graph
 from secateurs.observe.glances import glances
@@ -105,7 +106,7 @@ class Recipe:
             raise InputError(
                 "data: recalibration estimates statistics from data and got none; give some training data."
             )
-        held = None if data is None else repeatable(data, config.calibrate)
+        held: Loader | None = None if data is None else Calibration(data, config.calibrate)
         aside: Sequence[Batch] | None
         if isinstance(target, AccuracyDrop):
             held, aside = held_out(held, target.value, config.calibrate, holdout)

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
-from secateurs.data import DataSource, batches, count, repeatable
+from secateurs.data import Calibration, DataSource, batches, count
+from secateurs.data.calibration import kept_apart
 from secateurs.errors import InputError
 
 X = torch.arange(21.0).view(7, 3)
@@ -115,22 +116,60 @@ def test_several_inputs():
 
 def test_loader_is_read_again_from_the_start():
     loader = DataLoader(Plain(), batch_size=2)
-    assert repeatable(loader) is loader
     assert torch.equal(read(loader)[0], read(loader)[0])
 
 
-def test_generator_is_held_up_to_the_limit_or_refused():
+def test_calibration_holds_a_generator_up_to_the_limit():
     def stream():
         for k in range(7):
             yield X[k : k + 1], Y[k : k + 1]
 
-    with pytest.raises(InputError, match="a generator, which can be read only once"):
-        repeatable(stream())
-    held = repeatable(stream(), limit=5)
+    held = Calibration(stream(), 5)
+    next(iter(held))  # a reader that leaves early takes nothing from the next
     for _ in range(2):
         inputs, labels = read(held)
         assert torch.equal(inputs, X[:5])
         assert torch.equal(labels, Y[:5])
+
+
+def test_calibration_gives_a_shuffling_loader_once():
+    loader = DataLoader(Plain(), batch_size=2, shuffle=True, generator=torch.Generator().manual_seed(0))
+    held = Calibration(loader, 7)
+    first, again, fresh = read(held)[0], read(held)[0], read(loader)[0]
+    assert torch.equal(first, again)
+    assert not torch.equal(first, fresh)
+
+
+def test_calibration_reads_no_more_than_is_asked_for():
+    seen = []
+
+    def stream():
+        for k in range(7):
+            seen.append(k)
+            yield X[k : k + 1]
+
+    held = Calibration(stream(), 7)
+    assert seen == []
+    next(iter(held))
+    assert seen == [0]
+
+
+def test_calibration_knows_its_number():
+    assert [count(Calibration(X, 5)), count(Calibration(X, 50)), count(Calibration(iter([X]), 5))] == [
+        5,
+        7,
+        None,
+    ]
+
+
+@pytest.mark.parametrize(("total", "number"), [(1, 0), (10, 3), (100, 10), (101, 10), (7, 7), (2048, 409)])
+def test_samples_kept_apart_are_spread_evenly(total, number):
+    marked = kept_apart(total, number)
+    plain = [(i + 1) * number // total > i * number // total for i in range(total)]
+    assert marked.tolist() == plain
+    assert int(marked.sum()) == number
+    gaps = np.diff(np.flatnonzero(plain))
+    assert len(gaps) == 0 or gaps.max() - gaps.min() <= 1
 
 
 def test_count_without_reading():

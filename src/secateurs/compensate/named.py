@@ -17,6 +17,7 @@ from secateurs.compensate.sequential import least_squares_
 from secateurs.compensate.walk import Repaired
 from secateurs.contracts import Loader
 from secateurs.data.batches import joined
+from secateurs.data.calibration import kept_apart
 from secateurs.data.own import Held
 from secateurs.errors import InputError
 from secateurs.observe.units import observe
@@ -198,8 +199,8 @@ def repair_(repair: str | Repair, small: nn.Module, removal: Removal) -> Repaire
 
 
 def _tenth_last(data: Loader, limit: int) -> Held:
-    """The samples without labels, every tenth at the end, where `reconstruct_` checks: data may be sorted by class."""
+    """The samples without labels, a tenth of them at the end, where `reconstruct_` checks."""
     whole = joined(data, limit)
-    place = torch.arange(len(whole[0]))
-    order = torch.cat([place[place % 10 != 9], place[place % 10 == 9]])
+    last = kept_apart(len(whole[0]), len(whole[0]) // 10)
+    order = torch.cat([(~last).nonzero(), last.nonzero()]).flatten()
     return Held(tuple(x[order] for x in whole), None)

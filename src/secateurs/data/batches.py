@@ -94,27 +94,6 @@ def _told(several: Iterator[Any]) -> Iterator[Any]:
         yield batch
 
 
-def repeatable(data: Loader, limit: int | None = None) -> Loader:
-    """`data` itself where it can be read several times, else its first `limit` samples, held in memory.
-
-    Raises:
-        InputError: it can be read only once (a generator), and there is no limit to what would be held.
-
-    Example:
-        >>> held = repeatable((torch.zeros(2, 3) for _ in range(9)), limit=5)
-        >>> [sum(x.shape[0] for (x,), _ in batches(held)) for _ in range(2)]
-        [5, 5]
-    """
-    if not isinstance(data, Iterator):
-        return data
-    if limit is None:
-        raise InputError(
-            f"The data are a {type(data).__name__}, which can be read only once, but several passes are "
-            "needed: give a list, a DataLoader or a Dataset."
-        )
-    return list(batches(data, limit=limit))
-
-
 def joined(data: Loader, limit: int) -> list[Tensor]:
     """Every input of the first `limit` samples as one tensor; labels are dropped.
 
@@ -136,6 +115,9 @@ def count(data: Loader) -> int | None:
         >>> count(torch.zeros(7, 3)), count(iter([]))
         (7, None)
     """
+    known: Any = getattr(data, "samples", None)
+    if isinstance(known, int):
+        return known
     if isinstance(data, (Tensor, np.ndarray)):
         return int(data.shape[0])
     if _is_arrays(data):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from secateurs.checks import check_number
 from secateurs.contracts import FloatArray, IntArray, Loader
 from secateurs.data.batches import Batch, batches
+from secateurs.data.calibration import kept_apart
 from secateurs.errors import InputError, TargetError
 from secateurs.modes import device_of, evaluation
 from secateurs.report.paired import Drop, Z, samples_for, upper_drop
@@ -221,8 +222,7 @@ def held_out(
             "data: an accuracy floor needs a part of its own to be measured on; give more samples."
         )
     aside = max(1, min(max(wanted, total // 5), total // 2))
-    numbers = np.arange(total)
-    chosen = torch.from_numpy((numbers + 1) * aside // total > numbers * aside // total)
+    chosen = kept_apart(total, aside)
     flags = [chosen[end - len(x[0]) : end] for (x, _), end in zip(read, _ends(read), strict=True)]
     return _where(read, [~flag for flag in flags]), _where(read, flags)
 
