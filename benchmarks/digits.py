@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 
 import secateurs
 from secateurs.data import batches, resolve_data
+from secateurs.meters import evaluate
 from secateurs.recover.train import train_
-from secateurs.report import evaluate
 from secateurs.zoo import build
 from secateurs.zoo.digits import WEIGHTS
 

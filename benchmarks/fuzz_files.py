@@ -30,8 +30,8 @@ from networks import EXAMPLE, residual  # noqa: E402
 from secateurs.config import PruneConfig  # noqa: E402
 from secateurs.report.page import page  # noqa: E402
 from secateurs.report.record import Record  # noqa: E402
-from secateurs.report.run import run  # noqa: E402
-from secateurs.report.source import Source  # noqa: E402
+from secateurs.runs.run import run  # noqa: E402
+from secateurs.runs.source import Source  # noqa: E402
 
 
 def main() -> int:

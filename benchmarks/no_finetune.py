@@ -27,8 +27,8 @@ from cifar import calibration as calibration_of
 from secateurs.compensate import least_squares_
 from secateurs.contracts import Order
 from secateurs.graph import Graph
+from secateurs.meters.accuracy import evaluate
 from secateurs.plans import keep_of
-from secateurs.report.accuracy import evaluate
 from secateurs.surgery import Plan
 from secateurs.survey import Survey, survey
 

@@ -22,8 +22,8 @@ import secateurs as sc
 from cifar import arguments, loaded
 from cifar import calibration as calibration_of
 from secateurs import compensate, methods
+from secateurs.meters.accuracy import evaluate
 from secateurs.recover.recalibrate import recalibrate_
-from secateurs.report.accuracy import evaluate
 
 DEFAULT = "default"
 REPAIRS = ["none", "recalibrate", "bias", "weights", "merge", "least-squares-once", "least-squares"]

@@ -6,8 +6,8 @@ from torch import nn
 
 import secateurs as sc
 from secateurs.errors import InputError
+from secateurs.meters.paired import samples_for, upper_drop
 from secateurs.planning import plan_for
-from secateurs.report.paired import samples_for, upper_drop
 from secateurs.targets import AccuracyDrop, Attempt
 from secateurs.targets.accuracy import Judge, held_out
 

@@ -9,8 +9,8 @@ from torch import nn
 import secateurs as sc
 from networks import EXAMPLE, residual
 from secateurs.errors import RunError
-from secateurs.report import count_costs
-from secateurs.report.timing import Clocks
+from secateurs.meters import count_costs
+from secateurs.meters.timing import Clocks
 from secateurs.targets.latency import Latency, check_latency
 
 

@@ -10,8 +10,8 @@ from torch import nn
 import secateurs as sc
 from networks import EXAMPLE, residual
 from secateurs.graph import trace
+from secateurs.meters import count_costs
 from secateurs.methods import METHODS
-from secateurs.report import count_costs
 
 residual_without_seed = residual()
 FREE = [m.name for m in METHODS if m.needs == "nothing"]

@@ -17,6 +17,7 @@ from secateurs.errors import (
     TargetError,
     VerificationError,
 )
+from secateurs.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from secateurs import allocate, compensate, methods, targets
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from secateurs.planning import plan, rank
     from secateurs.surgery import Plan, Verification, remove, verify
     from secateurs.surgery.files import load, load_plan
-
-__version__ = "0.1.0"
 
 __all__ = [
     "CaptureError",

@@ -22,11 +22,11 @@ from secateurs.graph import Graph, Tracer
 from secateurs.graph.attribution import attribute
 from secateurs.graph.framed import about_frames, framed, in_frames
 from secateurs.graph.values import retrace_by_values
+from secateurs.meters.costs import Costs, count_costs
+from secateurs.meters.scoring import Metric
 from secateurs.planning import plan_for
 from secateurs.plans import keep_of
 from secateurs.recipe import Clock, Recipe
-from secateurs.report.costs import Costs, count_costs
-from secateurs.report.scoring import Metric
 from secateurs.signature import taking
 from secateurs.surgery import Plan, Verification, remove, verify
 from secateurs.surgery.copies import copy_model
@@ -34,6 +34,7 @@ from secateurs.surgery.cut import named_tensors
 from secateurs.surgery.files import save_model
 from secateurs.surgery.folding import about_standardisation
 from secateurs.surgery.frame import fold_frames
+from secateurs.version import __version__
 
 _TRIES = 12
 _NO_GROUP = "is in no group: products of activations, and parameters of layers that stay whole"
@@ -268,8 +269,6 @@ def group_reports(graph: Graph, made: Plan) -> tuple[GroupReport, ...]:
 
 def versions() -> dict[str, str]:
     """Versions of what decides the numbers."""
-    from secateurs import __version__
-
     return {"secateurs": __version__, "torch": torch.__version__, "python": platform.python_version()}
 
 

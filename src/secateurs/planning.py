@@ -14,9 +14,9 @@ from secateurs.contracts import Loader, Ranking
 from secateurs.data.batches import batches
 from secateurs.errors import InputError
 from secateurs.graph import Graph
+from secateurs.meters.scoring import Metric
 from secateurs.methods import Method, check_data
 from secateurs.plans import plan_from_counts
-from secateurs.report.scoring import Metric
 from secateurs.surgery.plan import Plan
 from secateurs.surgery.view import GroupView
 from secateurs.targets.base import Attempt, Target

@@ -23,10 +23,10 @@ from secateurs.data.batches import Batch, batches
 from secateurs.data.calibration import Calibration
 from secateurs.errors import InputError
 from secateurs.graph import Graph
+from secateurs.meters.scoring import Metric
 from secateurs.observe.glances import glances
 from secateurs.planning import rank
 from secateurs.recover.recalibrate import recalibrate_
-from secateurs.report.scoring import Metric
 from secateurs.surgery import Plan, remove
 from secateurs.surgery.copies import copy_model
 from secateurs.surgery.cut import named_tensors

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from secateurs.report import demo as demonstration
+from secateurs.runs import demo as demonstration
 
 WAYS = ("random", "l1-norm")
 
@@ -74,7 +74,7 @@ def test_the_demo_never_overwrites_a_folder_that_was_named(cli, work):
 
 def test_the_trained_network_has_not_seen_what_is_held_out():
     from secateurs.data import resolve_data
-    from secateurs.report import evaluate
+    from secateurs.meters import evaluate
     from secateurs.zoo.digits import trained_digits_cnn
 
     data, model = resolve_data("digits"), trained_digits_cnn()

@@ -10,7 +10,7 @@ import torch
 
 import secateurs as sc
 from secateurs.data import resolve_data
-from secateurs.report import count_costs, evaluate
+from secateurs.meters import count_costs, evaluate
 from secateurs.zoo.digits import trained_digits_cnn
 
 ROOT = Path(__file__).parents[2]

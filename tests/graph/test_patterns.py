@@ -13,7 +13,7 @@ from patterns import PATTERNS
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from secateurs.report.costs import count_costs
+from secateurs.meters.costs import count_costs
 from secateurs.surgery import Plan, remove
 
 warnings.filterwarnings("ignore", message=".*weight_norm.*")

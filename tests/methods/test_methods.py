@@ -11,7 +11,7 @@ import secateurs as sc
 from networks import EXAMPLE, residual
 from secateurs import methods
 from secateurs.graph import trace
-from secateurs.report import count_costs
+from secateurs.meters import count_costs
 
 
 def order(method, net, group):

@@ -10,7 +10,8 @@ import pytest
 from secateurs.errors import InputError
 from secateurs.pipeline import GroupReport
 from secateurs.report.page import page
-from secateurs.report.record import Measures, Proof, Record, Timing
+from secateurs.report.record import Measures, Record, Timing
+from secateurs.surgery import Verification
 
 BEFORE = Measures(1000, 8000, 0.9339, 0.0025, 10000, 11.25, 0.5, {"aten.add": 3})
 AFTER = Measures(600, 4000, 0.9, 0.003, 10000, 8.5, 0.25, {"aten.add": 3})
@@ -32,7 +33,7 @@ RECORD = Record(
     after=AFTER,
     original=BEFORE,
     latency=Timing(1, 10, 50, "cpu", 2),
-    verification=Proof(True, 1e-15, 1e-9, "float64", ("example", "random")),
+    verification=Verification(True, 1e-15, 1e-9, "float64", ("example", "random")),
     groups=GROUPS,
     seconds={"trace": 0.5},
     seed=0,
@@ -116,7 +117,7 @@ def test_the_page_is_honest_without_data_and_without_proof():
         before=Measures(1000, 8000),
         after=Measures(600, 4000),
         latency=None,
-        verification=Proof(False, 0.5, 1e-9, "float64", ("example",)),
+        verification=Verification(False, 0.5, 1e-9, "float64", ("example",)),
         target={},
     )
     text = read(bare).text

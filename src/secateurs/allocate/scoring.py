@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from secateurs.compensate.combination import Combination, combine_
 from secateurs.contracts import IntArray, Loader, Ranking
@@ -270,6 +271,4 @@ def _joined(outputs: Sequence[Sequence[Tensor]]) -> list[Tensor]:
 
 
 def _tensors(result: object) -> list[Tensor]:
-    from torch.utils import _pytree as pytree
-
     return [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]

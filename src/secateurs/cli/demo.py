@@ -14,7 +14,7 @@ from secateurs.cli.options import Device, Json, Seed, Threads, quiet
 from secateurs.cli.progress import Bars
 
 if TYPE_CHECKING:
-    from secateurs.report.demo import Demo
+    from secateurs.runs.demo import Demo
 
 OUT = "secateurs-demo"
 
@@ -41,9 +41,9 @@ def demo(
     from secateurs.cli.opening import usable
     from secateurs.cli.threads import worthwhile_threads
     from secateurs.export import check_free
-    from secateurs.report.demo import demo as demonstrate
-    from secateurs.report.demo import trained
     from secateurs.report.folder import is_ours, write_folder
+    from secateurs.runs.demo import demo as demonstrate
+    from secateurs.runs.demo import trained
 
     place = Path(OUT) if out is None else out
     check_free(place, replaces=is_ours if out is None else None)
@@ -61,8 +61,8 @@ def demo(
 
 def _parts(found: Demo, out: Path, replaced: bool) -> Iterator[str | Listing]:
     from secateurs.cli.tables import after_run, saved
-    from secateurs.report.demo import NETWORK
     from secateurs.report.record import percent
+    from secateurs.runs.demo import NETWORK
 
     yield (
         f"{NETWORK}, trained on scikit-learn's digits: {percent(found.accuracy, found.accuracy_error)} of "

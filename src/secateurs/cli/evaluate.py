@@ -36,10 +36,10 @@ def evaluate(
     from secateurs.cli.tables import measured
     from secateurs.cli.threads import worthwhile_threads
     from secateurs.data import resolve_data
-    from secateurs.report.accuracy import evaluate as score
-    from secateurs.report.costs import count_costs
-    from secateurs.report.latency import measure_latency
-    from secateurs.report.run import measures, timing
+    from secateurs.meters.accuracy import evaluate as score
+    from secateurs.meters.costs import count_costs
+    from secateurs.meters.latency import measure_latency
+    from secateurs.runs.run import measures, timing
 
     with Bars() as bars:
         source = opened(

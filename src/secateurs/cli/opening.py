@@ -12,7 +12,7 @@ from secateurs.cli.options import shapes
 from secateurs.errors import InputError
 
 if TYPE_CHECKING:
-    from secateurs.report.source import Source
+    from secateurs.runs.source import Source
 
 _KINDS = ("cpu", "cuda", "mps", "xpu")
 
@@ -32,7 +32,7 @@ def opened(
     Raises:
         InputError: The name, the weights, a shape or the device is not what it has to be.
     """
-    from secateurs.report.source import open_source
+    from secateurs.runs.source import open_source
 
     place, given = usable(device), shapes(inputs)
     source = open_source(

@@ -59,7 +59,7 @@ def prune(
     from secateurs.data import resolve_data
     from secateurs.export import check_free, require_onnx
     from secateurs.report.folder import write_folder
-    from secateurs.report.run import run
+    from secateurs.runs.run import run
 
     given = (model, weights, data, input_shape)
     asked = _asked(config, trust, read_settings(settings), *given)

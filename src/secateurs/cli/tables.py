@@ -10,7 +10,8 @@ from secateurs.cli.console import table
 from secateurs.cli.listing import Listing
 from secateurs.pipeline import GroupReport
 from secateurs.report.page import groups_sentence, points, target_sentence
-from secateurs.report.record import Measures, Proof, Record, at_places, milliseconds, percent, share
+from secateurs.report.record import Measures, Record, at_places, milliseconds, percent, share
+from secateurs.surgery import Verification
 
 REASONS = 8
 """Reasons for locks that are printed; result.json and the page have them all."""
@@ -52,7 +53,7 @@ def _rows(record: Record) -> Iterator[tuple[str, str, str, str]]:
         yield "latency", old, new, share(after.latency_ms or 0, before.latency_ms or 0) if known else "-"
 
 
-def proof(verification: Proof) -> str:
+def proof(verification: Verification) -> str:
     """The verification in one line."""
     verdict = "passed" if verification.passed else "FAILED"
     inputs = " and ".join(verification.inputs)

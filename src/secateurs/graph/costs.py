@@ -13,7 +13,7 @@ from secateurs.graph.groups import Units, marked
 from secateurs.graph.labels import Labels
 
 
-class Costs(Protocol):
+class CostFunction(Protocol):
     """What a network costs when group g keeps keep[g] units (all of them by default)."""
 
     @property

@@ -15,7 +15,7 @@ from secateurs.errors import CaptureError, InputError
 from secateurs.graph.beside import beside, unread_tensors
 from secateurs.graph.capture import check_followable
 from secateurs.graph.captures import captures
-from secateurs.graph.costs import Costs, make_costs
+from secateurs.graph.costs import CostFunction, make_costs
 from secateurs.graph.groups import Units, make_groups
 from secateurs.graph.labels import Labels
 from secateurs.graph.propagate import propagate
@@ -54,7 +54,7 @@ class Graph:
     """
 
     groups: tuple[Group, ...]
-    costs: Costs
+    costs: CostFunction
     shapes: Shapes
     followers: tuple[FollowedBy, ...]
     untouched: Mapping[str, str]

@@ -8,17 +8,14 @@ halving, locked, and the network is traced again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from secateurs.contracts import Group
 from secateurs.errors import InputError
 from secateurs.graph.slices import Keep, kept_positions, removed_positions
+from secateurs.graph.trace import Graph, Tracer
 from secateurs.graph.trial import Failure, culprits, kept_in_trial
 from secateurs.surgery.cut import cut
 from secateurs.surgery.verify import NOT_FINITE, verify
-
-if TYPE_CHECKING:
-    from secateurs.graph.trace import Graph, Tracer
 
 
 def retrace_by_values(tracer: Tracer, keep: Keep) -> Graph | None:

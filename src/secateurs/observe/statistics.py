@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from secateurs.errors import InputError
 from secateurs.observe.moments import Moments
@@ -68,8 +70,6 @@ class Statistics:
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file (no pickle)."""
-        from safetensors.torch import save_file
-
         tensors, counts = {}, {}
         for part, table in (("channels", self.channels), ("taps", self.taps)):
             for name, moments in table.items():
@@ -93,8 +93,6 @@ class Statistics:
         Raises:
             InputError: It is missing, or no file of statistics.
         """
-        from safetensors import SafetensorError, safe_open
-
         try:
             with safe_open(str(path), framework="pt") as file:
                 header = file.metadata() or {}

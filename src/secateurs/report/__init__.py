@@ -1,16 +1,7 @@
-"""What a network costs and how well it does."""
+"""Reports read results: the record of a run, its page and its folder, and the structure of a network."""
 
-from secateurs.report.accuracy import Accuracy, evaluate
-from secateurs.report.costs import Costs, LayerCost, count_costs
-from secateurs.report.latency import Latency, compare_latency, measure_latency
+from secateurs.report.folder import write_folder, write_page
+from secateurs.report.record import Record
+from secateurs.report.structure import Structure
 
-__all__ = [
-    "Accuracy",
-    "Costs",
-    "Latency",
-    "LayerCost",
-    "compare_latency",
-    "count_costs",
-    "evaluate",
-    "measure_latency",
-]
+__all__ = ["Record", "Structure", "write_folder", "write_page"]

@@ -13,6 +13,7 @@ from secateurs.checks import parsed, read_text, shown
 from secateurs.errors import InputError
 from secateurs.pipeline import GroupReport
 from secateurs.report.record_form import RECORD
+from secateurs.surgery import Verification
 
 SCHEMA = 1
 
@@ -58,18 +59,6 @@ class Timing:
             f"{self.warmup} runs of warm-up, {threads} on {self.device}"
         )
         return f"not measurable now: {self.reason} ({how})" if self.reason else how
-
-
-@dataclass(frozen=True)
-class Proof:
-    """The comparison of the smaller network with the silenced original."""
-
-    passed: bool
-    max_rel_diff: float
-    tolerance: float
-    precision: str
-    inputs: tuple[str, ...]
-    places: int = 0
 
 
 def at_places(number: int) -> str:
@@ -123,7 +112,7 @@ class Record:
     after: Measures
     original: Measures
     latency: Timing | None
-    verification: Proof
+    verification: Verification
     groups: tuple[GroupReport, ...]
     seconds: Mapping[str, float]
     seed: int
@@ -194,8 +183,8 @@ class Record:
             ) from problem
 
 
-def _proof(raw: Mapping[str, Any]) -> Proof:
-    return Proof(**{**raw, "inputs": tuple(raw["inputs"])})
+def _proof(raw: Mapping[str, Any]) -> Verification:
+    return Verification(**{**raw, "inputs": tuple(raw["inputs"])})
 
 
 def share(part: float, whole: float) -> str:

@@ -32,13 +32,16 @@ _TIMING = record(
     batch=any_whole(), warmup=any_whole(), runs=any_whole(), device=any_text, threads=any_whole()
 )
 _PROOF = record(
-    ("places",),  # version 0.1 did not count them
+    ("problem", "places", "moved", "against"),  # version 0.1 wrote none of them
     passed=any_flag,
     max_rel_diff=any_number,
     tolerance=any_number,
     precision=any_text,
     inputs=list_of(any_text),
+    problem=any_prose,
     places=any_whole(),
+    moved=any_whole(),
+    against=any_prose,
 )
 _GROUP = record(
     name=any_text,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from secateurs.contracts import Group
 from secateurs.graph import Graph, trace
 from secateurs.graph.attribution import Spent, attribute, removable
-from secateurs.report.costs import count_costs
+from secateurs.meters.costs import count_costs
 
 
 @dataclass(frozen=True)

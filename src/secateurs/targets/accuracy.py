@@ -17,9 +17,9 @@ from secateurs.contracts import FloatArray, IntArray, Loader
 from secateurs.data.batches import Batch, batches
 from secateurs.data.calibration import kept_apart
 from secateurs.errors import InputError, TargetError
+from secateurs.meters.paired import Drop, Z, samples_for, upper_drop
+from secateurs.meters.scoring import Metric, answer_of, jackknife_error, left_out, right
 from secateurs.modes import device_of, evaluation
-from secateurs.report.paired import Drop, Z, samples_for, upper_drop
-from secateurs.report.scoring import Metric, answer_of, jackknife_error, left_out, right
 from secateurs.targets.base import Attempt
 
 _ROUNDS = 8

@@ -11,8 +11,8 @@ from torch import nn
 from secateurs.allocate.sequence import Allocation
 from secateurs.contracts import IntArray, Ranking
 from secateurs.data.batches import Batch
+from secateurs.meters.scoring import Metric
 from secateurs.plans import plan_from_counts
-from secateurs.report.scoring import Metric
 from secateurs.surgery import Plan, remove
 from secateurs.targets.schedule import Schedule, removals
 

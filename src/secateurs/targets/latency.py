@@ -12,8 +12,8 @@ from torch import nn
 from secateurs.checks import check_number
 from secateurs.contracts import IntArray
 from secateurs.errors import InputError, RunError, TargetError
-from secateurs.report.latency import compare_latency
-from secateurs.report.timing import Clocks
+from secateurs.meters.latency import compare_latency
+from secateurs.meters.timing import Clocks
 from secateurs.targets.base import Attempt
 
 Measure: TypeAlias = Callable[[nn.Module], float]

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from secateurs.checks import shown
@@ -36,9 +38,6 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         kind = "are a folder, not a file" if path.is_dir() else "cannot be found"
         raise InputError(f"The weights '{path}' {kind}.")
     _refuse_pickle(path)
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
         check_header(path)
         return dict(load_file(path, device="cpu"))

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from secateurs import zoo
 from secateurs.data import resolve_data
 from secateurs.errors import InputError, RunError
-from secateurs.report import evaluate
+from secateurs.meters import evaluate
 
 
 def setting():

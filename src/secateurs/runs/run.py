@@ -12,13 +12,13 @@ from torch import nn
 from secateurs.config import PruneConfig
 from secateurs.contracts import Progress
 from secateurs.data import DataSource
+from secateurs.meters.accuracy import Accuracy, evaluate
+from secateurs.meters.costs import Costs
+from secateurs.meters.latency import Latency, compare_latency
+from secateurs.meters.paired import samples_for
 from secateurs.pipeline import Result, prune
-from secateurs.report.accuracy import Accuracy, evaluate
-from secateurs.report.costs import Costs
-from secateurs.report.latency import Latency, compare_latency
-from secateurs.report.paired import samples_for
-from secateurs.report.record import Measures, Proof, Record, Timing
-from secateurs.report.source import Source, normalisation_record
+from secateurs.report.record import Measures, Record, Timing
+from secateurs.runs.source import Source, normalisation_record
 from secateurs.surgery import Plan
 
 
@@ -153,7 +153,6 @@ def _record(
     how: Timing,
     seconds: Mapping[str, float],
 ) -> Record:
-    verification = result.verification
     return Record(
         model=source.spec,
         input_shape=source.input_shape or (),
@@ -169,14 +168,7 @@ def _record(
         after=after,
         original=source.original or before,
         latency=how,
-        verification=Proof(
-            verification.passed,
-            verification.max_rel_diff,
-            verification.tolerance,
-            verification.precision,
-            tuple(verification.inputs),
-            verification.places,
-        ),
+        verification=result.verification,
         groups=result.groups,
         seconds={stage: round(value, 3) for stage, value in seconds.items()},
         seed=result.seed,

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from secateurs.errors import InputError
-from secateurs.report import compare_latency, measure_latency
-from secateurs.report.timing import Clocks
+from secateurs.meters import compare_latency, measure_latency
+from secateurs.meters.timing import Clocks
 
 
 class Counting(nn.Module):

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from secateurs.contracts import Loader, Progress
 from secateurs.data.batches import batches, count
 from secateurs.errors import InputError, RunError
+from secateurs.meters.scoring import Metric, answer_of, jackknife_error, left_out, right, several
 from secateurs.modes import device_of, evaluation
-from secateurs.report.scoring import Metric, answer_of, jackknife_error, left_out, right, several
 
 
 @dataclass(frozen=True)

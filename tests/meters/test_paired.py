@@ -6,8 +6,8 @@ import torch
 from scipy.optimize import brentq, minimize_scalar
 
 from secateurs.errors import InputError
-from secateurs.report.paired import Drop, Z, samples_for, upper_drop
-from secateurs.report.scoring import jackknife_error, left_out, right
+from secateurs.meters.paired import Drop, Z, samples_for, upper_drop
+from secateurs.meters.scoring import jackknife_error, left_out, right
 
 
 def by_likelihood(b, c, n):

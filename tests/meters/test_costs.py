@@ -7,7 +7,7 @@ from torch import nn
 
 from secateurs import zoo
 from secateurs.errors import InputError
-from secateurs.report import count_costs
+from secateurs.meters import count_costs
 
 
 def test_tiny_network_by_hand():

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+
+import torch
 
 from secateurs.config import PruneConfig
 from secateurs.contracts import Progress
 from secateurs.data import DataSource, resolve_data
-from secateurs.report.accuracy import evaluate
+from secateurs.meters.accuracy import evaluate
+from secateurs.pipeline import Result
+from secateurs.recover.recalibrate import recalibrate_
 from secateurs.report.record import Compared
-from secateurs.report.run import Run, pruned, recorded
-from secateurs.report.source import Source
+from secateurs.runs.run import Run, pruned, recorded
+from secateurs.runs.source import Source
 from secateurs.zoo import entry
 from secateurs.zoo.digits import trained_digits_cnn
-
-if TYPE_CHECKING:
-    import torch
-
-    from secateurs.pipeline import Result
 
 NETWORK = "digits_cnn"
 METHODS = ("random", "l1-norm", "l2-norm", "geometric-median", "similarity")
@@ -108,8 +106,6 @@ def trained(device: str | torch.device = "cpu") -> Source:
 
 def _named(source: Source, data: DataSource, settings: PruneConfig) -> Way:
     """A method as published, and then with its batch-norm statistics measured anew."""
-    from secateurs.recover.recalibrate import recalibrate_
-
     result = pruned(source, data, replace(settings, recalibrate=False))
     plain = evaluate(result.model, data.test).value
     recalibrate_(result.model, data.calibration(settings.calibrate, settings.seed))
