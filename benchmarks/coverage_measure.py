@@ -157,12 +157,12 @@ def _facts(result: Any, whole: dict[str, tuple[int, ...]]) -> dict[str, Any]:
 
 
 def _onnx(small: nn.Module, example: Any) -> str:
-    from secateurs.export import write_onnx
+    from secateurs.export import export_onnx
 
     try:
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with contextlib.redirect_stdout(sys.stderr):
-                return f"{write_onnx(small, example, Path(folder) / 'net.onnx').max_rel_diff:.0e}"
+                return f"{export_onnx(small, example, Path(folder) / 'net.onnx').max_rel_diff:.0e}"
     except Exception as error:
         return f"no: {type(error).__name__}"

@@ -2,6 +2,7 @@
 
 import collections
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ RANKING = sc.rank(GRAPH, sc.methods.get("l1-norm"))
 PLAN = sc.plan(RANKING, macs=0.6)
 SMALL = sc.remove(NET, PLAN)
 SILENCED = GRAPH.silenced(PLAN.kept)
+FRAMED = replace(PLAN, steps=(replace(PLAN.steps[0], frames=("head",)),))
 
 
 def prune(**changed):
@@ -177,11 +179,11 @@ def test_data_that_differ_are_not_remarked_and_only_begun():
         (lambda: sc.remove(Residual, PLAN), "model is the class Residual"),
         (lambda: sc.remove(NET, GRAPH), "plan is a Graph; give what secateurs.plan"),
         (lambda: sc.remove(NET, PLAN.to_json()), "plan is '"),
-        (
-            lambda: sc.verify(NET, SMALL, PLAN, EXAMPLE),
-            r"silenced is a Plan; give graph\.silenced\(plan\.kept\)",
-        ),
-        (lambda: sc.verify(NET, SMALL, [1], EXAMPLE), "silenced is a list"),
+        (lambda: sc.verify(NET, SMALL, [1], EXAMPLE), "plan is a list; give what secateurs.plan makes"),
+        (lambda: sc.verify(NET, SMALL, PLAN.then(PLAN), EXAMPLE), "it has 2 rounds; give the plan of one"),
+        (lambda: sc.verify(NET, SMALL, PLAN, EXAMPLE, kept={}), "kept is for positions"),
+        (lambda: sc.verify(nn.Linear(2, 2), SMALL, PLAN, torch.ones(1, 2)), "is none in this network"),
+        (lambda: sc.verify(NET, SMALL, FRAMED, EXAMPLE), "puts frames around convolutions"),
         (lambda: sc.verify(NET, SMALL, {"x": {}}, EXAMPLE), "the network has no 'x'"),
         (lambda: sc.verify(NET, SMALL, {"head.weight": [1]}, EXAMPLE), "'head.weight' is a list"),
         (lambda: sc.verify(NET, SMALL, {"head.weight": {2: [1]}}, EXAMPLE), "has no axis 2"),
@@ -206,8 +208,17 @@ def test_every_function_says_what_is_wrong(call, words):
         call()
 
 
-def test_verify_takes_what_a_graph_makes_of_a_plan():
+def test_verify_takes_a_plan_and_what_a_graph_makes_of_it():
+    proof = sc.verify(NET, SMALL, PLAN, EXAMPLE)
+    kept = GRAPH.slices({name: np.array(units) for name, units in PLAN.kept.items()})
+    assert proof == sc.verify(NET, SMALL, SILENCED, EXAMPLE, kept=kept)
+    assert proof.passed
     assert sc.verify(NET, SMALL, SILENCED, EXAMPLE).passed
+
+
+def test_verify_of_a_plan_notices_another_network():
+    other = sc.remove(residual(seed=5), PLAN)
+    assert not sc.verify(NET, other, PLAN, EXAMPLE).passed
 
 
 def test_load_wants_a_network_and_not_its_class(tmp_path):
@@ -218,6 +229,29 @@ def test_load_wants_a_network_and_not_its_class(tmp_path):
         sc.load(tmp_path / "a.safetensors", into=Residual)
     with pytest.raises(sc.InputError, match="into is a function"):
         sc.load(tmp_path / "a.safetensors", into=residual)
+    with pytest.raises(
+        sc.InputError, match="model is the class Residual; give an object of it, as in model="
+    ):
+        sc.load(tmp_path / "a.safetensors", Residual)
+    with pytest.raises(sc.InputError, match="model is None"):
+        sc.load(tmp_path / "a.safetensors")
+    with pytest.raises(sc.InputError, match="model and into are two names of one thing"):
+        sc.load(tmp_path / "a.safetensors", NET, into=NET)
+
+
+def test_load_returns_a_new_network_by_either_name(tmp_path):
+    result = prune()
+    sc.save(result, tmp_path / "a.safetensors")
+    fresh = residual(seed=8)
+    before = {name: value.clone() for name, value in fresh.state_dict().items()}
+    for small in (
+        sc.load(tmp_path / "a.safetensors", fresh),
+        sc.load(tmp_path / "a.safetensors", into=fresh),
+    ):
+        assert all(
+            torch.equal(small.state_dict()[name], value) for name, value in result.model.state_dict().items()
+        )
+    assert all(torch.equal(fresh.state_dict()[name], value) for name, value in before.items())
 
 
 def test_save_says_where_nothing_can_be_written(tmp_path):

@@ -27,7 +27,7 @@ FLOORS = [
     ["allocate"],
     ["survey", "targets"],
     ["config", "planning"],
-    ["arguments"],
+    ["arguments", "proof"],
     ["recipe"],
     ["pipeline"],
     ["report"],

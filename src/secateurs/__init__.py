@@ -2,7 +2,7 @@
 
 result = prune(model, example, method="l1-norm", macs=0.5)
 save(result, "small.safetensors")
-small = load("small.safetensors", into=build_model())
+small = load("small.safetensors", build_model())
 """
 
 from importlib import import_module
@@ -22,10 +22,14 @@ from secateurs.version import __version__ as __version__
 if TYPE_CHECKING:
     from secateurs import allocate, compensate, methods, targets
     from secateurs.config import PruneConfig
+    from secateurs.export.onnx import export_onnx
     from secateurs.graph import Graph, trace  # type: ignore[no-redef]  # the module of that name, in the cycle
+    from secateurs.meters import count_costs, evaluate
     from secateurs.pipeline import Result, prune, save
     from secateurs.planning import plan, rank
-    from secateurs.surgery import Plan, Verification, remove, verify
+    from secateurs.proof import verify
+    from secateurs.recover import recalibrate_
+    from secateurs.surgery import Plan, Verification, remove
     from secateurs.surgery.files import load, load_plan
 
 __all__ = [
@@ -43,12 +47,16 @@ __all__ = [
     "VerificationError",
     "allocate",
     "compensate",
+    "count_costs",
+    "evaluate",
+    "export_onnx",
     "load",
     "load_plan",
     "methods",
     "plan",
     "prune",
     "rank",
+    "recalibrate_",
     "remove",
     "save",
     "targets",
@@ -59,10 +67,14 @@ __all__ = [
 # Importing torch takes seconds, which `secateurs --help` and the shell's completion do not have.
 _HOMES = {
     "secateurs.config": ("PruneConfig",),
+    "secateurs.export.onnx": ("export_onnx",),
     "secateurs.graph": ("Graph", "trace"),
+    "secateurs.meters": ("count_costs", "evaluate"),
     "secateurs.pipeline": ("Result", "prune", "save"),
     "secateurs.planning": ("plan", "rank"),
-    "secateurs.surgery": ("Plan", "Verification", "remove", "verify"),
+    "secateurs.proof": ("verify",),
+    "secateurs.recover": ("recalibrate_",),
+    "secateurs.surgery": ("Plan", "Verification", "remove"),
     "secateurs.surgery.files": ("load", "load_plan"),
 }
 _PACKAGES = (
@@ -72,6 +84,7 @@ _PACKAGES = (
     "export",
     "graph",
     "measure",
+    "meters",
     "methods",
     "observe",
     "recover",

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from secateurs.errors import InputError, RunError, VerificationError
+from secateurs.export import export_onnx
 from secateurs.export import onnx as onnx_export
-from secateurs.export import write_onnx
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -40,7 +40,7 @@ class FixedBatch(nn.Module):
 def test_the_file_equals_the_network_at_a_batch_size_never_tried(tmp_path: Path):
     torch.manual_seed(0)
     net = TwoHeads().train()
-    written = write_onnx(net, (torch.zeros(1, 3, 6, 7), torch.zeros(1, 2, 6, 7)), tmp_path / "net.onnx")
+    written = export_onnx(net, (torch.zeros(1, 3, 6, 7), torch.zeros(1, 2, 6, 7)), tmp_path / "net.onnx")
     assert net.training, "the network is the user's: its mode stays"
     assert written.max_rel_diff < 1e-5
     a, b = torch.randn(7, 3, 6, 7), torch.randn(7, 2, 6, 7)
@@ -54,7 +54,7 @@ def test_the_file_equals_the_network_at_a_batch_size_never_tried(tmp_path: Path)
 
 def test_a_fixed_batch_size_is_refused_in_one_line_and_nothing_is_written(tmp_path: Path):
     with pytest.raises(RunError, match="free batch size") as caught:
-        write_onnx(FixedBatch(), torch.zeros(1, 3, 4, 4), tmp_path / "net.onnx")
+        export_onnx(FixedBatch(), torch.zeros(1, 3, 4, 4), tmp_path / "net.onnx")
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -63,7 +63,7 @@ def test_a_file_that_computes_something_else_is_not_kept(tmp_path: Path, monkeyp
     (tmp_path / "net.onnx").write_bytes(b"old")
     monkeypatch.setattr(onnx_export, "_difference", lambda *_: 0.5)
     with pytest.raises(VerificationError, match="differs from the network"):
-        write_onnx(nn.Conv2d(1, 2, 3), torch.zeros(1, 1, 4, 4), tmp_path / "net.onnx")
+        export_onnx(nn.Conv2d(1, 2, 3), torch.zeros(1, 1, 4, 4), tmp_path / "net.onnx")
     assert (tmp_path / "net.onnx").read_bytes() == b"old"
 
 
@@ -77,4 +77,4 @@ def test_not_a_number_counts_as_a_difference():
 def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(InputError, match=r'pip install "secateurs\[onnx\]"'):
-        write_onnx(nn.Conv2d(1, 2, 3), torch.zeros(1, 1, 4, 4), tmp_path / "net.onnx")
+        export_onnx(nn.Conv2d(1, 2, 3), torch.zeros(1, 1, 4, 4), tmp_path / "net.onnx")

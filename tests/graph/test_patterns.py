@@ -126,10 +126,10 @@ def test_any_number_of_units_may_stay(case):
 def test_onnx_equals_the_network(pattern, tmp_path):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    from secateurs.export import write_onnx
+    from secateurs.export import export_onnx
 
     small = OneInput(prune(_built(pattern), pattern.example).small).eval()
-    assert write_onnx(small, pattern.example, tmp_path / "net.onnx").max_rel_diff < 1e-4
+    assert export_onnx(small, pattern.example, tmp_path / "net.onnx").max_rel_diff < 1e-4
 
 
 class OneInput(torch.nn.Module):

@@ -30,7 +30,7 @@ def export(
 ) -> None:
     """Write a network as ONNX with a free batch size, and compare it in ONNX Runtime before saying so."""
     from secateurs.cli.opening import opened
-    from secateurs.export import require_onnx, write_onnx
+    from secateurs.export import export_onnx, require_onnx
 
     if onnx.exists():
         raise InputError(f"{onnx}: exists already; choose another name or remove it")
@@ -40,7 +40,7 @@ def export(
             model, weights=weights, inputs=input_shape, device=device, built_by=built_by, trust=trust
         )
         with bars.working("writing and checking ONNX"):
-            written = write_onnx(source.model, source.example(), onnx)
+            written = export_onnx(source.model, source.example(), onnx)
     if not source.trained:
         note(f"no --weights given, so {model} has random weights")
     if as_json is not None:

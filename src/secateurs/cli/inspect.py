@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from secateurs.cli.console import say, table, write_json
@@ -12,9 +12,6 @@ from secateurs.cli.progress import Bars
 
 if TYPE_CHECKING:
     from secateurs.report.structure import Structure
-
-NAMES = 3
-"""Layers that are named per cell; the JSON names them all."""
 
 
 def inspect(
@@ -42,6 +39,8 @@ def inspect(
 
 
 def _parts(model: str, found: Structure) -> Iterator[str | Listing]:
+    from secateurs.graph.described import FREE, LOCKED
+
     free = [group for group in found.groups if group.locked is None]
     locked = [group for group in found.groups if group.locked is not None]
     shapes = " and ".join(str(shape) for shape in (found.input_shape, *found.more_inputs))
@@ -51,31 +50,11 @@ def _parts(model: str, found: Structure) -> Iterator[str | Listing]:
     )
     yield found.share
     if free:
-        columns = ("group", "leaves together with", "through", "read by", "channels", "parameters", "MACs")
-        rows = [
-            (
-                group.name,
-                _some([name for name in (*group.producers, *group.carriers) if name != group.name]),
-                _some(group.through),
-                _some(group.consumers),
-                str(group.size),
-                f"{group.params:,}",
-                f"{group.macs:,}",
-            )
-            for group in free
-        ]
-        yield table("\nMay be pruned", columns, rows, left=4)
+        yield table("\nMay be pruned", FREE, [group.cells() for group in free], left=4)
     if locked:
-        names = ("group", "locked because it", "channels", "parameters", "MACs")
-        cells = [(g.name, g.locked or "", str(g.size), f"{g.params:,}", f"{g.macs:,}") for g in locked]
-        yield table("\nMay not be pruned", names, cells, left=2)
+        yield table("\nMay not be pruned", LOCKED, [group.cells() for group in locked], left=2)
     if found.untouched:
         yield table("\nIn no group", ("tensor", "why"), list(found.untouched.items()), left=2)
     if found.uncounted:
         calls = ", ".join(f"{name} ({count})" for name, count in found.uncounted.items())
         yield f"\nNot counted as MACs: {calls}"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" + {len(names) - NAMES}" if len(names) > NAMES else ""
-    return ", ".join(names[:NAMES]) + more

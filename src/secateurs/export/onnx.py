@@ -43,7 +43,7 @@ class OnnxFile:
         )
 
 
-def write_onnx(
+def export_onnx(
     model: nn.Module,
     example: Tensor | Sequence[Tensor],
     path: Path | str,
@@ -76,7 +76,7 @@ def write_onnx(
         >>> import tempfile
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     written = write_onnx(net, torch.zeros(1, 3, 8, 8), Path(folder) / "net.onnx")
+        ...     written = export_onnx(net, torch.zeros(1, 3, 8, 8), Path(folder) / "net.onnx")
         >>> written.batches, written.max_rel_diff < 1e-5
         ((1, 3), True)
     """

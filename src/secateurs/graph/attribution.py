@@ -5,15 +5,40 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from secateurs.contracts import IntArray
-from secateurs.graph.trace import Graph
+from secateurs.contracts import Group, IntArray
+from secateurs.graph.costs import CostFunction
 
 OTHER = "other"
 """What is in no group and of no weight that is named: products of activations, vectors of layers that stay whole."""
 _PLACE = re.compile(r" in \S+( at \S+)?$")
+
+
+class Priced(Protocol):
+    """What costs are shared out of: the part of a `Graph` that says what its groups are and what they cost."""
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """All groups, in the order of the forward pass."""
+        ...
+
+    @property
+    def costs(self) -> CostFunction:
+        """What the network costs."""
+        ...
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Shapes of the stored tensors."""
+        ...
+
+    @property
+    def untouched(self) -> Mapping[str, str]:
+        """Weights in no group, with the reason."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +69,7 @@ class Removable:
     elsewhere: float
 
 
-def attribute(graph: Graph) -> Attribution:
+def attribute(graph: Priced) -> Attribution:
     """Share out the costs of a network: to the groups whose channels they make, else to the weights in no group.
 
     A layer whose channels lie in several groups counts in each by its share of the channels; what is left of a
@@ -80,7 +105,7 @@ def attribute(graph: Graph) -> Attribution:
     )
 
 
-def removable(graph: Graph) -> Removable:
+def removable(graph: Priced) -> Removable:
     """Which share of the multiply-adds lies in layers that can become smaller, and why the others cannot.
 
     A layer can become smaller where channels of a free group leave it or enter it.

@@ -16,6 +16,7 @@ from secateurs.graph.beside import beside, unread_tensors
 from secateurs.graph.capture import check_followable
 from secateurs.graph.captures import captures
 from secateurs.graph.costs import CostFunction, make_costs
+from secateurs.graph.described import table
 from secateurs.graph.groups import Units, make_groups
 from secateurs.graph.labels import Labels
 from secateurs.graph.propagate import propagate
@@ -44,7 +45,7 @@ class FollowedBy:
     place: IntArray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Graph:
     """The structure of a network: its groups, what they cost, and how to make their tensors smaller.
 
@@ -62,6 +63,14 @@ class Graph:
     frames: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     plain: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """The groups as tables: what leaves together, through what, what is locked and why, and what it costs."""
+        return table(self)
+
+    def __repr__(self) -> str:
+        network = type(self.model).__name__
+        return f"<Graph of {network}: {len(self.free)} groups may be pruned, {len(self.locked)} may not>"
 
     @property
     def original(self) -> nn.Module:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from secateurs.errors import InputError, RunError, VerificationError
-from secateurs.export import OnnxFile, new_file, new_folder, write_onnx
+from secateurs.export import OnnxFile, export_onnx, new_file, new_folder
 from secateurs.report.page import page
 from secateurs.report.record import Record
 from secateurs.surgery import Plan, load, save_model
@@ -75,7 +75,7 @@ def _written(
         _fill(folder, model, plan, record)
         if onnx_example is None:
             return None
-        written = write_onnx(model, onnx_example, folder / "model.onnx", seed=record.seed)
+        written = export_onnx(model, onnx_example, folder / "model.onnx", seed=record.seed)
     return dataclasses.replace(written, path=out / written.path.name)
 
 
@@ -100,7 +100,7 @@ def check_saved(path: Path, model: nn.Module, spec: str) -> None:
     """
     try:
         with torch.random.fork_rng(devices=()):
-            again = load(path, into=resolve_model(spec)).state_dict()
+            again = load(path, resolve_model(spec)).state_dict()
     except InputError as problem:
         raise VerificationError(
             f"{path.name}: what was saved does not load into the network that {spec} builds anew ({problem}); nothing "

@@ -9,34 +9,18 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from secateurs.contracts import Group
 from secateurs.graph import Graph, trace
 from secateurs.graph.attribution import Spent, attribute, removable
+from secateurs.graph.described import GroupInfo, described
 from secateurs.meters.costs import count_costs
 
 
 @dataclass(frozen=True)
-class GroupInfo:
-    """One group: the layers that make its channels, those that go along, those that read them.
-
-    `params` and `macs` are those of the layers that make or carry the channels (see `attribute`): with those of
-    `Structure.others`, they add up to what the network costs.
-    """
-
-    name: str
-    size: int
-    locked: str | None
-    producers: tuple[str, ...]
-    carriers: tuple[str, ...]
-    consumers: tuple[str, ...]
-    through: tuple[str, ...]
-    params: int
-    macs: int
-
-
-@dataclass(frozen=True)
 class Structure:
-    """All groups of a network, its costs, and the layers that are in no group with the reason."""
+    """All groups of a network, its costs, and the layers that are in no group with the reason.
+
+    The `params` and `macs` of `groups` and `others` add up to what the network costs.
+    """
 
     input_shape: tuple[int, ...]
     params: int
@@ -74,16 +58,15 @@ def structure(model: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Structu
     """
     graph = trace(model, example)
     costs = count_costs(model, example)
-    spent = attribute(graph)
     first, *others = (tuple(x.shape) for x in ((example,) if isinstance(example, Tensor) else example))
     return Structure(
         first,
         costs.params,
         costs.macs,
-        tuple(_info(group, spent.groups[group.name]) for group in graph.groups),
+        described(graph),
         dict(graph.untouched),
         dict(costs.uncounted),
-        dict(spent.others),
+        dict(attribute(graph).others),
         share_line(graph),
         tuple(others),
     )
@@ -107,25 +90,3 @@ def share_line(graph: Graph) -> str:
     if found.elsewhere > 0:
         parts.append(f"{100 * found.elsewhere:.0f} % in no group")
     return "; ".join(parts)
-
-
-def _info(group: Group, spent: Spent) -> GroupInfo:
-    producers, carriers, consumers = (
-        tuple(dict.fromkeys(_layer(slot.tensor) for slot in group.slots_as(role)))
-        for role in ("producer", "carrier", "consumer")
-    )
-    return GroupInfo(
-        group.name,
-        group.size,
-        group.locked,
-        producers,
-        tuple(name for name in carriers if name not in producers),
-        consumers,
-        group.through,
-        spent.params,
-        spent.macs,
-    )
-
-
-def _layer(tensor: str) -> str:
-    return tensor.rpartition(".")[0] or tensor

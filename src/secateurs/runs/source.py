@@ -147,7 +147,7 @@ def _from_folder(
     record = Record.read(folder)
     spec = _builder(folder, record.model, built_by, trust)
     shape = input_shape or _bounded(folder, record.input_shape)
-    model = load(folder / WEIGHTS, into=resolve_model(spec))
+    model = load(folder / WEIGHTS, resolve_model(spec))
     normalisation = _normalisation(record.normalisation, folder)
     plan = load_plan(folder / WEIGHTS)
     more = () if input_shape else tuple(_bounded(folder, each) for each in record.more_inputs)

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,28 +84,43 @@ def load_plan(path: str | Path) -> Plan:
         return _plan(stored)
 
 
-def load(path: str | Path, into: nn.Module) -> nn.Module:
-    """The pruned network of a file: the plan is replayed on a freshly built original, then the weights go in.
+def load(path: str | Path, model: nn.Module | None = None, *, into: nn.Module | None = None) -> nn.Module:
+    """Build the pruned network of a file: repeat its plan on a copy of the original network, then read its weights.
 
     Everything in the file is checked against the network before memory is asked for.
 
     Args:
         path: A file that `save_model` (or `secateurs.save`) wrote, or a folder that `secateurs prune` wrote.
-        into: The original network as its class builds it; it is left as it is.
+        model: The original network as its class builds it; it is left as it is.
+        into: Another name of `model`.
 
     Returns:
-        The smaller network, bit-equal to the one saved, in the mode of `into`.
+        A new, smaller network, bit-equal to the one saved, in the mode of `model`.
 
     Raises:
-        InputError: not such a file, or a damaged one.
-        MismatchError: the plan or the weights are of another network; says which layer disagrees.
+        InputError: Not such a file, or a damaged one; no network, or two.
+        MismatchError: The plan or the weights are of another network; says which layer disagrees.
+
+    Example:
+        >>> import tempfile
+        >>> import secateurs as sc
+        >>> build = lambda: nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> result = sc.prune(build(), torch.ones(1, 3), method="l1-norm", keep=0.5)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     sc.save(result, f"{folder}/small.safetensors")
+        ...     small = sc.load(f"{folder}/small.safetensors", build())
+        >>> small[0].out_features, torch.equal(small[2].weight, result.model[2].weight)
+        (4, True)
     """
     source = file_to_read(path, WEIGHTS)
-    check_model(into, "into")
+    if model is not None and into is not None:
+        raise InputError("model and into are two names of one thing; give one of them.")
+    original: Any = model if into is None else into
+    check_model(original, "model" if into is None else "into")
     with opened(source) as stored:
         plan = _plan(stored)
         try:
-            small = remove(into, plan)
+            small = remove(original, plan)
         except SecateursError as error:
             raise type(error)(f"{path}: {error}") from error
         state = _state(stored, small)
