@@ -17,6 +17,17 @@ residual_without_seed = residual()
 FREE = [m.name for m in METHODS if m.needs == "nothing"]
 
 
+def without(net, layer, result):
+    """A copy of a network in which a layer's removed filters, before a ReLU, give nothing."""
+    silenced = copy.deepcopy(net)
+    conv = silenced.get_submodule(layer)
+    gone = sorted(set(range(conv.out_channels)) - kept_sets(result.plan)[layer])
+    with torch.no_grad():
+        conv.weight[gone] = 0
+        conv.bias[gone] = 0
+    return silenced
+
+
 def kept_sets(plan):
     return {name: set(plan.kept.get(name, range(size))) for name, size in plan.sizes.items()}
 
@@ -136,9 +147,10 @@ def test_code_that_computes_with_the_channel_count_is_found_by_values():
             return self.c(x)
 
     torch.manual_seed(0)
-    result = sc.prune(Counts().eval(), EXAMPLE, method="l1-norm", keep=0.7)
-    assert result.verification.passed
-    assert {g.name for g in result.groups if g.status == "pruned"}
+    net = Counts().eval()
+    result = sc.prune(net, EXAMPLE, method="l1-norm", keep=0.7)
+    assert {g.name: g.status for g in result.groups} == {"a": "locked", "b": "pruned", "c": "locked"}
+    assert torch.allclose(result.model(EXAMPLE), without(net, "b", result)(EXAMPLE), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +184,10 @@ def test_smallest_reachable_share_is_reachable():
     with pytest.raises(sc.TargetError) as caught:
         sc.prune(net, EXAMPLE, macs=1e-6)
     share = float(str(caught.value).split("can keep is ")[1].split(" ")[0])
-    assert sc.prune(net, EXAMPLE, macs=share).verification.passed
+    result = sc.prune(net, EXAMPLE, macs=share)
+    assert result.after.macs <= share * result.before.macs
+    with pytest.raises(sc.TargetError, match="cannot be reached"):
+        sc.prune(net, EXAMPLE, macs=share - 0.001)
 
 
 def test_weights_that_are_not_finite_are_named():
@@ -284,9 +299,11 @@ def test_examples_may_be_named():
         def forward(self, picture):
             return self.b(torch.relu(self.a(picture)))
 
-    for target in ({"macs": 0.5}, {"latency": 1.0}):
-        result = sc.prune(Named().eval(), {"picture": EXAMPLE}, method="l1-norm", **target)
-        assert result.verification.passed
+    net = Named().eval()
+    for target, kept in (({"macs": 0.5}, 4), ({"latency": 1.0}, 8)):
+        result = sc.prune(net, {"picture": EXAMPLE}, method="l1-norm", **target)
+        assert result.model.a.out_channels == kept
+        assert torch.allclose(result.model(picture=EXAMPLE), without(net, "a", result)(EXAMPLE), atol=1e-6)
 
 
 def test_own_ratio_heeds_exceptions_and_multiples():

@@ -69,7 +69,6 @@ def test_the_result_or_one_sentence(tried):
         says = case.or_says
     if says is None:
         assert watched.error is None, f"{type(watched.error).__name__}: {watched.error}"
-        assert watched.result.verification.passed
         if case.prunes:
             assert not nothing_left(watched.result.plan), str(watched.result)
         before = {name: tuple(p.shape) for name, p in watched.model.named_parameters()}

@@ -107,10 +107,14 @@ def test_own_ratio_never_passes_half():
 def test_every_method_is_exported_documented_and_on_the_command_line():
     exported = {name.replace("_", "-") for name in methods.__all__}
     assert exported <= set(methods.names())
+    assert len({method.summary for method in methods.METHODS}) == len(
+        methods.METHODS
+    )  # each says what it does
     for method in methods.METHODS:
-        assert method.summary
         assert method.certain
-        assert methods.get(method.name) is method
+        assert (method.needs == "data") == (
+            method.look is not None or method.surveys or method.search is not None
+        )
 
 
 @pytest.mark.parametrize("kind", ["correlated", "nothing"])

@@ -63,7 +63,6 @@ def test_embedding_widths_leave_on_request(norm):
     assert [g.name for g in Tracer(net, x).graph().free] == ["2"]
     result = prune(net, x, method="l1-norm", keep=0.5, normalised="recompute")
     assert result.model[0].out_features == 4
-    assert result.verification.passed
     assert "see the kept channels only" in str(result)
     kept, first = list(result.plan.kept["0"]), net[0](x)
     small = result.model[1](first[:, kept])
