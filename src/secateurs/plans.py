@@ -32,16 +32,17 @@ def plan_from_keep(
     attributes = graph.attributes(kept)
     slices = graph.slices(kept)
     plain = graph.plain if slices else ()
-    step = make_step(slices, graph.shapes, attributes=attributes, frames=graph.frames, plain=plain)
-    whole = Plan(
+    before = {} if graph.form is None else graph.form.before
+    after = {} if graph.form is None else graph.form.after(counts)
+    step = make_step(slices, graph.shapes, attributes=attributes, plain=plain, **before)
+    return Plan(
         kept={name: tuple(units.tolist()) for name, units in kept.items()},
         sizes={group.name: group.size for group in graph.groups},
-        steps=(step,),
+        steps=(step, make_step({}, {}, **after)) if after else (step,),
         method=method,
         target=dict(target),
         predicted={"macs": graph.costs.macs(counts), "params": graph.costs.params(counts)},
     )
-    return whole.folded(graph.costs.folds(counts))
 
 
 def keep_of(plan_: Plan) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from secateurs.modes import device_of, evaluation
 from secateurs.observe.units import observe
 from secateurs.plans import plan_from_keep
 from secateurs.surgery import remove
-from secateurs.surgery.frame import CONV, ENTER, LEAVE, fold_weight
 from secateurs.surgery.replay import Checkpoints, Replay
 
 Repair = Literal["none", "weights", "maps"]
@@ -118,8 +117,8 @@ def error_of(
 class Replayed:
     """Scores from runs that start at the change: see `surgery.replay`.
 
-    Removed units are silenced in the original, and with a repair stood in for by the kept ones; the two 1x1
-    convolutions of a frame and the k x k one between them are run as the one k x k convolution they are.
+    Removed units are silenced in the original, and with a repair stood in for by the kept ones. Where the network
+    of the graph is another form of the original, weights of the original are products of its weights.
     """
 
     def __init__(
@@ -187,26 +186,21 @@ class Replayed:
         return sum(errors) / len(errors)
 
     def _names(self, name: str) -> set[str]:
-        """Weights of the plain network that change with a group."""
-        return {self._plain(tensor) for tensor in self.combination.touched(name)}
-
-    def _plain(self, tensor: str) -> str:
-        frame, _, part = tensor.removesuffix(".weight").rpartition(".")
-        return f"{frame}.weight" if frame in self.graph.frames and part in (ENTER, CONV, LEAVE) else tensor
+        """Weights of the original network that change with a group."""
+        touched, form = self.combination.touched(name), self.graph.form
+        return set(touched) if form is None else {form.home(tensor) for tensor in touched}
 
     def _weights(self, name: str, keep: Keep) -> dict[str, Tensor]:
-        names = self._names(name)
-        frames = [f for f in self.graph.frames if f"{f}.weight" in names]
-        parts = {f"{f}.{part}.weight" for f in frames for part in (ENTER, CONV, LEAVE)}
-        found = self.combination.weights(keep, names | parts)
-        result = {n: w for n, w in found.items() if n not in parts}
-        for f in frames:
-            enter, conv, leave = (
-                found.get(f"{f}.{p}.weight", self.tensors[f"{f}.{p}.weight"].detach())
-                for p in (ENTER, CONV, LEAVE)
-            )
-            result[f"{f}.weight"] = fold_weight(enter, conv, leave)
-        return result
+        names, form = self._names(name), self.graph.form
+        if form is None:
+            return self.combination.weights(keep, names)
+        factors = {n: form.factors(n) for n in names}
+        found = self.combination.weights(keep, {part for parts in factors.values() for part in parts})
+        return {
+            n: form.product([found.get(part, self.tensors[part].detach()) for part in parts])
+            for n, parts in factors.items()
+            if len(parts) > 1 or n in found
+        }
 
 
 class Rebuilt:

@@ -49,7 +49,7 @@ class OneShot:
     def __call__(self, small: nn.Module, removal: Removal) -> Repaired:
         """Repair `small` in place."""
         graph, plan = removal.graph, removal.plan
-        if not self.needs_data and graph.frames:
+        if not self.needs_data and graph.form is not None:
             combine_(small, graph, {g: np.array(units, dtype=np.int64) for g, units in plan.kept.items()})
             return Repaired(self.name)
         if not self.needs_data:

@@ -53,10 +53,6 @@ class CostFunction(Protocol):
         """Whether each term of the multiply-adds shrinks with some of these groups (a mask)."""
         ...
 
-    def folds(self, keep: IntArray) -> dict[str, str]:
-        """Frames (see `framed`) that are to be folded, and how."""
-        ...
-
 
 @dataclass(frozen=True)
 class CostModel:
@@ -102,11 +98,6 @@ class CostModel:
     def params_per_unit(self, keep: IntArray | None = None) -> FloatArray:
         """Parameters that the next unit of every group to leave takes along, shape (groups,)."""
         return self._saved(keep, self.params_each, self.params_axes)
-
-    def folds(self, keep: IntArray) -> dict[str, str]:
-        """No frames, nothing to fold."""
-        del keep
-        return {}
 
     def macs_by_group(self, terms: IntArray | None = None) -> tuple[FloatArray, dict[str, float]]:
         """Multiply-adds by the group of the channels they make, shape (groups,), and the others by layer.

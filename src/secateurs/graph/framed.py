@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from secateurs.contracts import FloatArray, Group, IntArray
 from secateurs.errors import InputError
 from secateurs.graph.costs import CostModel
 from secateurs.graph.trace import Graph
 from secateurs.surgery.calling import call, evaluating
-from secateurs.surgery.frame import CONV, ENTER, LEAVE, cheapest_fold, frameable, insert_frames
+from secateurs.surgery.frame import (
+    CONV,
+    ENTER,
+    LEAVE,
+    cheapest_fold,
+    fold_frames,
+    fold_weight,
+    frameable,
+    insert_frames,
+)
 
 _NOTHING = (
     "frame: this network has no plain two-dimensional convolution larger than 1x1, beside the first, whose channels "
@@ -112,6 +122,48 @@ class FramedCosts:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Framed:
+    """The form of a network in frames (see `Form`): they are put around it before a cut, and folded after it."""
+
+    model: nn.Module
+    names: tuple[str, ...]
+    costs: FramedCosts
+
+    @cached_property
+    def original(self) -> nn.Module:
+        """The network without frames, which are still identities in `model`."""
+        return fold_frames(self.model, dict.fromkeys(self.names, "both"))
+
+    @property
+    def before(self) -> Mapping[str, tuple[str, ...]]:
+        """Frames are put around these convolutions."""
+        return {"frames": self.names}
+
+    def after(self, keep: IntArray) -> Mapping[str, Mapping[str, str]]:
+        """Frames are folded where that is cheaper."""
+        folds = self.costs.folds(keep)
+        return {"folds": folds} if folds else {}
+
+    def home(self, tensor: str) -> str:
+        """The three weights of a frame are factors of one."""
+        frame, _, part = tensor.removesuffix(".weight").rpartition(".")
+        return f"{frame}.weight" if frame in self.names and part in (ENTER, CONV, LEAVE) else tensor
+
+    def factors(self, tensor: str) -> tuple[str, ...]:
+        """The weights of the frame that stands for a convolution."""
+        name = tensor.removesuffix(".weight")
+        return (
+            tuple(f"{name}.{part}.weight" for part in (ENTER, CONV, LEAVE))
+            if name in self.names and name != tensor
+            else (tensor,)
+        )
+
+    def product(self, factors: Sequence[Tensor]) -> Tensor:
+        """The k x k weight of a frame's three, or the one weight itself."""
+        return fold_weight(*factors) if len(factors) > 1 else factors[0]
+
+
 def in_frames(model: nn.Module, example: Any) -> tuple[nn.Module, tuple[str, ...]]:
     """The network with frames around each of its k x k convolutions but the first, and their names.
 
@@ -151,7 +203,7 @@ def framed(graph: Graph, names: tuple[str, ...]) -> Graph:
     assert isinstance(graph.costs, CostModel)
     frames = tuple(_frame(graph, name, groups) for name in names)
     costs = FramedCosts(graph.costs, frames)
-    return replace(graph, groups=groups, costs=costs, frames=names)
+    return replace(graph, groups=groups, costs=costs, form=Framed(graph.model, names, costs))
 
 
 def about_frames(names: Sequence[str], folds: Mapping[str, str]) -> str:

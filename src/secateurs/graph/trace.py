@@ -17,6 +17,7 @@ from secateurs.graph.capture import check_followable
 from secateurs.graph.captures import captures
 from secateurs.graph.costs import CostFunction, make_costs
 from secateurs.graph.described import table
+from secateurs.graph.form import Form
 from secateurs.graph.groups import Units, make_groups
 from secateurs.graph.labels import Labels
 from secateurs.graph.propagate import propagate
@@ -24,7 +25,6 @@ from secateurs.graph.slices import Keep, Shapes, kept_positions, removed_positio
 from secateurs.graph.trial import Failure, Trial, culprits
 from secateurs.surgery.cut import named_tensors, numbers_of
 from secateurs.surgery.folding import standardised, without_standardisation
-from secateurs.surgery.frame import fold_frames
 from secateurs.surgery.surroundings import Surroundings
 
 _ROUNDS = 100
@@ -49,8 +49,8 @@ class FollowedBy:
 class Graph:
     """The structure of a network: its groups, what they cost, and how to make their tensors smaller.
 
-    `frames` names the convolutions that identity 1x1 convolutions were put around first (see `framed`), `plain`
-    those that standardise their weights in the original and are plain convolutions in `model`; `notes` say where
+    `form` says how `model` was made from another network, where it was (see `framed`); `plain` names convolutions
+    that standardise their weights in the original and are plain convolutions in `model`; `notes` say where
     the code may take another path on other inputs.
     """
 
@@ -60,7 +60,7 @@ class Graph:
     followers: tuple[FollowedBy, ...]
     untouched: Mapping[str, str]
     model: nn.Module
-    frames: tuple[str, ...] = ()
+    form: Form | None = None
     notes: tuple[str, ...] = ()
     plain: tuple[str, ...] = ()
 
@@ -74,8 +74,8 @@ class Graph:
 
     @property
     def original(self) -> nn.Module:
-        """The network without the frames, which are still identities in `model`."""
-        return fold_frames(self.model, dict.fromkeys(self.frames, "both")) if self.frames else self.model
+        """The network that was given: `model`, or what that was made from."""
+        return self.model if self.form is None else self.form.original
 
     @property
     def free(self) -> tuple[Group, ...]:
