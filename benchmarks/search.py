@@ -81,7 +81,7 @@ def graph_of(model: nn.Module, frame: bool) -> Graph:
 
 def cut(model: nn.Module, graph: Graph, plan: sc.Plan, combination: Combination | None = None) -> nn.Module:
     """Remove, stand in, fold."""
-    small = sc.remove(model, plan.unfolded())
+    small = sc.remove(model, plan.cuts())
     combine_(small, graph, keep_of(plan), combination)
     return fold_frames(small, plan.folds)
 

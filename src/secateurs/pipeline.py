@@ -33,7 +33,7 @@ from secateurs.surgery.copies import copy_model
 from secateurs.surgery.cut import named_tensors
 from secateurs.surgery.files import save_model
 from secateurs.surgery.folding import about_standardisation
-from secateurs.surgery.frame import fold_frames
+from secateurs.surgery.remove import finish
 from secateurs.version import __version__
 
 _TRIES = 12
@@ -165,7 +165,7 @@ def prune(model: nn.Module, example: Any, /, **asked: Any) -> Result:
         with clock("plan"):
             made = plan_for(recipe.target, attempt)
         with clock("remove"):
-            small = remove(model, made.unfolded())
+            small = remove(model, made.cuts())
         with clock("verify"):
             stays = keep_of(made)
             silenced, kept = graph.silenced(stays), graph.slices(stays)
@@ -183,7 +183,7 @@ def prune(model: nn.Module, example: Any, /, **asked: Any) -> Result:
     if verification.against:
         remarks = (*remarks, f"proven {verification.against}: their statistics are recomputed")
     if config.frame:
-        small, remarks = fold_frames(small, made.folds), (*remarks, about_frames(names, made.folds))
+        small, remarks = finish(small, made), (*remarks, about_frames(names, made.folds))
     with clock("check"):
         remarks = (*remarks, *(recipe.target.remarks(attempt, small) if recipe.target else ()))
     with clock("costs"):

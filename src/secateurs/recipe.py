@@ -30,7 +30,7 @@ from secateurs.recover.recalibrate import recalibrate_
 from secateurs.surgery import Plan, remove
 from secateurs.surgery.copies import copy_model
 from secateurs.surgery.cut import named_tensors
-from secateurs.surgery.frame import fold_frames
+from secateurs.surgery.remove import finish
 from secateurs.survey import Survey, survey
 from secateurs.targets import AccuracyDrop, Attempt, Target
 from secateurs.targets.accuracy import held_out
@@ -191,13 +191,13 @@ class Recipe:
         """What the target may look at: candidates are finished as the result will be."""
         config, graph = self.config, ranking.graph
 
-        def finish(made: Plan) -> nn.Module:
-            small = remove(graph.model, made.unfolded())
+        def finished(made: Plan) -> nn.Module:
+            small = remove(graph.model, made.cuts())
             small, made, _ = self.repaired(graph.model, small, graph, made, Clock())
-            return fold_frames(small, made.folds)
+            return finish(small, made)
 
         return Attempt(
-            ranking, allocation, config.round_to, config.layers, example, self.holdout, self.metric, finish
+            ranking, allocation, config.round_to, config.layers, example, self.holdout, self.metric, finished
         )
 
     def repaired(
@@ -212,7 +212,7 @@ class Recipe:
         idle = repairs.name_of(self.repair) == "none"
         if idle and not config.recalibrate:
             return small, made, remarks
-        folds, made, work = made.folds, made.unfolded(), copy_model(small)
+        whole, made, work = made, made.cuts(), copy_model(small)
         if not idle:
             with clock("compensate"):
                 removal = repairs.Removal(
@@ -225,7 +225,7 @@ class Recipe:
                 recalibrate_(work, self.data, limit=config.calibrate, progress=self.progress)
         repaired = remove(model, made)
         take_weights_(repaired, work)
-        return repaired, made.folded(folds), remarks
+        return repaired, made.ended_as(whole), remarks
 
 
 def _chosen(config: PruneConfig, with_data: bool) -> tuple[methods.Method, str | Allocation, str | Repair]:

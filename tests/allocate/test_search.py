@@ -54,7 +54,7 @@ def divergence(small, net, x):
 
 
 def candidate(graph, keep):
-    small = sc.remove(graph.original, plan_from_keep(graph, keep, "", {}).unfolded())
+    small = sc.remove(graph.original, plan_from_keep(graph, keep, "", {}).cuts())
     combine_(small, graph, keep)
     return small
 

@@ -58,7 +58,7 @@ def test_both_sides_of_a_frame_as_written_out():
     whole, names = in_frames(net, example)
     graph = framed(Tracer(whole, example).graph(), names)
     keep = {"one.0.enter": np.array([0, 2, 5, 6, 7]), "one.0.conv": np.array([1, 2, 3, 8, 9, 11])}
-    small = sc.remove(net, plan_from_keep(graph, keep, "", {}).unfolded())
+    small = sc.remove(net, plan_from_keep(graph, keep, "", {}).cuts())
     combine_(small, graph, keep)
     weight = net.one[0].weight.detach().numpy()
     ins, outs = keep["one.0.enter"], keep["one.0.conv"]
@@ -80,7 +80,7 @@ def test_linearly_replaceable_filters_cost_nothing_in_a_frame():
     whole, names = in_frames(net, EXAMPLE.double())
     graph = framed(Tracer(whole, EXAMPLE.double()).graph(), names)
     keep = {"one.0.enter": np.delete(np.arange(8), 5), "one.0.conv": np.delete(np.arange(12), 7)}
-    small = sc.remove(net, plan_from_keep(graph, keep, "", {}).unfolded())
+    small = sc.remove(net, plan_from_keep(graph, keep, "", {}).cuts())
     combine_(small, graph, keep)
     x = torch.randn(2, 3, 8, 8).double()
     assert torch.allclose(small(x), net(x), atol=1e-9)

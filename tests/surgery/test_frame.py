@@ -142,7 +142,7 @@ def test_the_framed_network_can_be_cut_by_the_same_plan():
     graph = framed_graph(net, EXAMPLE)
     plan = sc.plan(sc.rank(graph, sc.methods.fp_omp()), macs=0.6)
     assert torch.equal(sc.remove(graph.model, plan)(EXAMPLE), sc.remove(net, plan)(EXAMPLE))
-    unfolded = sc.remove(net, plan.unfolded())
+    unfolded = sc.remove(net, plan.cuts())
     assert sc.verify(graph.model, unfolded, graph.silenced(keep_of(plan)), EXAMPLE).passed
 
 

@@ -227,7 +227,7 @@ class Rebuilt:
     def trial(self, name: str, keep: Keep) -> float:
         """The error of a candidate."""
         del name
-        small = remove(self.graph.original, plan_from_keep(self.graph, keep, "", {}).unfolded())
+        small = remove(self.graph.original, plan_from_keep(self.graph, keep, "", {}).cuts())
         combine_(small, self.graph, keep, self.combination)
         return error_of(self.kind, self._run(small), self.wanted, self.labels)
 

@@ -101,18 +101,18 @@ class Plan:
         last = replace(self.steps[-1], added={**self.steps[-1].added, **added})
         return replace(self, steps=(*self.steps[:-1], last))
 
-    def folded(self, folds: Mapping[str, str]) -> Plan:
-        """This plan, after which frames are folded; itself where there is nothing to fold."""
-        return replace(self, steps=(*self.steps, Step({}, {}, folds=dict(folds)))) if folds else self
+    def cuts(self) -> Plan:
+        """This plan up to its last cut, which is where repairs take place."""
+        return replace(self, steps=self.steps[:-1]) if self.folds else self
+
+    def ended_as(self, other: Plan) -> Plan:
+        """These cuts, followed by what another plan does after its own."""
+        return replace(self, steps=self.steps + other.steps[len(other.cuts().steps) :])
 
     @property
     def folds(self) -> Mapping[str, str]:
         """Frames that the last step folds."""
         return self.steps[-1].folds if self.steps else {}
-
-    def unfolded(self) -> Plan:
-        """This plan up to the fold of its frames, which is where repairs take place."""
-        return replace(self, steps=self.steps[:-1]) if self.folds else self
 
     def to_json(self, indent: int | None = 1) -> str:
         """Versioned JSON; positions are written as they are, sorted."""

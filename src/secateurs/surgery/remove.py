@@ -42,6 +42,19 @@ def remove(model: nn.Module, plan: Plan) -> nn.Module:
     return model
 
 
+def finish(small: nn.Module, plan: Plan) -> nn.Module:
+    """Do with a network what a plan does after its last cut; the network itself where that is nothing.
+
+    Example:
+        >>> net = nn.Linear(2, 2)
+        >>> finish(net, Plan({}, {}, ())) is net
+        True
+    """
+    for step in plan.steps[len(plan.cuts().steps) :]:
+        small = _carry_out(small, step)
+    return small
+
+
 def _carry_out(model: nn.Module, step: Step) -> nn.Module:
     check_frames(model, step)
     if step.frames:
