@@ -14,6 +14,7 @@ from secateurs.graph.framed import framed, in_frames
 from secateurs.meters import count_costs
 from secateurs.plans import keep_of, plan_from_counts
 from secateurs.surgery.frame import FOLDS, cheapest_fold, fold_frames, fold_weight, insert_frames, is_frame
+from secateurs.surgery.remove import finish
 from secateurs.zoo.resnet_cifar import resnet_cifar
 
 IMAGE = torch.zeros(1, 3, 32, 32)
@@ -191,3 +192,31 @@ def test_a_plan_with_frames_refuses_another_network():
     plan = sc.prune(residual(), EXAMPLE, method="l1-norm", macs=0.6, frame=True).plan
     with pytest.raises(sc.MismatchError, match=r"has no convolution 'one.0'"):
         sc.remove(nn.Sequential(nn.Conv2d(3, 4, 3)), plan)
+
+
+def test_the_form_of_a_framed_network_gives_back_the_weights_of_the_original():
+    net = residual()
+    form = framed_graph(net, EXAMPLE).form
+    parts = dict(form.model.named_parameters())
+    for name, weight in net.named_parameters():
+        if name.startswith("one.") and name.endswith(".bias"):
+            continue  # of a framed convolution: it has moved behind the frame
+        factors = form.factors(name)
+        assert torch.equal(form.product([parts[factor] for factor in factors]), weight)
+        assert {form.home(factor) for factor in factors} == {name}
+    assert len(form.factors("one.0.weight")) == 3
+    assert torch.equal(form.original(EXAMPLE), net(EXAMPLE))
+
+
+def test_a_plan_is_its_cuts_and_its_end():
+    net = residual(width=16, inner=24)
+    plan = sc.prune(net, EXAMPLE, method="fp-omp", frame=True, macs=0.8, layers={"one.0.*": 1.0}).plan
+    assert plan.cuts() != plan
+    assert plan.cuts().cuts() == plan.cuts()
+    assert plan.cuts().ended_as(plan) == plan
+    unfinished = sc.remove(net, plan.cuts())
+    whole = sc.remove(net, plan).state_dict()
+    found = finish(unfinished, plan).state_dict()
+    assert list(found) == list(whole)
+    assert set(found) != set(unfinished.state_dict())
+    assert all(torch.equal(found[name], whole[name]) for name in whole)
