@@ -22,8 +22,9 @@ import numpy as np
 import torch
 from scipy.spatial.distance import cosine as cosine_distance
 
+from secateurs.arrays import normalise_rows
 from secateurs.measure import betweenness, cosine, gram, nystrom_cosine, nystrom_factor
-from secateurs.represent import normalised, rank_one_direction
+from secateurs.represent import rank_one_direction
 from secateurs.select import backward, lrf, nearest_pairs, nearest_pairs_of_rows, omp
 
 VGGISH = [(64, 1), (128, 64), (256, 128), (256, 256), (512, 256), (512, 512)]
@@ -147,7 +148,7 @@ def nystrom(quick: bool) -> list[Line]:
     n, d, m = (8192 if quick else 65536), 256, 64
     torch.manual_seed(0)
     filters = torch.randn(n, m, dtype=torch.float64) @ torch.randn(m, d, dtype=torch.float64)
-    full_time, full = timed(lambda: nearest_pairs_of_rows(normalised(filters), decimals=5, rounds=1))
+    full_time, full = timed(lambda: nearest_pairs_of_rows(normalise_rows(filters), decimals=5, rounds=1))
     our_time, ours = timed(
         lambda: nearest_pairs_of_rows(nystrom_factor(filters, columns=m), decimals=5, rounds=1)
     )

@@ -11,13 +11,13 @@ from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
+from secateurs import methods
 from secateurs.checks import (
     check_allocation,
     check_callable,
     check_example,
     check_flag,
     check_has_parameters,
-    check_kind,
     check_model,
     check_seed,
     check_shares,
@@ -29,12 +29,10 @@ from secateurs.errors import InputError, TargetError
 from secateurs.graph import Graph
 from secateurs.graph.capture import check_followable
 from secateurs.graph.trace import check_normalised
-from secateurs.methods import Method
 from secateurs.targets.base import Target
 from secateurs.targets.given import one_target
 
 Check: TypeAlias = Callable[[str, Any], object]
-_METHOD = "a name from secateurs.methods.names() or a Method, such as secateurs.methods.l1_norm()"
 _REPAIR = "a name from secateurs.compensate.names(), or a function of the pruned network and the Removal"
 
 
@@ -61,7 +59,7 @@ def _unless_none(check: Check) -> Check:
 
 
 def _method(name: str, value: Any) -> None:
-    check_kind(name, value, (str, Method), _METHOD)
+    methods.get(value)
 
 
 def _repair(name: str, value: Any) -> None:

@@ -84,6 +84,28 @@ def square(values: FloatArray | Tensor, name: str) -> Tensor:
     return tensor
 
 
+def two_columns(entries: FloatArray | Tensor) -> Tensor:
+    """Check batch-norm entries (beta, gamma) as `checked` does, and that they have two columns.
+
+    Args:
+        entries: Shape (n, 2).
+
+    Returns:
+        A float64 tensor of shape (n, 2).
+
+    Raises:
+        InputError: As `checked`, or another number of columns.
+
+    Example:
+        >>> two_columns(np.ones((3, 2))).shape
+        torch.Size([3, 2])
+    """
+    tensor = checked(entries, "beta and gamma")
+    if tensor.shape[1] != 2:
+        raise InputError(f"beta and gamma: expected shape (n, 2), got {tuple(tensor.shape)}")
+    return tensor
+
+
 def alike(result: Tensor, source: ArrayT) -> ArrayT:
     """The result in the kind of `source`: numpy for numpy, else the tensor itself.
 
@@ -101,7 +123,7 @@ def alike(result: Tensor, source: ArrayT) -> ArrayT:
     return result if isinstance(source, Tensor) else result.cpu().numpy()
 
 
-def unit_rows(filters: Tensor) -> Tensor:
+def normalise_rows(filters: Tensor) -> Tensor:
     """Each row divided by its length; rows of zeros stay zero.
 
     Args:
@@ -114,7 +136,7 @@ def unit_rows(filters: Tensor) -> Tensor:
         O(n d).
 
     Example:
-        >>> unit_rows(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+        >>> normalise_rows(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
         tensor([[0.6000, 0.8000],
                 [0.0000, 0.0000]])
     """

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from secateurs.errors import InputError
 
 if TYPE_CHECKING:  # the command line reads the fields for its help, which does not wait for torch
+    from torch import Tensor
+
     from secateurs.allocate.sequence import Allocation
     from secateurs.compensate.base import Repair
     from secateurs.graph.trace import Normalised
@@ -54,7 +56,8 @@ class PruneConfig:
     """Everything that a run of `prune` is asked: what leaves, how much, from where, and how it is made good.
 
     Attributes:
-        method: A name from `methods.names()`, or a `Method`.
+        method: A name from `methods.names()`, with settings or without (`fp-omp:faithful`); a `Method`; or a function
+            from filters (n, d) to n numbers, of which the lowest leave first.
         macs: Share of the multiply-adds that stays, in (0, 1]. Give at most one target; without any, methods
             that have a ratio of their own use it.
         params: Share of the parameters that stays.
@@ -88,12 +91,13 @@ class PruneConfig:
         True
     """
 
-    method: str | Method | None = field(
+    method: str | Method | Callable[[Tensor], Any] | None = field(
         default=None,
         metadata=_option(
             "method",
-            "See `secateurs methods`. A named method comes plain; without one everything is at its strongest.",
-            "NAME",
+            "See `secateurs methods`; or your own my_file.py:score, which is run. A named method comes plain; "
+            "without one everything is at its strongest.",
+            "NAME[:key=value,...]",
         ),
     )
     macs: float | None = field(

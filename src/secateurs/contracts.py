@@ -14,12 +14,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 ArrayT = TypeVar("ArrayT", FloatArray, Tensor)  # numpy in, numpy out; a tensor in, a tensor on its device out
+
+F = TypeVar("F", bound=Callable[..., Any])
+_SHOWN = 8  # units of a group in a printed ranking
 
 Role = Literal["producer", "carrier", "consumer"]
 
@@ -45,8 +49,7 @@ class Group:
     """Units that are coupled in the same way, and so can be compared with each other.
 
     `locked` is None where units may leave, else the reason why none may. `through` names the
-    operations that couple the layers of the group ("add at net.py:41"). `multiple` units have to
-    leave at a time (1 nearly always).
+    operations that couple the layers of the group ("add at net.py:41").
     """
 
     name: str
@@ -67,53 +70,163 @@ class Order:
     `units` lists all n units, the first to leave first. `damage[k]` is what removing `units[k]`
     after `units[:k]` costs (non-negative, unit of the method, None where the method has no such
     number). `own` is how many units the method's own rule removes, None where it needs a target.
+    `notes` say what is to be known about it: how far an approximation is off, or what the group was
+    ranked by instead.
     """
 
     units: tuple[int, ...]
     damage: tuple[float, ...] | None = None
     own: int | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ranking:
-    """The orders of all prunable groups, by group name, with the method that made them."""
+    """The orders of all prunable groups, by group name, with the method that made them.
+
+    Printed, it is a table: one line a group.
+    """
 
     graph: Any
     orders: Mapping[str, Order]
     method: str
-    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> dict[str, Mapping[str, Any]]:
+        """The notes of all orders that have some, by group name."""
+        return {name: order.notes for name, order in self.orders.items() if order.notes}
+
+    def __repr__(self) -> str:
+        units = sum(len(order.units) for order in self.orders.values())
+        return f"<Ranking by {self.method}: {len(self.orders)} groups, {units} units>"
+
+    def __str__(self) -> str:
+        width = max([len("group"), *(len(name) for name in self.orders)])
+        rows = [f"{self.method}", f"{'group':{width}} {'units':>6} {'own':>5}  first to leave"]
+        for name, order in self.orders.items():
+            own = "-" if order.own is None else str(order.own)
+            first = " ".join(str(unit) for unit in order.units[:_SHOWN])
+            more = " ..." if len(order.units) > _SHOWN else ""
+            rows.append(f"{name:{width}} {len(order.units):6} {own:>5}  {first}{more}")
+            rows.extend(f"  {key}: {value}" for key, value in order.notes.items())
+        return "\n".join(rows)
 
 
-class Worth(Protocol):
-    """A measure of single filters: (n, d) filters to (n,) worth; higher stays."""
+class Entries(Protocol):
+    """Batch-norm factors and biases of the units of a group, each of shape (n,)."""
 
-    def __call__(self, filters: ArrayT, /) -> ArrayT:
-        """Worth of each row."""
+    @property
+    def gamma(self) -> Tensor:
+        """Factors."""
+        ...
+
+    @property
+    def beta(self) -> Tensor:
+        """Biases."""
         ...
 
 
-class Likeness(Protocol):
-    """A measure of pairs: (n, d) filters to (n, n) likeness; higher is more alike."""
+class GroupWeights(Protocol):
+    """What a method sees of one group: matrices, never the model."""
 
-    def __call__(self, filters: ArrayT, /) -> ArrayT:
-        """Likeness of each pair of rows."""
+    @property
+    def producers(self) -> Sequence[Tensor]:
+        """Filters of every layer that produces the channels: (n, c, taps) each."""
+        ...
+
+    @property
+    def consumers(self) -> Sequence[Tensor]:
+        """Weights that read the channels: (n, outputs, taps) each."""
+        ...
+
+    @property
+    def norms(self) -> Sequence[Entries]:
+        """Batch norms on the way, in the order of the forward pass."""
+        ...
+
+    @property
+    def statistic(self) -> Any:
+        """What a look at the data has left of this group; None where it could not be looked at."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Where the generator of this group starts."""
+        ...
+
+
+class LayerInput(Protocol):
+    """One batch of a group's feature maps, at one of the layers that read them."""
+
+    @property
+    def gradient(self) -> Tensor | None:
+        """Gradient of a loss, in the shape of what the layer is given."""
+        ...
+
+    @property
+    def plain(self) -> bool:
+        """Whether the layer is linear in its input, so that contributions can be told apart."""
+        ...
+
+    def maps(self, of: Tensor | None = None) -> Tensor:
+        """Feature maps, or their gradients if handed in: (b, n, h, w)."""
+        ...
+
+    def contributions(self) -> Tensor:
+        """Gram matrix of what the units contribute to the layer's outputs: (n, n)."""
         ...
 
 
 class Represent(Protocol):
-    """A group's filters as one matrix: (n, c, t) weights (t taps) to (n, d)."""
+    """A group as rows: one matrix for every layer, one row for every unit."""
 
-    def __call__(self, weights: ArrayT, /) -> ArrayT:
-        """One row a filter."""
+    def __call__(self, group: GroupWeights, /) -> Sequence[Tensor]:
+        """Matrices (n, d), or (n, c, taps) for measures that need to know the taps."""
+        ...
+
+
+class Measure(Protocol):
+    """Rows (n, d) to worth (n,), higher stays, or likeness (n, n), higher is more alike."""
+
+    def __call__(self, rows: Tensor, /) -> Any:
+        """A score of every row, or of every pair of rows."""
         ...
 
 
 class Select(Protocol):
     """From worth (n,) or likeness (n, n) to the order in which units leave."""
 
-    def __call__(self, score: FloatArray | Tensor, /) -> Order:
+    def __call__(self, score: Any, /) -> Order:
         """All n units, the first to leave first; ties go by index."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """A likeness S (n, n) that is held as rows B (n, r) with S = B B^T, and never formed.
+
+    `columns` is how many columns of the matrix each layer's part was made from, `error` the largest
+    spectral norm of what a part leaves out. The sum of two likenesses has their rows side by side.
+
+    Example:
+        >>> import torch
+        >>> both = Factor(torch.ones(2, 1), (1,), 0.5) + Factor(torch.zeros(2, 3), (3,), 0.25)
+        >>> tuple(both.rows.shape), both.notes
+        ((2, 4), {'columns': [1, 3], 'nystrom_error': 0.5})
+    """
+
+    rows: Tensor
+    columns: tuple[int, ...]
+    error: float
+
+    def __add__(self, other: Factor) -> Factor:
+        rows = torch.cat([self.rows, other.rows], dim=1)
+        return Factor(rows, self.columns + other.columns, max(self.error, other.error))
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What is to be known about an order that rests on it."""
+        return {"columns": list(self.columns), "nystrom_error": self.error}
 
 
 class Progress(Protocol):
@@ -130,7 +243,7 @@ class Traits:
 
     Each is tested to hold where True and to fail where False: `scale` (all filters times one
     positive number), `sign` (any single filter times -1), `shift` (one vector added to all), `rotation` (one
-    orthogonal matrix applied to all).
+    orthogonal matrix applied to all). Written above a function as `@Traits(...)`, they become its `traits`.
     """
 
     scale: bool = False
@@ -138,7 +251,10 @@ class Traits:
     shift: bool = False
     rotation: bool = False
 
+    def __call__(self, function: F) -> F:
+        """Say so of a measure."""
+        vars(function)["traits"] = self
+        return function
+
 
 Loader = Any  # an iterable of batches: tensors, (inputs, labels) pairs or dicts, or a Dataset
-ModelFactory = Callable[[], Any]
-Names = Sequence[str]

@@ -2,60 +2,120 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from secateurs import allocate as allocations
+from secateurs import methods
 from secateurs.allocate.sequence import Allocation
-from secateurs.checks import check_allocation, check_kind, check_seed, check_shares, check_whole
-from secateurs.contracts import Loader, Ranking
+from secateurs.checks import check_allocation, check_kind, check_seed, check_shares, check_whole, shown
+from secateurs.contracts import Group, Loader, Order, Ranking
 from secateurs.data.batches import batches
 from secateurs.errors import InputError
 from secateurs.graph import Graph
 from secateurs.meters.scoring import Metric
-from secateurs.methods import Method, check_data
+from secateurs.methods import Method
 from secateurs.plans import plan_from_counts
 from secateurs.surgery.plan import Plan
-from secateurs.surgery.view import GroupView
+from secateurs.surgery.view import GroupView, NormEntries
 from secateurs.targets.base import Attempt, Target
 from secateurs.targets.given import one_target
 from secateurs.targets.latency import LatencyTarget
 from secateurs.targets.schedule import exceptions, rounded
 
 
-def rank(graph: Graph, method: Method, stats: Mapping[str, Any] | None = None, *, seed: int = 0) -> Ranking:
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """One group as a method sees it: its weights, what a look at the data has left of it, and a seed."""
+
+    view: GroupView
+    statistic: Any
+    seed: int
+
+    @property
+    def producers(self) -> Sequence[Tensor]:
+        return self.view.banks
+
+    @property
+    def consumers(self) -> Sequence[Tensor]:
+        return self.view.readers
+
+    @property
+    def norms(self) -> Sequence[NormEntries]:
+        return self.view.norms
+
+
+def rank(
+    graph: Graph,
+    method: str | Method | Callable[..., Any],
+    stats: Mapping[str, Any] | None = None,
+    *,
+    seed: int = 0,
+) -> Ranking:
     """Order of removal for every free group; no budget yet.
 
     Args:
         graph: From `trace(model, example)`.
-        method: What to rank by.
-        stats: What the method's look at the data left of each group (`observe.glances`), by group name.
+        method: What to rank by: whatever `methods.get` takes.
+        stats: For methods that look at data, what they have seen of each group, by group name: what
+            `observe.glances(model, graph.free, data, method.look, gradients=method.gradients)` returns, or for
+            `moments` the orders of a survey. None for a group that could not be looked at.
         seed: For methods that draw.
 
     Returns:
-        One order a group, each of all its units.
+        One order a group, each of all its units. Notes say which groups could not be ranked by the method.
 
     Raises:
-        InputError: The method needs data and there are none, or an argument is of the wrong kind.
+        InputError: The method needs data and there are none, a group is missing among them, or an argument is of the
+            wrong kind.
 
     Cost:
-        That of the method's measure, once per layer that makes channels.
+        That of the method's measure, once per layer that produces channels.
+
+    Example:
+        >>> from torch import nn, zeros
+        >>> from secateurs.graph import trace
+        >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3))
+        >>> graph = trace(net, zeros(1, 3, 8, 8))
+        >>> len(rank(graph, "l1-norm").orders["0"].units)
+        4
     """
     check_kind("graph", graph, Graph, "what secateurs.trace(model, example) returns")
-    check_kind("method", method, Method, "a Method, such as secateurs.methods.get('l1-norm')")
+    chosen = methods.get(method)
     if stats is not None:
         check_kind("stats", stats, Mapping, "what was seen of each group, by its name")
     check_seed(seed)
-    check_data(method, stats is not None or method.search is not None)
-    orders, notes = {}, {}
+    methods.check_data(chosen, stats is not None or chosen.search is not None)
+    orders = {}
     for i, group in enumerate(graph.free):
-        view = GroupView(graph.model, group, None if stats is None else stats.get(group.name))
-        orders[group.name] = method.order(view, seed * 1_000_003 + i)
-        if method.notes is not None:
-            notes[group.name] = method.notes(view)
-    return Ranking(graph, orders, method.name, notes)
+        statistic = None if chosen.statistic is None else _of_group(group.name, chosen, stats or {})
+        seen = _Seen(GroupView(graph.model, group), statistic, seed * 1_000_003 + i)
+        orders[group.name] = _complete(chosen.order(seen), group, chosen.name)
+    return Ranking(graph, orders, chosen.name)
+
+
+def _of_group(name: str, method: Method, stats: Mapping[str, Any]) -> Any:
+    if name not in stats:
+        found = ", ".join(shown(key) for key in list(stats)[:6]) or "none"
+        raise InputError(
+            f"stats: nothing of group '{name}', of which '{method.name}' needs {method.statistic}; the keys are "
+            f"{found}. Give an entry for every free group, None where it cannot be looked at."
+        )
+    return stats[name]
+
+
+def _complete(order: Any, group: Group, method: str) -> Order:
+    if not isinstance(order, Order) or sorted(order.units) != list(range(group.size)):
+        units = f"units {shown(str(list(order.units)))}" if isinstance(order, Order) else shown(order)
+        raise InputError(
+            f"method: '{method}' ranked group '{group.name}' by {units}; it has to return an Order of all {group.size} "
+            "units, each once, as secateurs.select.by_worth does."
+        )
+    return order
 
 
 def plan(
@@ -104,9 +164,9 @@ def plan(
 
     Example:
         >>> import torch
-        >>> from secateurs import methods, trace
+        >>> from secateurs import trace
         >>> net = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1))
-        >>> made = plan(rank(trace(net, torch.zeros(1, 2)), methods.get("l1-norm")), keep=0.5, allocate="global")
+        >>> made = plan(rank(trace(net, torch.zeros(1, 2)), "l1-norm"), keep=0.5, allocate="global")
         >>> len(made.kept["0"]), made.sizes["0"]
         (2, 4)
     """

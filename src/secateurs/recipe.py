@@ -176,7 +176,7 @@ class Recipe:
             return self._survey(graph, levels=()).orders
         if self.method.look is None:
             return None
-        seen: Mapping[str, Tensor] = glances(
+        seen: Mapping[str, Tensor | None] = glances(
             graph.model,
             graph.free,
             self.data,
@@ -234,7 +234,7 @@ def _chosen(config: PruneConfig, with_data: bool) -> tuple[methods.Method, str |
     if config.method is not None:
         usual = ("", "uniform", "none")
     given = config.method if config.method is not None else usual[0]
-    method = methods.get(given) if isinstance(given, str) else given
+    method = methods.get(given)
     if method.search is not None:
         usual = (method.name, "search", "weights")
     allocation = config.allocate if config.allocate is not None else usual[1]

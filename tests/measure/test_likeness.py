@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy import integrate, stats
 from scipy.spatial.distance import cdist
 from test_worth import CASES, drawn, every_case, plain_cosine
 
 from secateurs import measure
 from secateurs.errors import InputError
+from secateurs.measure.euclidean import distance_blocks
 
 
 @every_case
@@ -20,12 +22,13 @@ def test_cosine_rounds_the_distance():
     rounded = 1.0 - measure.cosine(filters, decimals=5)
     np.testing.assert_allclose(rounded, np.round(1.0 - plain_cosine(filters), 5), atol=1e-12)
     with pytest.raises(InputError, match="decimals: got 16"):
-        measure.Cosine(decimals=16)
+        measure.cosine(drawn(), decimals=16)
 
 
 @every_case
 def test_euclidean_and_gram(filters):
-    np.testing.assert_allclose(measure.euclidean_distances(filters), cdist(filters, filters), atol=1e-12)
+    blocks = [block for _, block in distance_blocks(torch.from_numpy(filters))]
+    np.testing.assert_allclose(torch.cat(blocks), cdist(filters, filters), atol=1e-12)
     np.testing.assert_allclose(measure.gram(filters), [[f @ g for g in filters] for f in filters], atol=1e-12)
 
 
@@ -76,13 +79,14 @@ def test_nystrom_error_falls_with_the_rank():
 
 
 def test_nystrom_names_bad_settings():
-    with pytest.raises(InputError, match="columns: got m = 10; give 1 to 9"):
+    with pytest.raises(InputError, match="columns is 10; give 1 to 9"):
         measure.nystrom_cosine(drawn(), columns=10)
     with pytest.raises(InputError, match="rank: got 4; give 1 to 3"):
         measure.nystrom_cosine(drawn(), columns=3, rank=4)
 
 
 BETA, GAMMA = np.array([0.3, -1.0, 2.0, 0.0, 0.7]), np.array([1.0, -0.5, 0.2, 1.5, 1e-3])
+ENTRIES = np.stack([BETA, GAMMA], axis=1)
 
 
 def expected_square(f, i, j):
@@ -100,44 +104,29 @@ def expected_square(f, i, j):
 
 @pytest.mark.parametrize(("kind", "f"), [("independent", lambda x: x), ("relu", lambda x: max(x, 0.0))])
 def test_independent_channel_distances_are_expectations(kind, f):
-    got = measure.channel_distances(BETA, GAMMA, kind=kind)
+    got = measure.channel_distances(ENTRIES, kind=kind)
     for i in range(5):
         for j in range(5):
             assert got[i, j] == pytest.approx(expected_square(f, i, j), abs=1e-6)
 
 
-def test_correlated_distances_are_those_of_the_samples():
-    samples = np.random.default_rng(0).standard_normal((500, 4)) @ drawn(4, 4) + drawn(1, 4)
-    gamma, correlation = samples.std(axis=0), np.corrcoef(samples.T)
-    got = measure.channel_distances(samples.mean(axis=0), gamma, kind="correlated", correlation=correlation)
-    expected = [[np.mean((samples[:, i] - samples[:, j]) ** 2) for j in range(4)] for i in range(4)]
-    np.testing.assert_allclose(got, expected, atol=1e-12)
-
-
 def test_wasserstein_is_the_distance_of_sorted_samples():
     places = (np.arange(200000) + 0.5) / 200000
     quantiles = [stats.norm(b, abs(g)).ppf(places) for b, g in zip(BETA, GAMMA, strict=True)]
-    got = measure.channel_distances(BETA, GAMMA, kind="wasserstein")
+    got = measure.channel_distances(ENTRIES, kind="wasserstein")
     for i in range(5):
         for j in range(5):
             assert got[i, j] == pytest.approx(np.mean((quantiles[i] - quantiles[j]) ** 2), abs=1e-3)
 
 
 def test_channels_that_are_constant():
-    got = measure.channel_distances(np.array([1.0, -1.0, 0.0]), np.zeros(3), kind="relu")
+    got = measure.channel_distances(np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]]), kind="relu")
     np.testing.assert_allclose(got, [[0, 1, 1], [1, 0, 0], [1, 0, 0]])
 
 
 def test_channel_distances_name_what_is_wrong():
     with pytest.raises(InputError, match="kind: got 'cosine'"):
-        measure.channel_distances(BETA, GAMMA, kind="cosine")
-    with pytest.raises(InputError, match="correlation: kind 'correlated' needs it"):
-        measure.channel_distances(BETA, GAMMA, kind="correlated")
-    with pytest.raises(InputError, match="correlation: kind 'relu' takes none"):
-        measure.channel_distances(BETA, GAMMA, kind="relu", correlation=np.eye(5))
-    with pytest.raises(InputError, match="entries lie within -1 to 1"):
-        measure.channel_distances(BETA, GAMMA, kind="correlated", correlation=2 * np.eye(5))
-    with pytest.raises(InputError, match="5 and 2 channels"):
-        measure.channel_distances(BETA, GAMMA[:2])
-    with pytest.raises(InputError, match=r"expected shape \(n, 2\)"):
-        measure.ChannelDistribution()(CASES["random"])
+        measure.channel_distances(ENTRIES, kind="cosine")
+    for wrong in (measure.channel_distances, measure.bn_scale):
+        with pytest.raises(InputError, match=r"expected shape \(n, 2\)"):
+            wrong(CASES["random"])

@@ -85,7 +85,9 @@ def test_nystrom_gives_the_order_of_the_full_matrix_and_reports_no_error():
 
 
 def test_more_columns_than_filters_are_refused():
-    with pytest.raises(sc.InputError, match="columns is 100, more than the"):
+    with pytest.raises(
+        sc.InputError, match="columns is 100; give 1 to 8, the number of filters of the group"
+    ):
         sc.rank(trace(residual(), EXAMPLE), methods.similarity_nystrom(columns=100))
 
 
@@ -104,17 +106,48 @@ def test_own_ratio_never_passes_half():
     assert all(0 < o.own <= len(o.units) / 2 for o in ranking.orders.values())
 
 
-def test_every_method_is_exported_documented_and_on_the_command_line():
-    exported = {name.replace("_", "-") for name in methods.__all__}
-    assert exported <= set(methods.names())
+def test_every_published_method_is_on_the_command_line_under_its_name():
+    found = [thing for thing in map(methods.__dict__.get, methods.__all__) if hasattr(thing, "settings")]
+    assert {function.__name__.replace("_", "-") for function in found} <= set(methods.names())
+    assert {function().name for function in found} <= set(methods.names())
+    assert [method.name for method in methods.METHODS] == list(methods.names())
+    assert [methods.get(name) for name in methods.names()] == list(methods.METHODS)
     assert len({method.summary for method in methods.METHODS}) == len(
         methods.METHODS
     )  # each says what it does
-    for method in methods.METHODS:
-        assert method.certain
-        assert (method.needs == "data") == (
-            method.look is not None or method.surveys or method.search is not None
-        )
+    assert all(method.certain for method in methods.METHODS)
+
+
+def test_the_module_shows_what_it_offers_and_no_more():
+    assert dir(methods) == sorted(methods.__all__)
+
+
+def test_lrf_weighs_filters_by_what_reads_them():
+    """A filter that nothing reads leaves first, however long it is."""
+    net = residual()
+    with torch.no_grad():
+        net.one[3].weight[:, 7] = 0.0
+        net.one[0].weight[7] *= 100.0
+    assert order(methods.lrf(), net, "one.0").units[0] == 7
+
+
+def test_operator_norm_sees_the_taps_of_every_layer():
+    net = residual()
+    w = net.one[0].weight.detach().double().numpy().reshape(12, 8, 9)
+    score = np.zeros(12)
+    for channel in range(8):
+        centred = w[:, channel] - w[:, channel].mean(axis=0)
+        score += (centred @ np.linalg.svd(centred)[2][0]) ** 2
+    assert order(methods.operator_norm(), net, "one.0").units == stable(score)
+
+
+def test_random_orders_differ_by_group_and_seed():
+    graph = trace(residual(), EXAMPLE)
+    first, again, other = (sc.rank(graph, "random", seed=s).orders for s in (0, 0, 1))
+    assert first == again
+    assert first["one.0"] != other["one.0"]
+    same_size = [o.units for o in first.values() if len(o.units) == len(first["one.0"].units)]
+    assert len(set(same_size)) == len(same_size)
 
 
 @pytest.mark.parametrize("kind", ["correlated", "nothing"])

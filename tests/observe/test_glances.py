@@ -6,7 +6,6 @@ from torch import nn
 
 import secateurs as sc
 from networks import residual
-from secateurs.compose import look_contributions, look_taylor
 from secateurs.graph import trace
 from secateurs.measure import MapMean
 from secateurs.observe.glances import glances
@@ -62,7 +61,7 @@ def test_contributions_equal_a_loop_over_channels(images):
     net = nn.Sequential(
         nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Conv2d(5, 4, 3, padding=1, stride=2, bias=False)
     ).eval()
-    found = glances(net, trace(net, images[:1]).free, images, look_contributions, batch_size=3)["0"]
+    found = glances(net, trace(net, images[:1]).free, images, sc.methods.thinet().look, batch_size=3)["0"]
     x = torch.relu(net[0](images)).detach()
     parts = [
         nn.functional.conv2d(x[:, c : c + 1], net[2].weight[:, c : c + 1], padding=1, stride=2)
@@ -77,7 +76,12 @@ def test_taylor_is_the_change_of_the_loss(images):
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 3, 6), nn.Flatten()).eval()
     labels = torch.arange(10) % 3
     found = glances(
-        net, trace(net, images[:1]).free, (images, labels), look_taylor, gradients=True, batch_size=4
+        net,
+        trace(net, images[:1]).free,
+        (images, labels),
+        sc.methods.taylor().look,
+        gradients=True,
+        batch_size=4,
     )["0"]
     total = torch.zeros(4, dtype=torch.float64)
     for x, y in zip(images, labels, strict=True):

@@ -4,18 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from secateurs.arrays import normalise_rows
 from secateurs.errors import InputError
-from secateurs.represent import (
-    BatchNormFolded,
-    Flat,
-    Normalised,
-    RankOneDirection,
-    batch_norm_folded,
-    batch_norm_scale,
-    flat,
-    normalised,
-    rank_one_direction,
-)
+from secateurs.represent import batch_norm_scale, flat, kernels, rank_one_direction
 
 
 def drawn(n, c, t, seed=0):
@@ -71,7 +62,8 @@ def test_where_the_first_channel_has_no_share_the_next_settles_the_sign():
 
 def test_pointwise_filters_are_compared_by_their_channels_unless_faithful():
     weights = drawn(4, 3, 1)
-    np.testing.assert_allclose(rank_one_direction(weights), normalised(weights[:, :, 0]), atol=1e-15)
+    lengths = np.linalg.norm(weights[:, :, 0], axis=1, keepdims=True)
+    np.testing.assert_allclose(rank_one_direction(weights), weights[:, :, 0] / lengths, atol=1e-15)
     published = rank_one_direction(weights, faithful=True)
     np.testing.assert_array_equal(published, np.sign(weights[:, :1, 0]))
 
@@ -81,36 +73,29 @@ def test_flat_is_channel_by_channel():
     np.testing.assert_array_equal(flat(weights), [[w for channel in f for w in channel] for f in weights])
 
 
-def test_normalised_has_unit_rows_and_leaves_zeros():
-    filters = np.array([[3.0, 4.0], [0.0, 0.0], [1e-300, 0.0], [-1e300, 1e300]])
+def test_kernels_are_the_weights():
+    weights = drawn(2, 3, 4)
+    np.testing.assert_array_equal(kernels(weights), weights)
+
+
+def test_normalised_rows_have_length_one_and_zeros_stay():
+    filters = torch.tensor([[3.0, 4.0], [0.0, 0.0], [1e-300, 0.0], [-1e300, 1e300]], dtype=torch.float64)
     expected = [[0.6, 0.8], [0.0, 0.0], [1.0, 0.0], [-(0.5**0.5), 0.5**0.5]]
-    np.testing.assert_allclose(normalised(filters), expected)
+    np.testing.assert_allclose(normalise_rows(filters), expected)
 
 
-def test_batch_norm_folded_is_what_conv_and_batch_norm_compute():
+def test_batch_norm_scale_is_what_batch_norm_multiplies_with():
     torch.manual_seed(0)
-    conv, norm = torch.nn.Conv2d(3, 5, 3, bias=False).double(), torch.nn.BatchNorm2d(5).double().eval()
+    norm = torch.nn.BatchNorm2d(5).double().eval()
     torch.nn.init.normal_(norm.weight)
     torch.nn.init.uniform_(norm.running_var, 0.5, 2.0)
-    torch.nn.init.zeros_(norm.bias)
     scale = batch_norm_scale(norm.weight, norm.running_var, eps=norm.eps)
-    folded = batch_norm_folded(conv.weight.flatten(2), scale)
-    x = torch.randn(2, 3, 6, 6, dtype=torch.float64)
-    expected = norm(conv(x)).detach()
-    torch.testing.assert_close(torch.nn.functional.conv2d(x, folded.view_as(conv.weight)), expected)
+    x = torch.randn(2, 5, 6, 6, dtype=torch.float64)
+    expected = (norm(x) - norm(torch.zeros_like(x))).detach()
+    torch.testing.assert_close(x * scale[:, None, None], expected)
 
 
-def test_representations_compose():
-    weights, scale = drawn(3, 2, 4), (2.0, -1.0, 0.5)
-    folded = BatchNormFolded(scale)(weights)
-    np.testing.assert_allclose(folded, flat(weights) * np.array(scale)[:, None])
-    np.testing.assert_allclose(Normalised(BatchNormFolded(scale))(weights), normalised(folded))
-    np.testing.assert_allclose(
-        BatchNormFolded(scale, of=RankOneDirection())(weights)[1], -rank_one_direction(weights)[1], atol=1e-12
-    )
-
-
-@pytest.mark.parametrize("represent", [Flat(), RankOneDirection(), Normalised(), BatchNormFolded((1.0, 2.0))])
+@pytest.mark.parametrize("represent", [flat, rank_one_direction, kernels])
 def test_tensors_give_tensors_and_inputs_stay_untouched(represent):
     weights = drawn(2, 3, 9)
     before = weights.copy()
@@ -123,7 +108,7 @@ def test_tensors_give_tensors_and_inputs_stay_untouched(represent):
     np.testing.assert_array_equal(weights, before)
 
 
-@pytest.mark.parametrize("represent", [Flat(), RankOneDirection(), Normalised()])
+@pytest.mark.parametrize("represent", [flat, rank_one_direction, kernels])
 def test_bad_weights_are_named(represent):
     broken = drawn(2, 3, 9)
     broken[1, 2, 3] = np.nan
@@ -136,8 +121,6 @@ def test_bad_weights_are_named(represent):
 
 
 def test_bad_batch_norm_is_named():
-    with pytest.raises(InputError, match="3 factors for 2 filters"):
-        BatchNormFolded((1.0, 2.0, 3.0))(drawn(2, 1, 1))
     with pytest.raises(InputError, match="variance"):
         batch_norm_scale(np.ones(2), np.array([1.0, -1.0]))
     with pytest.raises(InputError, match="2 and 3 channels"):

@@ -6,21 +6,24 @@ import pytest
 import torch
 from scipy.cluster import hierarchy
 
+from secateurs.arrays import normalise_rows
+from secateurs.contracts import Factor
 from secateurs.errors import InputError
-from secateurs.measure import channel_distances, cosine, nystrom_factor
-from secateurs.represent import normalised
+from secateurs.measure import channel_distances, cosine, nystrom, nystrom_factor
+from secateurs.methods import part
 from secateurs.select import (
-    ByWorth,
-    Cluster,
-    MostSimilarPair,
-    NearestPairs,
-    NearestRows,
+    by_redundancy,
+    by_worth,
     cluster,
     most_similar_pair,
     nearest_pairs,
+    nearest_pairs_of_factor,
     nearest_pairs_of_rows,
-    stand_ins,
 )
+
+
+def normalised(filters):
+    return normalise_rows(torch.from_numpy(filters)).numpy()
 
 
 def degenerate():
@@ -121,7 +124,7 @@ def test_many_rows_in_many_tiles(n, monkeypatch):
     for size, value in {"_HEIGHT": 20, "_WIDTH": 60, "_STRIPES": 5, "_BLOCK": 5000}.items():
         monkeypatch.setattr(f"secateurs.select.nearest_rows.{size}", value)
     whole = nearest_pairs(cosine(filters, decimals=5))
-    by_rows = NearestRows(decimals=5)(torch.from_numpy(nystrom_factor(filters)))
+    by_rows = nearest_pairs_of_rows(torch.from_numpy(nystrom_factor(filters)), decimals=5)
     assert by_rows.units == whole.units
     assert by_rows.own == whole.own
 
@@ -156,26 +159,14 @@ def test_most_similar_pair_equals_the_plain_rule(filters):
 
 
 def test_most_similar_pair_without_a_threshold_has_no_ratio_of_its_own():
-    assert MostSimilarPair()(cosine(plain.filters(5, 3))).own is None
-
-
-def test_stand_ins_are_the_most_alike_that_stay():
-    s = cosine(plain.filters(12, 4))
-    kept = [9, 1, 4, 6]
-    removed = [i for i in range(12) if i not in kept]
-    expected = [max(sorted(kept), key=lambda k, i=i: s[i, k]) for i in removed]
-    np.testing.assert_array_equal(stand_ins(s, kept), expected)
-    with pytest.raises(InputError, match="kept: need"):
-        stand_ins(s, [])
-    with pytest.raises(InputError, match="kept: need"):
-        stand_ins(s, [12])
+    assert most_similar_pair(cosine(plain.filters(5, 3))).own is None
 
 
 @pytest.mark.parametrize("linkage", ["average", "complete", "single"])
 def test_cutting_a_cluster_tree_keeps_the_worthiest_of_each_cluster(linkage):
     rng = np.random.default_rng(0)
     beta, gamma = rng.standard_normal(25), rng.standard_normal(25)
-    d = channel_distances(beta, gamma)
+    d = channel_distances(np.stack([beta, gamma], axis=1))
     order = cluster(d, worth=np.abs(gamma), linkage=linkage)
     tree = hierarchy.linkage(d[np.triu_indices(25, 1)], method=linkage)
     for threshold in np.quantile(tree[:, 2], [0.0, 0.3, 0.7, 1.0]):
@@ -195,12 +186,17 @@ def test_without_worth_the_one_in_the_middle_speaks():
 
 
 @every_case
-def test_clusters_of_likeness_and_of_distance_are_the_same(filters):
-    s = cosine(filters, decimals=5)
-    order = Cluster()(s)
-    complete(order, len(filters))
-    distance = np.maximum(max(0.0, s.max()) - s, 0.0)
-    assert order == cluster(distance)
+def test_clusters_hold_every_unit(filters):
+    complete(cluster(1.0 - cosine(filters, decimals=5)), len(filters))
+
+
+def test_relative_clusters_are_those_of_distances_over_their_mean():
+    x = plain.filters(8, 1)[:, 0]
+    d = np.abs(x[:, None] - x)
+    mean = d.sum() / (8 * 7)
+    found, expected = cluster(d, threshold=0.4, relative=True), cluster(d, threshold=0.4 * mean)
+    assert (found.units, found.own) == (expected.units, expected.own)
+    np.testing.assert_allclose(found.damage, np.array(expected.damage) / mean)
 
 
 def test_clusters_name_what_is_wrong():
@@ -214,13 +210,14 @@ def test_clusters_name_what_is_wrong():
 
 
 def test_worth_goes_up_and_ties_by_index():
-    order = ByWorth()(np.array([3.0, 1.0, 2.0, 1.0]))
+    order = by_worth(np.array([3.0, 1.0, 2.0, 1.0]))
     assert order.units == (1, 3, 2, 0)
     assert order.damage == (1.0, 1.0, 2.0, 3.0)
-    assert ByWorth()(torch.tensor([-1.0, 2.0])).damage is None
+    assert by_worth(torch.tensor([-1.0, 2.0])).damage is None
+    assert by_redundancy(np.array([3.0, 1.0, 2.0, 3.0])).units == (0, 3, 2, 1)
 
 
-@pytest.mark.parametrize("select", [NearestPairs(), MostSimilarPair(), Cluster()])
+@pytest.mark.parametrize("select", [nearest_pairs, most_similar_pair, cluster])
 def test_bad_likeness_is_named(select):
     with pytest.raises(InputError, match=r"expected shape \(n, n\)"):
         select(np.ones((2, 3)))
@@ -231,10 +228,10 @@ def test_bad_likeness_is_named(select):
 
 
 @pytest.mark.parametrize(
-    "select", [NearestPairs(), NearestPairs(faithful=True), MostSimilarPair(), Cluster()]
+    "select", [nearest_pairs, part(nearest_pairs, faithful=True), most_similar_pair, cluster]
 )
 def test_tensors_give_the_same_order_and_stay_untouched(select):
-    s = cosine(plain.filters(11, 4))
+    s = np.maximum(cosine(plain.filters(11, 4)), 0.0)
     before = s.copy()
     assert select(torch.from_numpy(s)) == select(s)
     np.testing.assert_array_equal(s, before)
@@ -257,3 +254,19 @@ def test_rows_of_coupled_layers_stand_side_by_side():
     by_rows = nearest_pairs_of_rows(np.concatenate(banks, axis=1), decimals=9)
     assert by_rows.units == whole.units
     np.testing.assert_allclose(by_rows.damage, whole.damage, atol=1e-8)
+
+
+def test_factors_of_coupled_layers_add_up_and_leave_a_note():
+    one, two = (torch.from_numpy(plain.filters(20, d, seed=d)) for d in (3, 6))
+    both = nystrom(one, columns=2) + nystrom(two)
+    order = nearest_pairs_of_factor(both)
+    assert order.units == nearest_pairs(both.rows @ both.rows.T).units
+    exact = [cosine(f) - (b := nystrom_factor(f, columns=m)) @ b.T for f, m in ((one, 2), (two, None))]
+    worst = max(float(torch.linalg.matrix_norm(e, 2)) for e in exact)
+    assert order.notes["columns"] == [2, 6]
+    assert order.notes["nystrom_error"] == pytest.approx(worst)
+
+
+def test_a_factor_is_a_likeness():
+    rows = torch.eye(3, dtype=torch.float64)
+    assert nearest_pairs_of_factor(Factor(rows, (3,), 0.0)).units == nearest_pairs(rows @ rows.T).units

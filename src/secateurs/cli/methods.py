@@ -9,8 +9,11 @@ from secateurs.cli.options import Json, quiet
 
 
 def methods(as_json: Json = None) -> None:
-    """List every method: its paper, what it needs, what is certain about it."""
-    from secateurs.methods import METHODS
+    """List every method: its paper, what it needs, what is certain about it, its settings.
+
+    Settings follow the name: `--method similarity-nystrom:columns=9`, `--method fp-omp:faithful`.
+    """
+    from secateurs.methods import METHODS, settings_of
 
     rows: list[dict[str, object]] = [
         {
@@ -20,6 +23,7 @@ def methods(as_json: Json = None) -> None:
             "year": method.year,
             "needs": method.needs,
             "certain": method.certain,
+            "settings": list(settings_of(method.name)),
         }
         for method in METHODS
     ]
@@ -27,10 +31,14 @@ def methods(as_json: Json = None) -> None:
         write_json(json.dumps(rows, indent=2) + "\n", as_json)
     if quiet(as_json):
         return
-    columns = ("method", "removes first", "paper", "needs", "certain")
-    cells = [(m["name"], m["summary"], m["paper"], m["needs"], m["certain"]) for m in map(_as_text, rows)]
+    columns = ("method", "removes first", "paper", "needs", "certain", "settings")
+    keys = ("name", "summary", "paper", "needs", "certain", "settings")
+    cells = [tuple(m[key] for key in keys) for m in map(_as_text, rows)]
     say(table("", columns, cells, left=len(columns)))
 
 
 def _as_text(row: dict[str, object]) -> dict[str, str]:
-    return {key: "" if value is None else str(value) for key, value in row.items()}
+    return {
+        key: "" if value is None else ", ".join(value) if isinstance(value, list) else str(value)
+        for key, value in row.items()
+    }

@@ -127,7 +127,11 @@ def _asked(
     """
     from secateurs.arguments import check_config
 
-    found = PruneConfig() if file is None else asked_in(file, trust, own=(model is None, data is None))
+    found = (
+        PruneConfig()
+        if file is None
+        else asked_in(file, trust, own=(model is None, data is None, "method" not in settings))
+    )
     run = found if isinstance(found, Asked) else Asked(model or "", None, None, (), found)
     config = run.config.changed(**settings)
     check_config(config)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from secateurs.cli.options import exceptions, number
 from secateurs.config import GOALS, Kind, Option, PruneConfig
 from secateurs.errors import InputError
+
+if TYPE_CHECKING:
+    from secateurs.methods import Method
 
 _READ: Mapping[Kind, Any] = {
     "goal": float | None,
@@ -95,6 +99,8 @@ def read_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     for one in fields(PruneConfig):
         if one.metadata["option"].kind == "count" and found.get(one.name, 1) < 1:
             raise InputError(f"{_flag(one.name)} {found[one.name]}: give a whole number from 1.")
+    if "method" in found:
+        found["method"] = method_named(found["method"])
     if "layers" in found:
         found["layers"] = exceptions(found["layers"]) or None
     try:
@@ -140,18 +146,20 @@ class Asked:
         }
 
 
-def asked_in(path: Path, trust: bool, own: tuple[bool, bool] = (True, True)) -> Asked | PruneConfig:
+def asked_in(
+    path: Path, trust: bool, own: tuple[bool, bool, bool] = (True, True, True)
+) -> Asked | PruneConfig:
     """What a file asks for: a result.json the whole run, a file of settings by name a config.
 
     Args:
         path: The file, or the folder of a result.json.
         trust: Whether own code that the file names may be run.
-        own: Whether the model and the data of the file are to be used, or others in their place.
+        own: Whether the model, the data and the method of the file are to be used, or others in their place.
 
     Raises:
         InputError: It cannot be read, asks for nothing, or names code that nobody allowed.
     """
-    from secateurs.checks import parsed, read_text, shown
+    from secateurs.checks import parsed, read_text
     from secateurs.data.resolve import names_own_data
     from secateurs.zoo import names_own_code
 
@@ -167,7 +175,8 @@ def asked_in(path: Path, trust: bool, own: tuple[bool, bool] = (True, True)) -> 
             f"{path}: holds no settings; give a result.json of `secateurs prune`, or settings by name."
         )
     if "schema" not in found:
-        return PruneConfig.from_dict(found, str(path))
+        config = PruneConfig.from_dict(found, str(path))
+        return dataclasses.replace(config, method=_trusted_method(config.method, path, trust, own[2]))
     run = found.get("asked")
     if not isinstance(run, Mapping):
         raise InputError(
@@ -176,11 +185,44 @@ def asked_in(path: Path, trust: bool, own: tuple[bool, bool] = (True, True)) -> 
     asked = _asked(run, str(path))
     for name, used, runs in ((asked.model, own[0], names_own_code), (asked.data, own[1], names_own_data)):
         if name is not None and used and runs(name) and not trust:
-            raise InputError(
-                f"{path}: names {shown(name)}, which would run code that is no part of secateurs, torchvision or timm; "
-                "name it yourself as MODEL or --data, or say --trust to run whatever the file names"
-            )
-    return asked
+            _refuse(path, name)
+    method = _trusted_method(asked.config.method, path, trust, own[2])
+    return dataclasses.replace(asked, config=dataclasses.replace(asked.config, method=method))
+
+
+def method_named(text: str) -> str | Method:
+    """The method that a user names: one of the library, or code of their own, which is imported here and now.
+
+    Raises:
+        InputError: Own code cannot be found, fails, or is something else.
+
+    Example:
+        >>> method_named("fp_omp:faithful")
+        'fp_omp:faithful'
+    """
+    from secateurs.methods import names_own_method, own_method
+
+    return own_method(text) if names_own_method(text) else text
+
+
+def _trusted_method(name: Any, path: Path, trust: bool, used: bool) -> Any:
+    """The method that a file names, which is imported only where the user trusts the file."""
+    from secateurs.methods import names_own_method
+
+    if not used or not isinstance(name, str) or not names_own_method(name):
+        return name
+    if not trust:
+        _refuse(path, name)
+    return method_named(name)
+
+
+def _refuse(path: Path, name: str) -> NoReturn:
+    from secateurs.checks import shown
+
+    raise InputError(
+        f"{path}: names {shown(name)}, which would run code that is no part of secateurs, torchvision or timm; "
+        "name it yourself as MODEL, --data or --method, or say --trust to run whatever the file names"
+    )
 
 
 def _asked(run: Mapping[str, Any], where: str) -> Asked:

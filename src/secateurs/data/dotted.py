@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,10 +59,50 @@ def load_object(spec: str, what: str) -> Any:
             raise InputError(
                 f"The {what} '{spec}': importing '{module_name}' failed with {type(error).__name__}: {error}."
             ) from error
+    return _within(found, path, spec, what)
+
+
+def load_file(file: str, path: str, what: str) -> Any:
+    """Run a Python file of the user's and take the object of that name; modules beside it are importable.
+
+    Args:
+        file: For example `my_file.py`.
+        path: What to take; dots reach into classes.
+        what: What the object is for, in the words of the message ("method").
+
+    Raises:
+        InputError: There is no such file, it fails, or it holds no such name.
+
+    Example:
+        >>> load_file("nothing.py", "score", "method")
+        Traceback (most recent call last):
+        ...
+        secateurs.errors.InputError: The method 'nothing.py:score' names a file that is not there.
+    """
+    spec, place = f"{file}:{path}", Path(file)
+    if not place.is_file():
+        raise InputError(f"The {what} '{spec}' names a file that is not there.")
+    known = importlib.util.spec_from_file_location(place.stem, place)
+    if known is None or known.loader is None:
+        raise InputError(f"The {what} '{spec}': Python cannot read '{file}' as a module.")
+    module = importlib.util.module_from_spec(known)
+    with _working_folder_importable():
+        try:
+            known.loader.exec_module(module)
+        except Exception as error:
+            raise InputError(
+                f"The {what} '{spec}': running '{file}' failed with {type(error).__name__}: {error}."
+            ) from error
+    return _within(module, path, spec, what)
+
+
+def _within(found: Any, path: str, spec: str, what: str) -> Any:
     for part in path.split("."):
         if not hasattr(found, part):
             names = ", ".join(n for n in dir(found) if not n.startswith("_"))
-            raise InputError(f"The {what} '{spec}': '{module_name}' has no '{path}'; it has: {names[:300]}.")
+            raise InputError(
+                f"The {what} '{spec}': '{spec.rpartition(':')[0]}' has no '{path}'; it has: {names[:300]}."
+            )
         found = getattr(found, part)
     return found
 

@@ -1,43 +1,33 @@
-"""Channels that batch norm makes small do little."""
+"""Size of the batch-norm factors: network slimming."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from secateurs.arrays import alike, checked
-from secateurs.contracts import ArrayT
+from secateurs.arrays import alike, two_columns
+from secateurs.contracts import ArrayT, Traits
 
 
-def bn_scale(gamma: ArrayT) -> ArrayT:
+@Traits(scale=True, sign=True)
+def bn_scale(entries: ArrayT) -> ArrayT:
     r"""Size of the factor that batch norm puts on each channel: $s_i = |\gamma_i|$.
 
     Args:
-        gamma: Weight of the batch norm, shape (n,).
+        entries: Bias and weight (beta, gamma) of a batch norm, shape (n, 2); see `represent.BatchNorms`.
 
     Returns:
         Shape (n,).
 
     Raises:
-        InputError: Not one axis, empty, or not finite.
+        InputError: Not of shape (n, 2), empty, or not finite.
 
     Cost:
         O(n).
 
     Example:
         >>> import numpy as np
-        >>> bn_scale(np.array([-2.0, 0.5]))
+        >>> bn_scale(np.array([[1.0, -2.0], [0.0, 0.5]]))
         array([2. , 0.5])
 
     References:
         [liu2017slimming] Learning efficient convolutional networks through network slimming, ICCV 2017.
     """
-    return alike(checked(gamma, "gamma", ndim=1).abs(), gamma)
-
-
-@dataclass(frozen=True)
-class BnScale:
-    """Worth = size of the batch-norm factor, (n,) to (n,). See `bn_scale`."""
-
-    def __call__(self, gamma: ArrayT) -> ArrayT:
-        """(n,) to (n,)."""
-        return bn_scale(gamma)
+    return alike(two_columns(entries)[:, 1].abs(), entries)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
-from secateurs.arrays import alike, checked, unit_rows
+from secateurs.arrays import alike, checked, normalise_rows
 from secateurs.contracts import ArrayT, Traits
 from secateurs.errors import InputError
 
 
+@Traits(scale=True, rotation=True)
 def cosine(filters: ArrayT, *, decimals: int | None = None) -> ArrayT:
     r"""Signed cosine of each pair of filters: $s_{ij} = p_i^T p_j$ with $p_i = f_i / \lVert f_i \rVert$.
 
@@ -43,7 +41,7 @@ def cosine(filters: ArrayT, *, decimals: int | None = None) -> ArrayT:
         [singh2022passive] A passive similarity based CNN filter pruning, Interspeech 2022.
     """
     check_decimals(decimals)
-    directions = unit_rows(checked(filters, "filters"))
+    directions = normalise_rows(checked(filters, "filters"))
     product = directions @ directions.T
     return alike(rounded((product + product.T) / 2, decimals), filters)
 
@@ -83,18 +81,3 @@ def check_decimals(decimals: int | None) -> None:
     """
     if decimals is not None and not 0 <= decimals <= 15:
         raise InputError(f"decimals: got {decimals}; give 0 to 15, or None to keep all digits")
-
-
-@dataclass(frozen=True)
-class Cosine:
-    """Likeness = signed cosine, rounded as the papers do with `decimals=5`. See `cosine`."""
-
-    decimals: int | None = None
-    traits: ClassVar[Traits] = Traits(scale=True, rotation=True)
-
-    def __post_init__(self) -> None:
-        check_decimals(self.decimals)
-
-    def __call__(self, filters: ArrayT) -> ArrayT:
-        """(n, d) to (n, n)."""
-        return cosine(filters, decimals=self.decimals)

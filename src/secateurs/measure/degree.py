@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 import torch
 
-from secateurs.arrays import alike, checked, unit_rows
+from secateurs.arrays import alike, checked, normalise_rows
 from secateurs.contracts import ArrayT, Traits
 
 _BLOCK = 2**24  # entries of one block of cosines: 128 MiB
 
 
+@Traits(scale=True, rotation=True)
 def weighted_degree(filters: ArrayT) -> ArrayT:
     r"""Sum of the signed cosines of each filter with all others.
 
@@ -39,11 +37,12 @@ def weighted_degree(filters: ArrayT) -> ArrayT:
         [king2023compressing] Compressing audio CNNs with graph centrality based filter pruning,
         WASPAA 2023.
     """
-    directions = unit_rows(checked(filters, "filters"))
+    directions = normalise_rows(checked(filters, "filters"))
     own = (directions * directions).sum(dim=1)
     return alike(directions @ directions.sum(dim=0) - own, filters)
 
 
+@Traits(scale=True, sign=True, rotation=True)
 def absolute_degree(filters: ArrayT) -> ArrayT:
     r"""Sum of the sizes of the cosines of each filter with all others: $\sum_{j \ne i} |s_{ij}|$.
 
@@ -68,7 +67,7 @@ def absolute_degree(filters: ArrayT) -> ArrayT:
         [king2023compressing] Compressing audio CNNs with graph centrality based filter pruning,
         WASPAA 2023.
     """
-    directions = unit_rows(checked(filters, "filters"))
+    directions = normalise_rows(checked(filters, "filters"))
     own = (directions * directions).sum(dim=1)
     rows = max(1, _BLOCK // len(directions))
     sums = [
@@ -76,25 +75,3 @@ def absolute_degree(filters: ArrayT) -> ArrayT:
         for start in range(0, len(directions), rows)
     ]
     return alike(torch.cat(sums) - own, filters)
-
-
-@dataclass(frozen=True)
-class WeightedDegree:
-    """Worth = minus the sum of signed cosines. See `weighted_degree`."""
-
-    traits: ClassVar[Traits] = Traits(scale=True, rotation=True)
-
-    def __call__(self, filters: ArrayT) -> ArrayT:
-        """(n, d) to (n,)."""
-        return -weighted_degree(filters)
-
-
-@dataclass(frozen=True)
-class AbsoluteDegree:
-    """Worth = minus the sum of absolute cosines. See `absolute_degree`."""
-
-    traits: ClassVar[Traits] = Traits(scale=True, sign=True, rotation=True)
-
-    def __call__(self, filters: ArrayT) -> ArrayT:
-        """(n, d) to (n,)."""
-        return -absolute_degree(filters)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 import torch
 
 from secateurs.arrays import alike, checked
 from secateurs.contracts import ArrayT, Traits
 
 
+@Traits(scale=True, sign=True)
 def geometric_mean_gap(filters: ArrayT) -> ArrayT:
     r"""Squared gap between the geometric means of the layer's and of the filter's weights.
 
@@ -40,14 +38,3 @@ def geometric_mean_gap(filters: ArrayT) -> ArrayT:
     """
     logs = checked(filters, "filters").abs().log()
     return alike((torch.exp(logs.mean()) - torch.exp(logs.mean(dim=1))).square(), filters)
-
-
-@dataclass(frozen=True)
-class GeometricMean:
-    """Worth = squared gap of geometric means. See `geometric_mean_gap`."""
-
-    traits: ClassVar[Traits] = Traits(scale=True, sign=True)
-
-    def __call__(self, filters: ArrayT) -> ArrayT:
-        """(n, d) to (n,)."""
-        return geometric_mean_gap(filters)

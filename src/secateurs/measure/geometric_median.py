@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 import torch
 
 from secateurs.arrays import alike, checked
@@ -12,6 +9,7 @@ from secateurs.contracts import ArrayT, Traits
 from secateurs.measure.euclidean import distance_blocks
 
 
+@Traits(scale=True, shift=True, rotation=True)
 def distance_to_all(filters: ArrayT) -> ArrayT:
     r"""Sum of the Euclidean distances from each filter to all the others.
 
@@ -40,14 +38,3 @@ def distance_to_all(filters: ArrayT) -> ArrayT:
     """
     tensor = checked(filters, "filters")
     return alike(torch.cat([block.sum(dim=1) for _, block in distance_blocks(tensor)]), filters)
-
-
-@dataclass(frozen=True)
-class GeometricMedian:
-    """Worth = distance to all other filters. See `distance_to_all`."""
-
-    traits: ClassVar[Traits] = Traits(scale=True, shift=True, rotation=True)
-
-    def __call__(self, filters: ArrayT) -> ArrayT:
-        """(n, d) to (n,)."""
-        return distance_to_all(filters)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 from secateurs.arrays import alike, checked
 from secateurs.contracts import ArrayT, Traits
 
 
+@Traits(scale=True, rotation=True)
 def gram(filters: ArrayT) -> ArrayT:
     r"""Inner product of each pair of filters: $G_{ij} = f_i^T f_j$.
 
@@ -35,14 +33,3 @@ def gram(filters: ArrayT) -> ArrayT:
     tensor = checked(filters, "filters")
     product = tensor @ tensor.T
     return alike((product + product.T) / 2, filters)
-
-
-@dataclass(frozen=True)
-class Gram:
-    """Likeness = inner product. See `gram`."""
-
-    traits: ClassVar[Traits] = Traits(scale=True, rotation=True)
-
-    def __call__(self, filters: ArrayT) -> ArrayT:
-        """(n, d) to (n, n)."""
-        return gram(filters)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
+from scipy.sparse.csgraph import shortest_path
 
 from secateurs.contracts import ArrayT, FloatArray, Traits
 from secateurs.measure.graph import ask, score
@@ -14,6 +14,7 @@ _FLOOR = 1e-5  # the shortest edge: the papers round cosines to so many digits, 
 _ROUNDING = 1e-9
 
 
+@Traits(scale=True, rotation=True)
 def betweenness(filters: ArrayT, *, faithful: bool = False) -> ArrayT:
     r"""Share of the shortest paths between other filters that run through each filter.
 
@@ -50,6 +51,7 @@ def betweenness(filters: ArrayT, *, faithful: bool = False) -> ArrayT:
     return score(filters, lambda s: _paths(s, faithful, "betweenness", {}))
 
 
+@Traits(scale=True, rotation=True)
 def closeness(filters: ArrayT, *, faithful: bool = False) -> ArrayT:
     r"""Inverse of the mean shortest distance to all other filters: $(n - 1) / \sum_j d(i, j)$.
 
@@ -81,33 +83,7 @@ def closeness(filters: ArrayT, *, faithful: bool = False) -> ArrayT:
 
 
 def _paths(similarity: FloatArray, faithful: bool, measure: str, settings: dict[str, Any]) -> FloatArray:
-    from scipy.sparse.csgraph import shortest_path
-
     length = np.maximum(similarity if faithful else 1.0 - similarity, _FLOOR)
     np.fill_diagonal(length, 0.0)
     shortest = shortest_path(length, method="FW", directed=False)
     return ask(length, length <= shortest * (1.0 + _ROUNDING), measure, settings)
-
-
-@dataclass(frozen=True)
-class Betweenness:
-    """Worth = minus the number of shortest paths through a filter. See `betweenness`."""
-
-    faithful: bool = False
-    traits: ClassVar[Traits] = Traits(scale=True, rotation=True)
-
-    def __call__(self, filters: ArrayT) -> ArrayT:
-        """(n, d) to (n,)."""
-        return -betweenness(filters, faithful=self.faithful)
-
-
-@dataclass(frozen=True)
-class Closeness:
-    """Worth = minus the closeness to all others. See `closeness`."""
-
-    faithful: bool = False
-    traits: ClassVar[Traits] = Traits(scale=True, rotation=True)
-
-    def __call__(self, filters: ArrayT) -> ArrayT:
-        """(n, d) to (n,)."""
-        return -closeness(filters, faithful=self.faithful)

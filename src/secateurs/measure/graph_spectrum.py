@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from secateurs.errors import InputError
 from secateurs.measure.graph import ask, score
 
 
+@Traits(scale=True, rotation=True)
 def eigenvector_centrality(filters: ArrayT) -> ArrayT:
     r"""Leading eigenvector of the matrix of cosines: central is who is like central filters.
 
@@ -41,6 +41,7 @@ def eigenvector_centrality(filters: ArrayT) -> ArrayT:
     return score(filters, lambda s: np.round(_weighted(s, "eigenvector_centrality", {"scale": True}), 12))
 
 
+@Traits(scale=True, rotation=True)
 def pagerank(filters: ArrayT, *, damping: float = 0.85) -> ArrayT:
     r"""Where a walk along edges of weight $\max(s_{ij}, 0)$ spends its time.
 
@@ -73,26 +74,3 @@ def pagerank(filters: ArrayT, *, damping: float = 0.85) -> ArrayT:
 
 def _weighted(similarity: FloatArray, measure: str, settings: dict[str, Any]) -> FloatArray:
     return ask(similarity, similarity > 0, measure, settings)
-
-
-@dataclass(frozen=True)
-class Eigenvector:
-    """Worth = minus the entry in the leading eigenvector. See `eigenvector_centrality`."""
-
-    traits: ClassVar[Traits] = Traits(scale=True, rotation=True)
-
-    def __call__(self, filters: ArrayT) -> ArrayT:
-        """(n, d) to (n,)."""
-        return -eigenvector_centrality(filters)
-
-
-@dataclass(frozen=True)
-class PageRank:
-    """Worth = minus the time a random walk spends there. See `pagerank`."""
-
-    damping: float = 0.85
-    traits: ClassVar[Traits] = Traits(scale=True, rotation=True)
-
-    def __call__(self, filters: ArrayT) -> ArrayT:
-        """(n, d) to (n,)."""
-        return -pagerank(filters, damping=self.damping)

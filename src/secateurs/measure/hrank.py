@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from secateurs.arrays import alike, checked
-from secateurs.contracts import ArrayT, FloatArray
+from secateurs.arrays import checked
+from secateurs.contracts import FloatArray
 from secateurs.measure.map_mean import MapMean
 
 
@@ -43,16 +41,3 @@ def rank_sum(maps: FloatArray | Tensor) -> MapMean:
     epsilon = torch.finfo(precision if precision.is_floating_point else torch.float64).eps
     ranks = torch.linalg.matrix_rank(tensor, rtol=max(tensor.shape[2:]) * epsilon)
     return MapMean(ranks.to(tensor.dtype).sum(dim=0), len(tensor))
-
-
-@dataclass(frozen=True)
-class HRank:
-    """Worth = mean rank of a filter's feature maps. See `rank_sum`."""
-
-    def sums(self, maps: FloatArray | Tensor) -> MapMean:
-        """One batch (b, n, h, w) to a sum of (n,); add those of all batches."""
-        return rank_sum(maps)
-
-    def __call__(self, maps: ArrayT) -> ArrayT:
-        """(b, n, h, w) to (n,)."""
-        return alike(self.sums(maps).mean(), maps)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 from secateurs.arrays import alike, checked
 from secateurs.contracts import ArrayT, Traits
 
 
+@Traits(scale=True, sign=True)
 def l1_norm(filters: ArrayT) -> ArrayT:
     r"""Sum of the absolute weights of each filter: $s_i = \sum_k |f_{ik}|$.
 
@@ -35,6 +33,7 @@ def l1_norm(filters: ArrayT) -> ArrayT:
     return alike(checked(filters, "filters").abs().sum(dim=1), filters)
 
 
+@Traits(scale=True, sign=True, rotation=True)
 def l2_norm(filters: ArrayT) -> ArrayT:
     r"""Euclidean length of each filter: $s_i = \lVert f_i \rVert_2$.
 
@@ -59,25 +58,3 @@ def l2_norm(filters: ArrayT) -> ArrayT:
         [he2018soft] Soft filter pruning for accelerating deep CNNs, IJCAI 2018.
     """
     return alike(checked(filters, "filters").norm(dim=1), filters)
-
-
-@dataclass(frozen=True)
-class L1Norm:
-    """Worth = sum of absolute weights. See `l1_norm`."""
-
-    traits: ClassVar[Traits] = Traits(scale=True, sign=True)
-
-    def __call__(self, filters: ArrayT) -> ArrayT:
-        """(n, d) to (n,)."""
-        return l1_norm(filters)
-
-
-@dataclass(frozen=True)
-class L2Norm:
-    """Worth = Euclidean length. See `l2_norm`."""
-
-    traits: ClassVar[Traits] = Traits(scale=True, sign=True, rotation=True)
-
-    def __call__(self, filters: ArrayT) -> ArrayT:
-        """(n, d) to (n,)."""
-        return l2_norm(filters)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
-from secateurs.arrays import alike, checked, unit_rows
-from secateurs.contracts import ArrayT, FloatArray, Traits
+from secateurs.arrays import alike, checked, normalise_rows
+from secateurs.contracts import ArrayT, Factor, FloatArray, Traits
 from secateurs.errors import InputError
 from secateurs.measure.cosine import check_decimals, rounded
 
@@ -51,7 +48,7 @@ def nystrom_factor(filters: ArrayT, *, columns: int | None = None, rank: int | N
         [singh2023nystrom] Efficient similarity-based passive filter pruning for compressing CNNs,
         ICASSP 2023.
     """
-    directions = unit_rows(checked(filters, "filters"))
+    directions = normalise_rows(checked(filters, "filters"))
     m = _columns(directions, columns)
     if rank is not None and not 1 <= rank <= m:
         raise InputError(f"rank: got {rank}; give 1 to {m}, the number of columns")
@@ -68,6 +65,7 @@ def nystrom_factor(filters: ArrayT, *, columns: int | None = None, rank: int | N
     return alike(directions @ weights, filters)
 
 
+@Traits(scale=True, rotation=True)
 def nystrom_cosine(
     filters: ArrayT, *, columns: int | None = None, rank: int | None = None, decimals: int | None = None
 ) -> ArrayT:
@@ -105,6 +103,31 @@ def nystrom_cosine(
     return alike(rounded((product + product.T) / 2, decimals), filters)
 
 
+def nystrom(filters: FloatArray | Tensor, *, columns: int | None = None) -> Factor:
+    """The Nyström approximation of the cosine matrix as a `Factor`, never written out.
+
+    Args:
+        filters: One filter a row, shape (n, d).
+        columns: m, see `nystrom_factor`.
+
+    Returns:
+        Rows (n, r), with the columns used and the spectral norm of the error.
+
+    Raises:
+        InputError: As `nystrom_factor`.
+
+    Cost:
+        That of `nystrom_factor` and of `nystrom_error`.
+
+    Example:
+        >>> nystrom(torch.tensor([[1.0, 0.0], [0.0, 1.0], [3.0, 4.0]]), columns=2).columns
+        (2,)
+    """
+    tensor = checked(filters, "filters")
+    rows = nystrom_factor(tensor, columns=columns)
+    return Factor(rows, (columns or rows.shape[1],), nystrom_error(tensor, columns=columns))
+
+
 def nystrom_error(
     filters: FloatArray | Tensor, *, columns: int | None = None, rank: int | None = None
 ) -> float:
@@ -136,7 +159,7 @@ def nystrom_error(
         ICASSP 2023.
     """
     tensor = checked(filters, "filters")
-    directions = unit_rows(tensor)
+    directions = normalise_rows(tensor)
     factor = nystrom_factor(tensor, columns=columns, rank=rank)
     triangle = torch.linalg.qr(torch.cat([directions, factor], dim=1), mode="r").R
     left, right = triangle[:, : directions.shape[1]], triangle[:, directions.shape[1] :]
@@ -148,7 +171,7 @@ def _columns(directions: Tensor, columns: int | None) -> int:
     if columns is None:
         return _spanning(directions)
     if not 1 <= columns <= n:
-        raise InputError(f"columns: got m = {columns}; give 1 to {n}, the number of filters")
+        raise InputError(f"columns is {columns}; give 1 to {n}, the number of filters of the group")
     return columns
 
 
@@ -169,20 +192,3 @@ def _rank(rows: Tensor) -> int:
     small = rows.T @ rows if len(rows) > rows.shape[1] else rows @ rows.T
     values = torch.linalg.eigvalsh(small)
     return int((values > _RANK * values[-1].clamp(min=1e-300)).sum())
-
-
-@dataclass(frozen=True)
-class NystromCosine:
-    """Likeness = cosine, approximated from a few columns. See `nystrom_cosine`."""
-
-    columns: int | None = None
-    rank: int | None = None
-    decimals: int | None = None
-    traits: ClassVar[Traits] = Traits(scale=True, rotation=True)
-
-    def __post_init__(self) -> None:
-        check_decimals(self.decimals)
-
-    def __call__(self, filters: ArrayT) -> ArrayT:
-        """(n, d) to (n, n)."""
-        return nystrom_cosine(filters, columns=self.columns, rank=self.rank, decimals=self.decimals)

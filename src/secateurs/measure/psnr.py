@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from secateurs.arrays import alike, checked
-from secateurs.contracts import ArrayT, FloatArray
+from secateurs.arrays import checked
+from secateurs.contracts import FloatArray
 from secateurs.measure.map_mean import MapMean
 from secateurs.measure.unit_range import unit_range
 
@@ -53,18 +51,3 @@ def psnr_sum(maps: FloatArray | Tensor, *, scaled: bool = True) -> MapMean:
         error.fill_diagonal_(0.0)
         total -= 10.0 * torch.log10(error.clamp(min=_FLOOR))
     return MapMean((total + total.T) / 2, len(flat))
-
-
-@dataclass(frozen=True)
-class Psnr:
-    """Likeness of feature maps = mean PSNR in dB. See `psnr_sum`."""
-
-    scaled: bool = True
-
-    def sums(self, maps: FloatArray | Tensor) -> MapMean:
-        """One batch (b, n, h, w) to a sum of (n, n); add those of all batches."""
-        return psnr_sum(maps, scaled=self.scaled)
-
-    def __call__(self, maps: ArrayT) -> ArrayT:
-        """(b, n, h, w) to (n, n)."""
-        return alike(self.sums(maps).mean(), maps)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 import numpy as np
 import torch
 
@@ -12,6 +9,7 @@ from secateurs.arrays import alike, checked
 from secateurs.contracts import ArrayT, Traits
 
 
+@Traits(scale=True, sign=True, shift=True, rotation=True)
 def random_worth(filters: ArrayT, *, seed: int = 0) -> ArrayT:
     """Numbers drawn evenly from [0, 1), the same for the same seed on every device.
 
@@ -36,15 +34,3 @@ def random_worth(filters: ArrayT, *, seed: int = 0) -> ArrayT:
     tensor = checked(filters, "filters")
     drawn = np.random.default_rng(seed).random(tensor.shape[0])
     return alike(torch.from_numpy(drawn).to(tensor.device), filters)
-
-
-@dataclass(frozen=True)
-class Random:
-    """Worth = chance. See `random_worth`."""
-
-    seed: int = 0
-    traits: ClassVar[Traits] = Traits(scale=True, sign=True, shift=True, rotation=True)
-
-    def __call__(self, filters: ArrayT) -> ArrayT:
-        """(n, d) to (n,)."""
-        return random_worth(filters, seed=self.seed)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from secateurs.arrays import alike, checked
-from secateurs.contracts import ArrayT, FloatArray
+from secateurs.arrays import checked
+from secateurs.contracts import FloatArray
 from secateurs.measure.map_mean import MapMean
 from secateurs.measure.unit_range import unit_range
 
@@ -96,19 +94,3 @@ def _blurred(images: Tensor, side: int) -> Tensor:
     bell = bell / bell.sum()
     down = conv2d(images[:, None], bell.view(1, 1, side, 1))
     return conv2d(down, bell.view(1, 1, 1, side))[:, 0]
-
-
-@dataclass(frozen=True)
-class Ssim:
-    """Likeness of feature maps = mean structural similarity. See `ssim_sum`."""
-
-    window: bool = True
-    scaled: bool = True
-
-    def sums(self, maps: FloatArray | Tensor) -> MapMean:
-        """One batch (b, n, h, w) to a sum of (n, n); add those of all batches."""
-        return ssim_sum(maps, window=self.window, scaled=self.scaled)
-
-    def __call__(self, maps: ArrayT) -> ArrayT:
-        """(b, n, h, w) to (n, n)."""
-        return alike(self.sums(maps).mean(), maps)

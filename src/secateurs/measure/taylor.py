@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
-from secateurs.arrays import alike, checked
-from secateurs.contracts import ArrayT, FloatArray
+from secateurs.arrays import checked
+from secateurs.contracts import FloatArray
 from secateurs.errors import InputError
 from secateurs.measure.map_mean import MapMean
 
@@ -48,16 +46,3 @@ def taylor_sum(maps: FloatArray | Tensor, gradients: FloatArray | Tensor) -> Map
         )
     per_image = (values * slopes.to(values.device)).mean(dim=(2, 3)).abs()
     return MapMean(per_image.sum(dim=0), len(values))
-
-
-@dataclass(frozen=True)
-class Taylor:
-    """Worth = first-order change of the loss. See `taylor_sum`."""
-
-    def sums(self, maps: FloatArray | Tensor, gradients: FloatArray | Tensor) -> MapMean:
-        """One batch to a sum of (n,); add those of all batches."""
-        return taylor_sum(maps, gradients)
-
-    def __call__(self, maps: ArrayT, gradients: FloatArray | Tensor) -> ArrayT:
-        """Maps and gradients (b, n, h, w) to (n,)."""
-        return alike(self.sums(maps, gradients).mean(), maps)

@@ -30,7 +30,7 @@ def glances(
     limit: int | None = None,
     batch_size: int = 64,
     progress: Progress | None = None,
-) -> Mapping[str, Tensor]:
+) -> Mapping[str, Tensor | None]:
     """What `look` makes of each group's maps, as the mean over samples, summed over the layers that read them.
 
     Args:
@@ -45,7 +45,7 @@ def glances(
         progress: Told of the samples.
 
     Returns:
-        One tensor a group; groups that `look` says nothing of are left out.
+        One tensor a group; None for groups that `look` says nothing of, or that no plain layer reads or makes.
 
     Raises:
         InputError: No data, or maps that are not finite.
@@ -73,9 +73,10 @@ def glances(
             done += len(placed[0])
             if progress is not None:
                 progress("look at feature maps", done, max(whole, done))
-    result: dict[str, Tensor] = {}
+    result: dict[str, Tensor | None] = dict.fromkeys(group.name for group in groups)
     for (name, _), part in sums.items():
-        result[name] = result[name] + part.mean() if name in result else part.mean()
+        before = result[name]
+        result[name] = part.mean() if before is None else before + part.mean()
     return result
 
 

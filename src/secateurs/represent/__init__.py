@@ -1,18 +1,24 @@
-"""A group's filters (n, c, t) as one matrix (n, d), one row a filter."""
+"""Representations: what of a group is compared, as rows, one for every unit.
 
-from secateurs.represent.batch_norm import BatchNormFolded, batch_norm_folded, batch_norm_scale
-from secateurs.represent.flat import Flat, flat
-from secateurs.represent.normalised import Normalised, normalised
-from secateurs.represent.rank_one import RankOneDirection, rank_one_direction
+Functions turn the weights (n, c, t) of one layer into rows (n, d); classes say which layers, batch norms or data
+the rows come from.
+"""
+
+from secateurs.represent.batch_norm import batch_norm_scale
+from secateurs.represent.data import Contributions, FeatureMaps
+from secateurs.represent.flat import flat, kernels
+from secateurs.represent.group import BatchNorms, Blank, ConsumerWeights, Filters
+from secateurs.represent.rank_one import rank_one_direction
 
 __all__ = [
-    "BatchNormFolded",
-    "Flat",
-    "Normalised",
-    "RankOneDirection",
-    "batch_norm_folded",
+    "BatchNorms",
+    "Blank",
+    "ConsumerWeights",
+    "Contributions",
+    "FeatureMaps",
+    "Filters",
     "batch_norm_scale",
     "flat",
-    "normalised",
+    "kernels",
     "rank_one_direction",
 ]

@@ -1,8 +1,6 @@
-"""A filter as the plain list of its weights."""
+"""Filters as rows: all weights of each."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from secateurs.arrays import alike, checked
 from secateurs.contracts import ArrayT
@@ -33,10 +31,24 @@ def flat(weights: ArrayT) -> ArrayT:
     return alike(tensor.reshape(tensor.shape[0], -1), weights)
 
 
-@dataclass(frozen=True)
-class Flat:
-    """All weights of a filter, input channel by input channel. See `flat`."""
+def kernels(weights: ArrayT) -> ArrayT:
+    """Each filter as it is, for measures that need to know its taps: (n, c, t).
 
-    def __call__(self, weights: ArrayT) -> ArrayT:
-        """(n, c, t) to (n, c t)."""
-        return flat(weights)
+    Args:
+        weights: Shape (n, c, t).
+
+    Returns:
+        The same, float64.
+
+    Raises:
+        InputError: Not three axes, empty, or not finite.
+
+    Cost:
+        None where the input is float64.
+
+    Example:
+        >>> import numpy as np
+        >>> kernels(np.ones((2, 1, 9))).shape
+        (2, 1, 9)
+    """
+    return alike(checked(weights, "weights", ndim=3), weights)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -51,17 +49,6 @@ def rank_one_direction(weights: ArrayT, *, faithful: bool = False) -> ArrayT:
     if tensor.shape[2] == 1 and not faithful:
         tensor = tensor.transpose(1, 2)
     return alike(_directions(tensor), weights)
-
-
-@dataclass(frozen=True)
-class RankOneDirection:
-    """The shared direction of a filter's channels, of length 1. See `rank_one_direction`."""
-
-    faithful: bool = False
-
-    def __call__(self, weights: ArrayT) -> ArrayT:
-        """(n, c, t) to (n, t), or (n, c) for pointwise filters."""
-        return rank_one_direction(weights, faithful=self.faithful)
 
 
 def _directions(weights: Tensor) -> Tensor:

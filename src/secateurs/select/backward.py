@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -91,17 +89,3 @@ def _afresh(gram: Tensor, alive: Tensor, rho: float) -> tuple[Downdated, Downdat
     full[index[:, None], index] = precision
     shares[index[:, None], index] = coefficients @ coefficients.T
     return Downdated(full), Downdated(shares)
-
-
-@dataclass(frozen=True)
-class Backward:
-    """Gram matrix (n, n) to an order of removal by backward elimination. See `backward`."""
-
-    ridge: float = 1e-8
-
-    def __post_init__(self) -> None:
-        check_ridge(self.ridge)
-
-    def __call__(self, score: FloatArray | Tensor) -> Order:
-        """(n, n) to all n units."""
-        return backward(score, ridge=self.ridge)

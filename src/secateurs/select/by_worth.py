@@ -1,14 +1,35 @@
-"""The least worthy leave first."""
+"""Orders by a score of every unit."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from secateurs.arrays import checked
 from secateurs.contracts import FloatArray, Order
+
+
+def by_redundancy(redundancy: FloatArray | Tensor) -> Order:
+    """Units by descending redundancy, ties by index: what is common or central leaves first.
+
+    Args:
+        redundancy: Shape (n,), lower stays.
+
+    Returns:
+        All n units, without damage.
+
+    Raises:
+        InputError: Not one axis, empty, or not finite.
+
+    Cost:
+        O(n log n).
+
+    Example:
+        >>> import numpy as np
+        >>> by_redundancy(np.array([2.0, 3.0, 3.0])).units
+        (1, 2, 0)
+    """
+    return by_worth(-checked(redundancy, "redundancy", ndim=1))
 
 
 def by_worth(worth: FloatArray | Tensor) -> Order:
@@ -35,12 +56,3 @@ def by_worth(worth: FloatArray | Tensor) -> Order:
     order = torch.argsort(values, stable=True)
     damage = tuple(values[order].tolist()) if float(values.min()) >= 0 else None
     return Order(tuple(order.tolist()), damage)
-
-
-@dataclass(frozen=True)
-class ByWorth:
-    """Worth (n,) to an order of removal. See `by_worth`."""
-
-    def __call__(self, score: FloatArray | Tensor) -> Order:
-        """(n,) to all n units, the least worthy first."""
-        return by_worth(score)

@@ -1,11 +1,11 @@
-"""Of a cluster of like units, one speaks for all."""
+"""Hierarchical clustering of units; each cluster keeps one representative."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
+from scipy.cluster import hierarchy
 from torch import Tensor
 
 from secateurs.arrays import checked, square
@@ -21,20 +21,22 @@ def cluster(
     worth: FloatArray | Tensor | None = None,
     linkage: Linkage = "average",
     threshold: float | None = None,
+    relative: bool = False,
 ) -> Order:
-    r"""Hierarchical clustering; each merge of two clusters lets one of their two speakers go.
+    r"""Hierarchical clustering; a merge removes the representative of one of the two clusters.
 
-    As the threshold $\tau$ rises, clusters merge and nobody comes back, so all keep-sets nest; cutting at
-    any $\tau$ keeps the worthiest unit of each cluster.
+    Clusters only merge as the threshold $\tau$ rises, so all keep-sets nest; cutting at any $\tau$ keeps the
+    worthiest unit of each cluster.
 
     Args:
         distances: Shape (n, n); the diagonal is not looked at. See `channel_distances`.
-        worth: Shape (n,): of two speakers the worthier stays ($|\gamma|$ for channels). None keeps the
+        worth: Shape (n,): of two representatives the worthier stays ($|\gamma|$ for channels). None keeps the
             one nearer to the middle of the merged cluster: with the smaller sum of distances to its members. Ties go to
             the lower index.
         linkage: Distance of two clusters: the mean, largest or smallest of the distances between
             their members.
         threshold: $\tau$; `own` counts the merges up to it. None sets no `own`.
+        relative: Divide the distances by their mean off the diagonal first, so that layers become comparable.
 
     Returns:
         All n units. Damage is the height of the merge, not falling; the last unit has the largest.
@@ -44,7 +46,7 @@ def cluster(
             that differ.
 
     Cost:
-        O(n^2) for the linkage, and O(n^2) for the speakers.
+        O(n^2) for the linkage, and O(n^2) for the representatives.
 
     Example:
         >>> import numpy as np
@@ -56,7 +58,8 @@ def cluster(
     References:
         [zhang2019channel] [zhao2023exploiting] Exploiting channel similarity for network pruning.
     """
-    matrix = square(distances, "distances").cpu().numpy()
+    tensor = square(distances, "distances")
+    matrix = (tensor / _mean_off_diagonal(tensor) if relative else tensor).cpu().numpy()
     n = len(matrix)
     if float(matrix.min()) < 0:
         raise InputError(f"distances: found {matrix.min():.4g}; distances are not negative")
@@ -73,41 +76,27 @@ def cluster(
 
 
 def _merge(matrix: FloatArray, worth: FloatArray | None, linkage: str) -> tuple[list[float], list[int]]:
-    from scipy.cluster import hierarchy
-
     n = len(matrix)
     symmetric = (matrix + matrix.T) / 2
     tree = hierarchy.linkage(symmetric[np.triu_indices(n, 1)], method=linkage)
     members: dict[int, list[int]] = {i: [i] for i in range(n)}
-    speaker = {i: i for i in range(n)}
+    representative = {i: i for i in range(n)}
     units: list[int] = []
     for step, (left, right) in enumerate(tree[:, :2].astype(np.int64).tolist()):
         merged = members.pop(left) + members.pop(right)
-        pair = sorted((speaker.pop(left), speaker.pop(right)))
+        pair = sorted((representative.pop(left), representative.pop(right)))
         rank = worth[pair] if worth is not None else -(symmetric[np.ix_(pair, merged)].sum(axis=1))
         if worth is None:  # a unit's distance to itself is 0, whatever the diagonal says
             rank = rank + symmetric[pair, pair]
         stays = pair[0] if rank[0] >= rank[1] else pair[1]
         units.append(pair[1] if stays == pair[0] else pair[0])
-        members[n + step], speaker[n + step] = merged, stays
+        members[n + step], representative[n + step] = merged, stays
     heights = np.maximum.accumulate(tree[:, 2]).tolist()
     return heights, units
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """Likeness (n, n) to an order of removal by hierarchical clustering. See `cluster`.
-
-    Distance is how much less alike than the most alike: minus the likeness where that is minus a
-    distance, 1 - cosine for a cosine.
-    """
-
-    linkage: Linkage = "average"
-    threshold: float | None = None
-    worth: FloatArray | Tensor | None = field(default=None, repr=False, compare=False)
-
-    def __call__(self, score: FloatArray | Tensor) -> Order:
-        """(n, n) to all n units."""
-        matrix = square(score, "likeness")
-        distances = matrix.max().clamp(min=0.0) - matrix
-        return cluster(distances, worth=self.worth, linkage=self.linkage, threshold=self.threshold)
+def _mean_off_diagonal(matrix: Tensor) -> float:
+    """Mean of the entries off the diagonal; 1 where there is none or it is 0."""
+    n = len(matrix)
+    mean = float(matrix.sum() - matrix.diagonal().sum()) / max(1, n * (n - 1))
+    return mean if mean > 0 else 1.0

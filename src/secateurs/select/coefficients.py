@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from secateurs.arrays import alike, checked, square, unit_rows
+from secateurs.arrays import alike, checked, square
 from secateurs.contracts import ArrayT
 from secateurs.errors import InputError
 
@@ -71,40 +71,6 @@ def coefficients_of_gram(gram: ArrayT, kept: Sequence[int], *, ridge: float = 0.
         array([[2.]])
     """
     return alike(_solve(square(gram, "gram"), list(kept), ridge), gram)
-
-
-def published_omp_coefficients(filters: ArrayT, chosen: Sequence[int]) -> ArrayT:
-    r"""The coefficients as the published FP-OMP code uses them, for reproduction only.
-
-    $\lambda_j = (A A^T + I)^{-1} A \hat f_j$ with A the *normalised* chosen filters: a ridge of 1, put on raw
-    filters without undoing the normalisation, and with columns in the order of choice read as if they
-    were sorted.
-
-    Args:
-        filters: One filter a row, shape (n, d).
-        chosen: The kept filters in the order in which the pursuit chose them.
-
-    Returns:
-        Shape (n - k, k): the removed filters by rising index; column l is taken for the l-th kept one
-        by rising index.
-
-    Raises:
-        InputError: Not two axes, empty, not finite, or chosen names no, unknown or repeated filters.
-
-    Cost:
-        O(n k d + k^3).
-
-    Example:
-        >>> import numpy as np
-        >>> published_omp_coefficients(np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]]), [1, 0])
-        array([[0. , 0.5]])
-
-    References:
-        [purohit2022accurate] Accurate and efficient channel pruning via orthogonal matching pursuit,
-        AIMLSystems 2022.
-    """
-    directions = unit_rows(checked(filters, "filters"))
-    return alike(_solve(directions @ directions.T, list(chosen), 1.0), filters)
 
 
 def _solve(gram: Tensor, kept: list[int], ridge: float) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -104,15 +103,3 @@ def _damage(gram: Tensor, target: Tensor, units: NDArray[np.int64]) -> tuple[flo
     factor = torch.linalg.cholesky(part)
     drops = torch.linalg.solve_triangular(factor, target[order][:, None], upper=False)[:, 0].square()
     return tuple(drops.flip(0).tolist())
-
-
-@dataclass(frozen=True)
-class Lasso:
-    """Gram matrix of contributions (n, n) to an order of removal by the LASSO. See `lasso`."""
-
-    keep: int | None = None
-    target: FloatArray | Tensor | None = field(default=None, repr=False, compare=False)
-
-    def __call__(self, score: FloatArray | Tensor) -> Order:
-        """(n, n) to all n units."""
-        return lasso(score, self.target, keep=self.keep)

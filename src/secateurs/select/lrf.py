@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import torch
 from torch import Tensor
 
@@ -139,18 +137,3 @@ def _inverse_of(gram: Tensor, alive: Tensor, rho: float) -> Tensor:
     full = torch.zeros_like(gram)
     full[index[:, None], index] = inverse(part)
     return full
-
-
-@dataclass(frozen=True)
-class Lrf:
-    """Gram matrix (n, n) to an order of removal by linear replaceability. See `lrf`."""
-
-    ridge: float = 1e-8
-    outgoing: FloatArray | Tensor | None = field(default=None, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        check_ridge(self.ridge)
-
-    def __call__(self, score: FloatArray | Tensor) -> Order:
-        """(n, n) to all n units."""
-        return lrf(score, outgoing=self.outgoing, ridge=self.ridge)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -161,14 +160,3 @@ def mark_pairs(likeness: FloatArray, neighbour: IntArray) -> tuple[list[int], li
 def _second_smallest(distance: FloatArray) -> tuple[FloatArray, IntArray]:
     second = np.argsort(distance, axis=1, kind="stable")[:, 1]
     return 1.0 - distance[np.arange(len(distance)), second], second
-
-
-@dataclass(frozen=True)
-class NearestPairs:
-    """Likeness (n, n) to an order of removal, pair by pair. See `nearest_pairs`."""
-
-    faithful: bool = False
-
-    def __call__(self, score: FloatArray | Tensor) -> Order:
-        """(n, n) to all n units; `own` is the paper's own ratio."""
-        return nearest_pairs(score, faithful=self.faithful)

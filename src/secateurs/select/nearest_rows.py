@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from secateurs.arrays import checked
-from secateurs.contracts import FloatArray, IntArray, Order
+from secateurs.contracts import Factor, FloatArray, IntArray, Order
 from secateurs.errors import InputError
 from secateurs.select.nearest_pairs import rounds as pair_rounds
 from secateurs.select.nearest_pairs import settled
@@ -17,6 +17,30 @@ _STRIPES = 64  # so many stripes of columns; one number a row and stripe is reme
 _HEIGHT, _WIDTH = 256, 1024  # of one tile of products: 1 MiB, which stays in the cache
 _BLOCK = 2**20  # entries of one block of products in float64: 8 MiB
 _EPSILON = float(torch.finfo(torch.float32).eps)
+
+
+def nearest_pairs_of_factor(likeness: Factor, *, decimals: int | None = None) -> Order:
+    """`nearest_pairs` of a likeness that is held as a factor; its notes go on record with the order.
+
+    Args:
+        likeness: Rows (n, r) with inner products as likeness; see `measure.nystrom`.
+        decimals: As in `nearest_pairs_of_rows`.
+
+    Returns:
+        All n units.
+
+    Raises:
+        InputError: As `nearest_pairs_of_rows`.
+
+    Cost:
+        That of `nearest_pairs_of_rows`.
+
+    Example:
+        >>> likeness = Factor(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]]), (2,), 0.0)
+        >>> nearest_pairs_of_factor(likeness).units
+        (2, 1, 0)
+    """
+    return replace(nearest_pairs_of_rows(likeness.rows, decimals=decimals), notes=likeness.notes)
 
 
 def nearest_pairs_of_rows(
@@ -137,15 +161,3 @@ def _peaks(rows: Tensor, stripe: int) -> Tensor:
 
 def _raise(peaks: Tensor, to: Tensor) -> None:
     torch.maximum(peaks, to, out=peaks)
-
-
-@dataclass(frozen=True)
-class NearestRows:
-    """Rows (n, r) with inner products as likeness, to an order of removal. See `nearest_pairs_of_rows`."""
-
-    decimals: int | None = None
-    rounds: int | None = None
-
-    def __call__(self, score: FloatArray | Tensor) -> Order:
-        """(n, r) to all n units."""
-        return nearest_pairs_of_rows(score, decimals=self.decimals, rounds=self.rounds)

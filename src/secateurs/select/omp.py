@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -90,14 +88,3 @@ def _pursue(rest: Tensor, *, faithful: bool) -> tuple[list[int], list[float]]:
             names, own, open_ = names[kept], own[kept], open_[kept]
             place = place[kept] if faithful else torch.arange(len(kept), device=kept.device)
     return chosen, damage
-
-
-@dataclass(frozen=True)
-class Omp:
-    """Gram matrix (n, n) to an order of removal by matching pursuit. See `omp`."""
-
-    faithful: bool = False
-
-    def __call__(self, score: FloatArray | Tensor) -> Order:
-        """(n, n) to all n units."""
-        return omp(score, faithful=self.faithful)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from secateurs.arrays import checked, square
-from secateurs.contracts import FloatArray, IntArray, Order
-from secateurs.errors import InputError
+from secateurs.arrays import square
+from secateurs.contracts import FloatArray, Order
 
 
 def most_similar_pair(likeness: FloatArray | Tensor, *, threshold: float | None = None) -> Order:
@@ -79,45 +75,3 @@ def _second(row: FloatArray, alive: NDArray[np.bool_], partner: int) -> float:
     others = np.where(alive, row, -np.inf)
     others[partner] = -np.inf
     return float(others.max())
-
-
-def stand_ins(likeness: FloatArray | Tensor, kept: Sequence[int]) -> IntArray:
-    """For each unit that leaves, the one most like it among those that stay.
-
-    Args:
-        likeness: Shape (n, n), higher is more alike.
-        kept: The units that stay.
-
-    Returns:
-        Shape (n - k,): for the removed units by rising index, the index of a kept unit; the lower
-        one of two that are equally alike.
-
-    Raises:
-        InputError: Not two axes, not finite, or kept names no or unknown units.
-
-    Cost:
-        O(n k).
-
-    Example:
-        >>> import numpy as np
-        >>> stand_ins(np.array([[1.0, 0.2, 0.9], [0.2, 1.0, 0.3], [0.9, 0.3, 1.0]]), [1, 2])
-        array([2])
-    """
-    q = checked(likeness, "likeness").cpu().numpy()
-    stays = np.unique(np.asarray(kept, dtype=np.int64))
-    if not len(stays) or stays[0] < 0 or stays[-1] >= len(q):
-        raise InputError(f"kept: need one or more indices from 0 to {len(q) - 1}, got {len(stays)} of them")
-    leaves = np.setdiff1d(np.arange(len(q)), stays)
-    found: IntArray = stays[q[np.ix_(leaves, stays)].argmax(axis=1)]
-    return found
-
-
-@dataclass(frozen=True)
-class MostSimilarPair:
-    """Likeness (n, n) to an order of removal, most alike pair first. See `most_similar_pair`."""
-
-    threshold: float | None = None
-
-    def __call__(self, score: FloatArray | Tensor) -> Order:
-        """(n, n) to all n units."""
-        return most_similar_pair(score, threshold=self.threshold)

@@ -1,0 +1,129 @@
+"""A method: a way to rank, with its reference, and a name that says its settings."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import wraps
+from typing import Any, Literal, ParamSpec
+
+from secateurs.contracts import LayerInput
+from secateurs.measure import MapMean
+from secateurs.methods.stages import FromData, FromSurvey, Ranks
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to rank: `order` gives each group's order from what is seen of it.
+
+    `certain` says what is found in the source and what is a reading of it; `own_ratio` where the method decides by
+    itself how many leave. `searches` holds the settings of the whole-network search (`allocate.Search`) that belongs
+    to the method, and with it the repair "weights".
+
+    Example:
+        >>> from secateurs import represent, select
+        >>> from secateurs.methods import Composition
+        >>> largest = Composition(represent.Filters(), lambda rows: rows.abs().amax(dim=1), select.by_worth)
+        >>> Method("linf", "filters whose largest weight is smallest", largest).needs
+        'nothing'
+    """
+
+    name: str
+    summary: str
+    order: Ranks
+    paper: str = ""
+    year: int | None = None
+    certain: str = ""
+    own_ratio: bool = False
+    searches: tuple[tuple[str, Any], ...] | None = None
+
+    @property
+    def statistic(self) -> str | None:
+        """What `rank` has to be handed of every group; None for methods that need no more than the weights."""
+        found: str | None = getattr(self.order, "statistic", None)
+        return found
+
+    @property
+    def needs(self) -> Literal["nothing", "data"]:
+        """Whether the method, or the search that belongs to it, looks at data."""
+        return "nothing" if self.statistic is None and self.searches is None else "data"
+
+    @property
+    def look(self) -> Callable[[LayerInput], MapMean | None] | None:
+        """What it makes of one batch of a group's maps; None for methods that do not look at maps."""
+        return self.order.look if isinstance(self.order, FromData) else None
+
+    @property
+    def gradients(self) -> bool:
+        """Whether its look wants the gradients of the loss."""
+        return isinstance(self.order, FromData) and self.order.represent.gradients
+
+    @property
+    def surveys(self) -> bool:
+        """Whether its orders come from a survey of the consumers' second moments."""
+        return isinstance(self.order, FromSurvey)
+
+    @property
+    def search(self) -> dict[str, Any] | None:
+        """Settings of the search that belongs to it, by name."""
+        return None if self.searches is None else dict(self.searches)
+
+
+def published(*, in_name: tuple[str, ...] = ()) -> Callable[[Callable[P, Method]], Callable[P, Method]]:
+    """Let the method that a function returns have a name that says what it was called with.
+
+    Args:
+        in_name: Arguments that the name it returns says already.
+
+    Returns:
+        A decorator. Arguments that differ from their defaults are added to the name: see `spelled`.
+
+    Example:
+        >>> from secateurs.methods import fp_omp
+        >>> fp_omp(faithful=True).name
+        'fp-omp:faithful'
+    """
+
+    def decorate(factory: Callable[P, Method]) -> Callable[P, Method]:
+        signature = inspect.signature(factory, eval_str=True)
+
+        @wraps(factory)
+        def make(*args: P.args, **kwargs: P.kwargs) -> Method:
+            given = signature.bind(*args, **kwargs).arguments
+            changed = {
+                name: given[name]
+                for name, parameter in signature.parameters.items()
+                if name in given and name not in in_name and given[name] != parameter.default
+            }
+            method = factory(*args, **kwargs)
+            return replace(method, name=spelled(method.name, changed))
+
+        vars(make)["settings"] = signature.parameters
+        return make
+
+    return decorate
+
+
+def spelled(name: str, settings: Mapping[str, Any]) -> str:
+    """The name of a method with its settings, as `get` and the command line read it.
+
+    Args:
+        name: That of the method with its defaults.
+        settings: What differs from them.
+
+    Returns:
+        `name:key=value,flag`; a flag is a setting that is True.
+
+    Example:
+        >>> spelled("qsfm-ssim", {"threshold": 0.8, "window": False}), spelled("fp-omp", {"faithful": True})
+        ('qsfm-ssim:threshold=0.8,window=false', 'fp-omp:faithful')
+    """
+    lower = {False: "false", None: "none"}
+    words = [
+        key if value is True else f"{key}={lower[value] if value is False or value is None else value}"
+        for key, value in settings.items()
+    ]
+    return f"{name}:{','.join(words)}" if words else name

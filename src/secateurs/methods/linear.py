@@ -1,0 +1,104 @@
+"""Methods that ask which filters the others can be combined to, and the searches that go with them."""
+
+from __future__ import annotations
+
+from secateurs import measure, represent, select
+from secateurs.methods.base import Method, published
+from secateurs.methods.stages import Composition, Scores, part
+
+_OMP = "Purohit et al., Accurate and efficient channel pruning via OMP, AIMLSystems"
+_HBGS = "Purohit et al., A greedy hierarchical approach to whole-network filter pruning, TMLR"
+_SEARCHED = "official code, which scores on the test set; here on training samples"
+
+
+@published()
+def fp_omp(faithful: bool = False) -> Method:
+    """Filters that matching pursuit chooses last to represent all of them leave first. [purohit2022accurate].
+
+    `faithful` fits with the published ridge of 1.
+
+    Example:
+        >>> fp_omp(faithful=True).name
+        'fp-omp:faithful'
+    """
+    order = Composition(represent.Filters(), measure.gram, part(select.omp, faithful=faithful))
+    return Method("fp-omp", "filters chosen last by matching pursuit", order, _OMP, 2022, "official code")
+
+
+@published()
+def fp_backward() -> Method:
+    """The filter whose loss the others make up for best leaves, again and again. [purohit2024hierarchical].
+
+    Example:
+        >>> fp_backward().year
+        2024
+    """
+    order = Composition(represent.Filters(), measure.gram, select.backward)
+    summary = "filters that the others represent best"
+    return Method("fp-backward", summary, order, _HBGS, 2024, "official code")
+
+
+@published()
+def lrf() -> Method:
+    """Linearly replaceable filters leave first, weighted by the weights of their consumers. [joo2021lrf].
+
+    Example:
+        >>> lrf().certain
+        "authors' code"
+    """
+    outgoing = Scores(represent.ConsumerWeights(), measure.gram)
+    order = Composition(represent.Filters(), measure.gram, part(select.lrf, outgoing=outgoing))
+    paper = "Joo et al., Linearly replaceable filters for deep network channel pruning, AAAI"
+    summary = "filters that are linear combinations of the others"
+    return Method("lrf", summary, order, paper, 2021, "authors' code")
+
+
+@published()
+def fp_omp_search(batch: int = 5, faithful: bool = False) -> Method:
+    """`fp_omp` within a layer; which layer gives the next `batch` channels is tried. [purohit2022accurate].
+
+    What is compared is the divergence of the outputs, for the multiply-adds that a step saves. `faithful` compares
+    accuracies, counts channels alike, and fits with the published ridge of 1.
+
+    Example:
+        >>> fp_omp_search(batch=3).search
+        {'batch': 3, 'error': 'divergence', 'per': 'macs'}
+    """
+    error, per = ("accuracy", "channels") if faithful else ("divergence", "macs")
+    searches = (("batch", batch), ("error", error), ("per", per))
+    summary = "as fp-omp; each next step in the layer where the outputs feel it least"
+    return Method("fp-omp-search", summary, fp_omp(faithful).order, _OMP, 2022, _SEARCHED, searches=searches)
+
+
+@published(in_name=("backward",))
+def hbgs(batch: int = 5, backward: bool = False) -> Method:
+    """Hierarchical greedy search by the relative error of each layer's own output. [purohit2024hierarchical].
+
+    Within a layer channels leave by `fp_omp`, or if `backward` by `fp_backward`.
+
+    Example:
+        >>> hbgs(batch=3, backward=True).name
+        'hbgs-b:batch=3'
+    """
+    return _hierarchical("hbgs", "layer", "the layer whose own output changes least", batch, backward)
+
+
+@published(in_name=("backward",))
+def hbgts(batch: int = 5, backward: bool = False) -> Method:
+    """Hierarchical greedy tree search by the relative error of the network's output. [purohit2024hierarchical].
+
+    Within a layer channels leave by `fp_omp`, or if `backward` by `fp_backward`.
+
+    Example:
+        >>> hbgts().search
+        {'batch': 5, 'error': 'output'}
+    """
+    return _hierarchical("hbgts", "output", "the layer whose loss changes the outputs least", batch, backward)
+
+
+def _hierarchical(name: str, error: str, where: str, batch: int, backward: bool) -> Method:
+    within = fp_backward() if backward else fp_omp()
+    searches = (("batch", batch), ("error", error))
+    summary = f"as {within.name}; each next step in {where}"
+    full = f"{name}-b" if backward else name
+    return Method(full, summary, within.order, _HBGS, 2024, _SEARCHED, searches=searches)

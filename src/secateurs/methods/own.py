@@ -1,0 +1,97 @@
+"""Methods from the user's own code: a function that scores filters, in Python or named on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from secateurs import select
+from secateurs.checks import shown
+from secateurs.data.dotted import load_file, load_object
+from secateurs.errors import InputError
+from secateurs.methods.base import Method
+from secateurs.methods.stages import Composition
+from secateurs.represent import Filters
+
+
+@dataclass(frozen=True)
+class Own:
+    """A function of the user's, from filters (n, d) to one number each; the lowest leave first."""
+
+    function: Callable[[Tensor], Any]
+    name: str
+
+    def __call__(self, filters: Tensor) -> Tensor:
+        """Call it, and see whether what it returned can be scores."""
+        try:
+            found = self.function(filters)
+            scores = torch.as_tensor(found).detach().to(torch.float64)
+        except Exception as error:
+            raise InputError(
+                f"method: '{self.name}', given filters of shape {tuple(filters.shape)}, failed with "
+                f"{type(error).__name__}: {str(error)[:200]}."
+            ) from error
+        if scores.shape != filters.shape[:1]:
+            raise InputError(
+                f"method: '{self.name}', given filters of shape {tuple(filters.shape)}, returned {shown(found)}; "
+                f"return one number for every filter, shape ({len(filters)},)."
+            )
+        return scores
+
+
+def of_function(function: Callable[[Tensor], Any], name: str | None = None) -> Method:
+    """A method that ranks by a function of the filters; the lowest scores leave first.
+
+    Args:
+        function: From filters (n, d), float64, one a row, to n numbers. Where several layers produce the channels
+            of a group, it is called for each and the numbers are added up.
+        name: What the method is called on record; the function's module and name by default.
+
+    Returns:
+        A method that needs no data.
+
+    Raises:
+        InputError: While ranking: the function fails, or returns something else.
+
+    Example:
+        >>> of_function(lambda filters: filters.abs().amax(dim=1), "linf").name
+        'linf'
+    """
+    module = getattr(function, "__module__", None) or type(function).__module__
+    called = getattr(function, "__qualname__", type(function).__name__)
+    name = name or f"{module}:{called}"
+    order = Composition(Filters(), Own(function, name), select.by_worth)
+    return Method(name, "filters with the lowest own score", order, certain="your own code")
+
+
+def own_method(spec: str) -> Method:
+    """The method that code of the user's makes: `my_file.py:score` or `package.module:score`.
+
+    This imports the code. It is for names that the user has typed in this very command, never for names from a file.
+
+    Args:
+        spec: What to import, and after the colon a function of filters (n, d) or a `Method`.
+
+    Returns:
+        The method, called `spec` on record, so that the record says what was run.
+
+    Raises:
+        InputError: The code cannot be found, fails, or is something else.
+
+    Example:
+        >>> own_method("torch:sum").name
+        'torch:sum'
+    """
+    file, _, name = spec.rpartition(":")
+    if not file or not name:
+        raise InputError(f"method: '{spec}' is not of the form my_file.py:score or package.module:score.")
+    found = load_file(file, name, "method") if file.endswith(".py") else load_object(spec, "method")
+    if isinstance(found, type) or not (isinstance(found, Method) or callable(found)):
+        raise InputError(
+            f"method: '{spec}' is {shown(found)}; give a function of filters (n, d), or a Method."
+        )
+    return replace(found, name=spec) if isinstance(found, Method) else of_function(found, spec)

@@ -1,0 +1,105 @@
+"""Methods that compare filters or channels with each other: pairs, clusters, centrality."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from secateurs import measure, represent, select
+from secateurs.contracts import Measure
+from secateurs.errors import InputError
+from secateurs.methods.base import Method, published
+from secateurs.methods.stages import Composition, Scores, part
+
+Centrality = Literal["degree", "absolute-degree", "betweenness", "closeness", "eigenvector", "pagerank"]
+Distances = Literal["independent", "wasserstein", "relu"]
+
+
+def _directions(faithful: bool) -> represent.Filters:
+    return represent.Filters(part(represent.rank_one_direction, faithful=faithful))
+
+
+@published()
+def similarity(faithful: bool = False) -> Method:
+    """One filter of each of the closest pairs of filter directions leaves; has its own ratio. [singh2022passive].
+
+    `faithful` rounds distances to 5 decimals and takes the second smallest as neighbour, as the published code does.
+
+    Example:
+        >>> similarity(faithful=True).name
+        'similarity:faithful'
+    """
+    cosine = part(measure.cosine, decimals=5 if faithful else None)
+    order = Composition(_directions(faithful), cosine, part(select.nearest_pairs, faithful=faithful))
+    paper = "Singh & Plumbley, A passive similarity based CNN filter pruning, Interspeech"
+    summary = "one of each pair of filters with the closest directions"
+    return Method("similarity", summary, order, paper, 2022, "official code", own_ratio=True)
+
+
+@published()
+def similarity_nystrom(columns: int | None = None, faithful: bool = False) -> Method:
+    """`similarity` from the first m columns of the cosine matrix; exact by default. [singh2023nystrom].
+
+    `columns` is m; None takes the fewest that lose nothing. The error made is in the ranking's notes.
+
+    Example:
+        >>> similarity_nystrom(columns=9).name
+        'similarity-nystrom:columns=9'
+    """
+    pairs = part(select.nearest_pairs_of_factor, decimals=5 if faithful else None)
+    order = Composition(_directions(faithful), part(measure.nystrom, columns=columns), pairs)
+    paper = "Singh & Plumbley, Efficient similarity-based passive filter pruning, ICASSP"
+    summary = "as similarity, from a few columns of the matrix"
+    return Method("similarity-nystrom", summary, order, paper, 2023, "official code", own_ratio=True)
+
+
+@published(in_name=("kind",))
+def centrality(kind: Centrality = "degree", faithful: bool = False) -> Method:
+    """Filters that are central in the graph of cosines leave first, for they are common. [king2023compressing].
+
+    `kind` is one of degree, absolute-degree, betweenness, closeness, eigenvector, pagerank. `faithful` takes the
+    cosine as the length of an edge, as the published code does, where paths matter.
+
+    Example:
+        >>> centrality("betweenness", faithful=True).name
+        'centrality-betweenness:faithful'
+    """
+    kinds: dict[str, Measure] = {
+        "degree": measure.weighted_degree,
+        "absolute-degree": measure.absolute_degree,
+        "betweenness": part(measure.betweenness, faithful=faithful),
+        "closeness": part(measure.closeness, faithful=faithful),
+        "eigenvector": measure.eigenvector_centrality,
+        "pagerank": measure.pagerank,
+    }
+    if kind not in kinds:
+        raise InputError(f"kind is '{kind}'; the centralities are {', '.join(kinds)}.")
+    order = Composition(_directions(faithful), kinds[kind], select.by_redundancy)
+    paper = "King, Singh & Plumbley, Compressing audio CNNs with graph centrality, WASPAA"
+    summary = f"central filters ({kind} in the graph of cosines)"
+    in_code = kind in ("degree", "absolute-degree", "betweenness")
+    name = "centrality" if kind == "degree" else f"centrality-{kind}"
+    return Method(name, summary, order, paper, 2023, "official code" if in_code else "a variant of ours")
+
+
+@published()
+def channel_similarity(kind: Distances = "independent", threshold: float | None = None) -> Method:
+    """One of each cluster of channels with like batch-norm distributions stays. [zhang2019channel].
+
+    `kind` is one of independent, wasserstein, relu. `threshold`, in units of the mean distance, gives the
+    method a ratio of its own; without it the target decides.
+
+    Example:
+        >>> channel_similarity("relu", threshold=0.5).name
+        'channel-similarity:kind=relu,threshold=0.5'
+    """
+    if kind not in get_args(Distances):
+        raise InputError(f"kind is '{kind}'; without data there are {', '.join(get_args(Distances))}.")
+    if threshold is not None and not threshold > 0:
+        raise InputError(f"threshold is {threshold:g}; give a positive share of the mean distance.")
+    worth = Scores(represent.BatchNorms(), measure.bn_scale)
+    clusters = part(select.cluster, worth=worth, threshold=threshold, relative=True)
+    order = Composition(represent.BatchNorms(), part(measure.channel_distances, kind=kind), clusters)
+    paper = "Zhang et al., Exploiting channel similarity, 2019; Zhao et al., IEEE TCSVT"
+    summary = "one of each cluster of channels distributed alike"
+    certain = "abstract only; three readings of the distance"
+    return Method("channel-similarity", summary, order, paper, 2023, certain, own_ratio=threshold is not None)

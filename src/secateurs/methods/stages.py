@@ -1,0 +1,192 @@
+"""How represent, measure and select go together: each way turns what is seen of one group into its order.
+
+Where several layers produce the channels of a group (a shortcut, a depthwise filter's expansion), their scores
+are added up: units leave all of them at once. All stages are frozen values, equal to others of the same settings.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from secateurs import select
+from secateurs.checks import shown
+from secateurs.contracts import GroupWeights, LayerInput, Measure, Order, Represent, Select
+from secateurs.errors import InputError
+from secateurs.measure import MapMean, l2_norm
+from secateurs.represent import Contributions, FeatureMaps, Filters
+
+
+@dataclass(frozen=True)
+class Part:
+    """A function with some of its keyword arguments set, as `functools.partial`, but equal to its like.
+
+    A setting that is `Scores` or `Seed` is found when a group is there: see `on`.
+    """
+
+    function: Callable[..., Any]
+    settings: tuple[tuple[str, Any], ...] = ()
+
+    def __call__(self, *given: Any) -> Any:
+        """Call the function with the settings."""
+        return self.function(*given, **dict(self.settings))
+
+    def on(self, group: GroupWeights) -> Part:
+        """The same with those settings filled in that depend on the group."""
+        found = [(k, v.of(group) if isinstance(v, (Scores, Seed)) else v) for k, v in self.settings]
+        return replace(self, settings=tuple(found))
+
+
+def part(function: Callable[..., Any], **settings: Any) -> Part:
+    """Set keyword arguments of a stage.
+
+    Args:
+        function: A representation, a measure or a selection.
+        settings: Some of its keyword arguments; `Scores` and `Seed` are found group by group.
+
+    Returns:
+        A value that is called like the function.
+
+    Example:
+        >>> part(select.omp, faithful=True) == part(select.omp, faithful=True)
+        True
+    """
+    return Part(function, tuple(settings.items()))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Represent and measure every layer of a group, and add up; None where the group has no such layer."""
+
+    represent: Represent
+    measure: Measure
+
+    def of(self, group: GroupWeights) -> Any:
+        """Worth (n,), likeness (n, n), or whatever else the measure makes."""
+        found = [on(self.measure, group)(rows) for rows in self.represent(group)]
+        return total(found) if found else None
+
+
+@dataclass(frozen=True)
+class Seed:
+    """Where the generator of a group starts: another for every group, the same for the same seed."""
+
+    def of(self, group: GroupWeights) -> int:
+        """The group's seed."""
+        return group.seed
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Represent every layer, measure, add up over the layers, select.
+
+    Example:
+        >>> from secateurs import measure, represent
+        >>> Composition(represent.Filters(), measure.l1_norm, select.by_worth).statistic is None
+        True
+    """
+
+    represent: Represent
+    measure: Measure
+    select: Select
+    statistic: ClassVar[str | None] = None
+
+    def __call__(self, group: GroupWeights) -> Order:
+        """Cost: that of the measure, once a layer, and of the selection."""
+        score = Scores(self.represent, self.measure).of(group)
+        if score is None:
+            raise InputError("a group without filters cannot be ranked")
+        order: Order = on(self.select, group)(score)
+        return order
+
+
+@dataclass(frozen=True)
+class FromData:
+    """Represent and measure every batch while the network runs on data, then select by the mean.
+
+    `look` is called on every batch at every layer that reads a group, and what it makes is added up
+    (`observe.glances`). A group at which no layer can be looked at so is ranked by the lengths of its
+    filters, and a note in its order says that.
+    """
+
+    represent: FeatureMaps | Contributions
+    measure: Callable[..., MapMean]
+    select: Select
+
+    @property
+    def statistic(self) -> str:
+        """What it needs to have seen of every group."""
+        return self.represent.statistic
+
+    def look(self, seen: LayerInput) -> MapMean | None:
+        """The measure of one batch, None where it does not apply."""
+        given = self.represent(seen)
+        return None if given is None else self.measure(*given)
+
+    def __call__(self, group: GroupWeights) -> Order:
+        """Cost: that of the selection."""
+        mean = group.statistic
+        if mean is None:
+            notes = {"ranked by": "l2-norm", "because": f"no layer shows {self.statistic} of this group"}
+            return replace(Composition(Filters(), l2_norm, select.by_worth)(group), notes=notes)
+        n = len(group.producers[0])
+        if not isinstance(mean, Tensor) or mean.shape not in ((n,), (n, n)):
+            raise InputError(
+                f"stats: what was seen of a group of {n} units is {shown(mean)}; give what "
+                f"secateurs.observe.glances makes with this method's `look`."
+            )
+        order: Order = on(self.select, group)(mean)
+        return order
+
+
+@dataclass(frozen=True)
+class FromSurvey:
+    """The order that a survey of the consumers' second moments has found (`survey`)."""
+
+    statistic: ClassVar[str] = "second moments of the consumers"
+
+    def __call__(self, group: GroupWeights) -> Order:
+        """Cost: none."""
+        if not isinstance(group.statistic, Order):
+            raise InputError(
+                "moments: the orders of a survey are missing; call survey(...) and hand on its orders."
+            )
+        return group.statistic
+
+
+Ranks = Callable[[GroupWeights], Order]
+
+
+def on(stage: Callable[..., Any], group: GroupWeights) -> Callable[..., Any]:
+    """A stage with those settings filled in that depend on the group.
+
+    Example:
+        >>> on(select.by_worth, None) is select.by_worth
+        True
+    """
+    return stage.on(group) if isinstance(stage, Part) else stage
+
+
+def total(scores: Iterable[Any]) -> Any:
+    """Sum of the scores of several layers.
+
+    Args:
+        scores: At least one; tensors of the same shape, or anything that can be added.
+
+    Returns:
+        Their sum.
+
+    Example:
+        >>> total([torch.ones(2), torch.ones(2)])
+        tensor([2., 2.])
+    """
+    listed = list(scores)
+    if len(listed) > 1 and isinstance(listed[0], Tensor):
+        return torch.stack(listed).sum(dim=0)
+    return reduce(operator.add, listed)
