@@ -29,7 +29,7 @@ def by_redundancy(redundancy: FloatArray | Tensor) -> Order:
         >>> by_redundancy(np.array([2.0, 3.0, 3.0])).units
         (1, 2, 0)
     """
-    return by_worth(-checked(redundancy, "redundancy", ndim=1))
+    return by_worth(0.0 - checked(redundancy, "redundancy", ndim=1))  # not -0.0, as damage
 
 
 def by_worth(worth: FloatArray | Tensor) -> Order:
