@@ -50,7 +50,7 @@ def test_every_script_is_there_and_runs(script):
 
 def test_the_python_of_the_readme_runs(work):
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names: dict = {}
     exec(compile(blocks[0], "README.md", "exec"), names)
     before, saved = (
@@ -68,6 +68,9 @@ def test_the_python_of_the_readme_runs(work):
     costs = count_costs(names["small"], torch.randn(1, 1, 8, 8))
     assert costs.macs <= 0.5 * count_costs(names["model"], torch.randn(1, 1, 8, 8)).macs
     exec(compile(blocks[3], "README.md", "exec"), names)
+    assert names["result"].method.endswith(":largest_weight")
+    assert sc.methods.similarity_nystrom(columns=9).name == "similarity-nystrom:columns=9"
+    exec(compile(blocks[4], "README.md", "exec"), names)
     assert names["result"].compensate == "centred"
     assert names["again"] == names["config"]
     assert abs(float(names["result"].model.linear.bias.mean())) < 1e-6
