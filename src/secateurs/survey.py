@@ -24,7 +24,7 @@ from secateurs.errors import InputError
 from secateurs.graph import Graph
 from secateurs.modes import evaluation
 from secateurs.observe.moments import Moments
-from secateurs.select.moments import Reader, moments
+from secateurs.select.moments import Consumer, moments
 from secateurs.surgery.links import Layer, layers, norm_of
 from secateurs.surgery.reading import from_matrix, matrix, positions, reading, rows, unit_columns
 from secateurs.surgery.tandem import Captured, Frontier, affordable
@@ -115,12 +115,12 @@ class _Read:
     columns: IntArray
     scale: Tensor | None  # of the batch norm that follows: errors count as they are after it
 
-    def reader(self) -> Reader:
+    def consumer(self) -> Consumer:
         """As the selection sees it."""
         weights = matrix(self.module).double()
         if self.scale is not None:
             weights = weights * self.scale.double().reshape(*weights.shape[:2], 1)
-        return Reader(self.gram, weights, self.columns)
+        return Consumer(self.gram, weights, self.columns)
 
 
 class _Walk:
@@ -214,7 +214,7 @@ class _Walk:
 
     def _order(self, group: Group, reads: Sequence[_Read]) -> Order:
         if reads:
-            return moments([read.reader() for read in reads])
+            return moments([read.consumer() for read in reads])
         worth = np.zeros(group.size)
         for slot in group.slots_as("consumer") or group.slots_as("producer"):
             tensor = self.net.weights.get(self.place.get(slot.tensor, -1))

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from secateurs.errors import InputError
-from secateurs.select.moments import Reader, moments
+from secateurs.select.moments import Consumer, moments
 
 
 def slow(x, weights, columns):
@@ -34,7 +34,7 @@ def test_order_and_damage_equal_fresh_fits(seed: int):
     weights = rng.normal(size=(5, 12))
     columns = rng.permutation(12).reshape(6, 2)
     s = np.concatenate([x, np.ones((300, 1))], 1)
-    reader = Reader(torch.tensor(s.T @ s / 300)[None], torch.tensor(weights)[None], columns)
+    reader = Consumer(torch.tensor(s.T @ s / 300)[None], torch.tensor(weights)[None], columns)
     order = moments([reader], ridge=1e-12)
     units, damage = slow(x, weights, columns)
     assert list(order.units) == units
@@ -49,7 +49,7 @@ def test_duplicates_and_dead_units_leave_first_at_no_cost():
     s = np.concatenate([x, np.ones((200, 1))], 1)
     weights = rng.normal(size=(3, 5))
     order = moments(
-        [Reader(torch.tensor(s.T @ s / 200)[None], torch.tensor(weights)[None], np.arange(5)[:, None])]
+        [Consumer(torch.tensor(s.T @ s / 200)[None], torch.tensor(weights)[None], np.arange(5)[:, None])]
     )
     assert set(order.units[:2]) <= {1, 3, 4}
     assert max(order.damage[:2]) < 1e-5
@@ -60,17 +60,17 @@ def test_fewer_samples_than_columns_is_sound():
     x = np.random.default_rng(0).normal(size=(4, 9))
     s = np.concatenate([x, np.ones((4, 1))], 1)
     order = moments(
-        [Reader(torch.tensor(s.T @ s / 4)[None], torch.ones(1, 2, 9).double(), np.arange(9)[:, None])]
+        [Consumer(torch.tensor(s.T @ s / 4)[None], torch.ones(1, 2, 9).double(), np.arange(9)[:, None])]
     )
     assert sorted(order.units) == list(range(9))
     assert np.isfinite(order.damage).all()
 
 
 def test_bad_input_is_refused():
-    good = Reader(torch.eye(3)[None].double(), torch.ones(1, 1, 2).double(), np.arange(2)[:, None])
+    good = Consumer(torch.eye(3)[None].double(), torch.ones(1, 1, 2).double(), np.arange(2)[:, None])
     with pytest.raises(InputError, match="no layer reads"):
         moments([])
     with pytest.raises(InputError, match="ridge"):
         moments([good], ridge=0)
     with pytest.raises(InputError, match="NaN"):
-        moments([Reader(torch.full((1, 3, 3), torch.nan).double(), good.weights, good.columns)])
+        moments([Consumer(torch.full((1, 3, 3), torch.nan).double(), good.weights, good.columns)])

@@ -1,4 +1,4 @@
-"""Filters that point the same way do the same."""
+"""Cosine similarity of filters."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def cosine(filters: ArrayT, *, decimals: int | None = None) -> ArrayT:
 
 
 def rounded(similarity: Tensor, decimals: int | None) -> Tensor:
-    """Cosines in [-1, 1] whose distances 1 - s have so many decimals.
+    """Clamp cosines to [-1, 1] and round their distances 1 - s.
 
     Args:
         similarity: Cosines, up to rounding.

@@ -1,4 +1,4 @@
-"""A filter that is much like all the others is common, and common filters can go."""
+"""Degree centrality of filters in the graph of cosines."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def weighted_degree(filters: ArrayT) -> ArrayT:
 
 @Traits(scale=True, sign=True, rotation=True)
 def absolute_degree(filters: ArrayT) -> ArrayT:
-    r"""Sum of the sizes of the cosines of each filter with all others: $\sum_{j \ne i} |s_{ij}|$.
+    r"""Sum of the absolute cosines of each filter with all others: $\sum_{j \ne i} |s_{ij}|$.
 
     Args:
         filters: One filter a row, shape (n, d).

@@ -1,4 +1,4 @@
-"""How far the typical weight of a filter is from the typical weight of its layer."""
+"""Distance of each filter's geometric mean from its layer's."""
 
 from __future__ import annotations
 

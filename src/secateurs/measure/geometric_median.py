@@ -1,4 +1,4 @@
-"""A filter near the middle of the others is one the others can stand in for."""
+"""Distance of each filter to all others: filter pruning via geometric median (FPGM)."""
 
 from __future__ import annotations
 

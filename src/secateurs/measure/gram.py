@@ -1,4 +1,4 @@
-"""What every linear method needs of the filters."""
+"""Gram matrix of the filters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Filters as the nodes of a graph, whose edges are their cosines.
+"""The graph of cosines between filters, and its centralities by igraph.
 
 The graph library is igraph: on 512 filters its weighted betweenness is some hundred times faster
 than networkx's, and rustworkx's takes no weights (benchmarks/selection.py).
@@ -20,7 +20,7 @@ from secateurs.measure.cosine import cosine
 
 
 def score(filters: ArrayT, of: Callable[[FloatArray], FloatArray]) -> ArrayT:
-    """A centrality of the filters: what a function of their cosines (n, n) says, 0 for a single filter.
+    """Compute a centrality of the filters from their cosines (n, n); 0 for a single filter.
 
     Args:
         filters: One filter a row, shape (n, d).
@@ -46,7 +46,7 @@ def score(filters: ArrayT, of: Callable[[FloatArray], FloatArray]) -> ArrayT:
 
 
 def ask(values: FloatArray, edges: NDArray[np.bool_], measure: str, settings: dict[str, Any]) -> FloatArray:
-    """Ask igraph for a measure of the graph with these weighted edges.
+    """Compute an igraph centrality of the graph with these weighted edges.
 
     Args:
         values: Weights, shape (n, n).

@@ -1,4 +1,4 @@
-"""Filters through which the short ways between the others run."""
+"""Betweenness and closeness centrality of filters."""
 
 from __future__ import annotations
 

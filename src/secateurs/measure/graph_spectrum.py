@@ -1,4 +1,4 @@
-"""Filters that are like filters that are like others."""
+"""Eigenvector and PageRank centrality of filters in the graph of cosines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from secateurs.measure.graph import ask, score
 
 @Traits(scale=True, rotation=True)
 def eigenvector_centrality(filters: ArrayT) -> ArrayT:
-    r"""Leading eigenvector of the matrix of cosines: central is who is like central filters.
+    r"""Eigenvector centrality: the leading eigenvector of the matrix of cosines.
 
     Edges weigh $\max(s_{ij}, 0)$, for unlike filters do not support each other.
 
@@ -43,7 +43,7 @@ def eigenvector_centrality(filters: ArrayT) -> ArrayT:
 
 @Traits(scale=True, rotation=True)
 def pagerank(filters: ArrayT, *, damping: float = 0.85) -> ArrayT:
-    r"""Where a walk along edges of weight $\max(s_{ij}, 0)$ spends its time.
+    r"""PageRank: the stationary distribution of a random walk along edges of weight $\max(s_{ij}, 0)$.
 
     Args:
         filters: One filter a row, shape (n, d).

@@ -1,4 +1,4 @@
-"""Feature maps of low rank carry little."""
+"""Rank of feature maps: HRank."""
 
 from __future__ import annotations
 

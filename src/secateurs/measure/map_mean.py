@@ -1,4 +1,4 @@
-"""Measures of feature maps are means over images, so they can be summed batch by batch."""
+"""Means over images, summed batch by batch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from secateurs.errors import InputError
 
 @dataclass(frozen=True)
 class MapMean:
-    """A sum over images, and over how many: add those of all batches, then ask for the mean.
+    """A sum over images with their number: add those of all batches, then take the mean.
 
     Memory does not grow with the number of images, and the sums of several machines add up too.
 
@@ -38,7 +38,7 @@ class MapMean:
 
 
 def batch_sum(values: Tensor) -> MapMean:
-    """Take what was found in one batch as it is, so that the mean is over batches.
+    """Count the values of one batch once, so that the mean is over batches.
 
     Args:
         values: Any shape, the same for every batch.

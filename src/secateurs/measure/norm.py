@@ -1,4 +1,4 @@
-"""A filter with small weights does little."""
+"""Norms of filters."""
 
 from __future__ import annotations
 

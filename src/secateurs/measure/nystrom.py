@@ -1,4 +1,4 @@
-"""Cosines of very many filters from a few columns of their matrix, which is never formed."""
+"""Nyström approximation of the cosine matrix of very many filters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RANK = 1e-10
 
 
 def nystrom_factor(filters: ArrayT, *, columns: int | None = None, rank: int | None = None) -> ArrayT:
-    r"""B with $\tilde S = B B^T$, the Nyström approximation of the cosine matrix S.
+    r"""Factor B of the Nyström approximation $\tilde S = B B^T$ of the cosine matrix S.
 
     With $C = S_{:, :m}$, its first m columns, and $A = C_{:m}$ with best rank-k part $A_k$,
     $\tilde S = C A_k^+ C^T$; so $B = C V_k \Lambda_k^{-1/2}$ for $A = V \Lambda V^T$. As S has rank
@@ -131,7 +131,7 @@ def nystrom(filters: FloatArray | Tensor, *, columns: int | None = None) -> Fact
 def nystrom_error(
     filters: FloatArray | Tensor, *, columns: int | None = None, rank: int | None = None
 ) -> float:
-    r"""How far the approximation is off: $\delta = \lVert S - \tilde S \rVert_2$, the spectral norm.
+    r"""Spectral norm of the error of the Nyström approximation: $\delta = \lVert S - \tilde S \rVert_2$.
 
     $S - \tilde S = P P^T - B B^T$ is found from the (d + r) x (d + r) triangle of [P B] alone.
 

@@ -1,4 +1,4 @@
-"""Feature maps that differ by little noise."""
+"""Peak signal-to-noise ratio of pairs of feature maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The control that every method has to beat."""
+"""Random scores, as a control."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from secateurs.contracts import ArrayT, Traits
 
 @Traits(scale=True, sign=True, shift=True, rotation=True)
 def random_worth(filters: ArrayT, *, seed: int = 0) -> ArrayT:
-    """Numbers drawn evenly from [0, 1), the same for the same seed on every device.
+    """Random numbers from the uniform distribution on [0, 1), one a filter, the same on every device.
 
     Args:
         filters: Shape (n, d); only n matters.

@@ -1,4 +1,4 @@
-"""Feature maps that look alike, as two grey pictures do."""
+"""Structural similarity of pairs of feature maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feature maps that the loss depends on."""
+"""First-order change of the loss without each feature map."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feature maps as grey pictures."""
+"""Feature maps scaled to [0, 1]."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from secateurs.contracts import ArrayT
 
 
 def unit_range(maps: ArrayT) -> ArrayT:
-    r"""Maps moved to [0, 1], with one offset and one factor an image, so that maps stay comparable.
+    r"""Scale feature maps to [0, 1] with one offset and one factor an image, so that maps stay comparable.
 
     $(x - \min) / (\max - \min)$ over all n maps of an image; an image that is constant becomes 0.
 

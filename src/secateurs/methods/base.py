@@ -17,7 +17,7 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True)
 class Method:
-    """A way to rank: `order` gives each group's order from what is seen of it.
+    """A way to rank: `order` turns the weights and statistics of a group into its order of removal.
 
     `certain` says what is found in the source and what is a reading of it; `own_ratio` where the method decides by
     itself how many leave. `searches` holds the settings of the whole-network search (`allocate.Search`) that belongs
@@ -42,7 +42,7 @@ class Method:
 
     @property
     def statistic(self) -> str | None:
-        """What `rank` has to be handed of every group; None for methods that need no more than the weights."""
+        """What of every group `rank` needs from data; None for methods that need the weights only."""
         found: str | None = getattr(self.order, "statistic", None)
         return found
 
@@ -53,12 +53,12 @@ class Method:
 
     @property
     def look(self) -> Callable[[LayerInput], MapMean | None] | None:
-        """What it makes of one batch of a group's maps; None for methods that do not look at maps."""
+        """The function from one batch of a group's feature maps to a sum; None for methods without."""
         return self.order.look if isinstance(self.order, FromData) else None
 
     @property
     def gradients(self) -> bool:
-        """Whether its look wants the gradients of the loss."""
+        """Whether `look` needs the gradients of the loss."""
         return isinstance(self.order, FromData) and self.order.represent.gradients
 
     @property
@@ -73,7 +73,7 @@ class Method:
 
 
 def published(*, in_name: tuple[str, ...] = ()) -> Callable[[Callable[P, Method]], Callable[P, Method]]:
-    """Let the method that a function returns have a name that says what it was called with.
+    """Decorate a function that returns a method, so that the method's name says its settings.
 
     Args:
         in_name: Arguments that the name it returns says already.

@@ -1,4 +1,4 @@
-"""Methods that ask which filters the others can be combined to, and the searches that go with them."""
+"""Methods by linear replaceability of filters, and the whole-network searches over them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def fp_omp(faithful: bool = False) -> Method:
 
 @published()
 def fp_backward() -> Method:
-    """The filter whose loss the others make up for best leaves, again and again. [purohit2024hierarchical].
+    """Backward elimination: the filter that the remaining ones represent best leaves first. [purohit2024hierarchical].
 
     Example:
         >>> fp_backward().year
@@ -40,7 +40,7 @@ def fp_backward() -> Method:
 
 @published()
 def lrf() -> Method:
-    """Linearly replaceable filters leave first, weighted by the weights of their consumers. [joo2021lrf].
+    """Linearly replaceable filters leave first, weighted by the norms of their consumer weights. [joo2021lrf].
 
     Example:
         >>> lrf().certain
@@ -55,9 +55,9 @@ def lrf() -> Method:
 
 @published()
 def fp_omp_search(batch: int = 5, faithful: bool = False) -> Method:
-    """`fp_omp` within a layer; which layer gives the next `batch` channels is tried. [purohit2022accurate].
+    """Search over layers by the divergence of the outputs; `fp_omp` within a layer. [purohit2022accurate].
 
-    What is compared is the divergence of the outputs, for the multiply-adds that a step saves. `faithful` compares
+    Each step removes `batch` channels of the layer with the least divergence a multiply-add saved. `faithful` compares
     accuracies, counts channels alike, and fits with the published ridge of 1.
 
     Example:

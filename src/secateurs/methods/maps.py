@@ -1,4 +1,4 @@
-"""Methods that look at data: at feature maps, at what they contribute, at what their consumers read."""
+"""Methods that look at data: feature maps, contributions to the next layer, second moments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _QSFM = "Wang et al., QSFM: quantified similarity of feature maps, IEEE IoT-J"
 
 @published()
 def qsfm_ssim(threshold: float | None = None, window: bool = True) -> Method:
-    """One of each pair of feature maps with the largest structural similarity leaves. [wang2022qsfm].
+    """Of the pair of feature maps with the largest structural similarity, one filter leaves first. [wang2022qsfm].
 
     `threshold` gives the method a ratio of its own: pairs at least so similar lose one. Without `window`, maps are
     compared by their global statistics.
@@ -28,7 +28,7 @@ def qsfm_ssim(threshold: float | None = None, window: bool = True) -> Method:
 
 @published()
 def qsfm_psnr(threshold: float | None = None) -> Method:
-    """One of each pair of feature maps with the largest peak signal-to-noise ratio leaves. [wang2022qsfm].
+    """Of the pair of feature maps with the largest peak signal-to-noise ratio, one filter leaves first. [wang2022qsfm].
 
     `threshold`, in dB, gives the method a ratio of its own.
 
@@ -73,7 +73,7 @@ def taylor() -> Method:
 
 @published()
 def thinet() -> Method:
-    """Channels whose joint contribution to the next layer stays small leave first. [luo2017thinet].
+    """Channels with the smallest joint contribution to the next layer leave first. [luo2017thinet].
 
     Example:
         >>> thinet().statistic
@@ -87,7 +87,7 @@ def thinet() -> Method:
 
 @published()
 def lasso() -> Method:
-    """Channels that the LASSO takes up last to approach the next layer's output leave first. [he2017channel].
+    """Channels that enter the LASSO path of the next layer's output last leave first. [he2017channel].
 
     Example:
         >>> lasso().paper[:9]
@@ -101,9 +101,9 @@ def lasso() -> Method:
 
 @published()
 def moments() -> Method:
-    """Backward elimination by the exact rise of the consumers' least-squares error: our own.
+    """Backward elimination of channels by the exact rise of their consumers' least-squares error; our own.
 
-    Choice and repair are then the same problem: what leaves is what the kept channels, refitted, miss least.
+    The selection minimises the error that the least-squares repair leaves.
 
     Example:
         >>> moments().surveys

@@ -1,4 +1,4 @@
-"""Methods that give every filter a number of its own: norms, medians, batch-norm factors, chance."""
+"""Methods that score every filter: norms, geometric median, batch-norm factors, random numbers."""
 
 from __future__ import annotations
 

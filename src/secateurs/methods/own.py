@@ -1,4 +1,4 @@
-"""Methods from the user's own code: a function that scores filters, in Python or named on the command line."""
+"""Methods from the user's own code: a function from filters to scores, in Python or on the command line."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from secateurs.represent import Filters
 
 @dataclass(frozen=True)
 class Own:
-    """A function of the user's, from filters (n, d) to one number each; the lowest leave first."""
+    """A function of the user's, from filters (n, d) to scores (n,), whose result is checked."""
 
     function: Callable[[Tensor], Any]
     name: str
 
     def __call__(self, filters: Tensor) -> Tensor:
-        """Call it, and see whether what it returned can be scores."""
+        """Call the function and check that it returned one number for every filter."""
         try:
             found = self.function(filters)
             scores = torch.as_tensor(found).detach().to(torch.float64)
@@ -44,7 +44,7 @@ class Own:
 
 
 def of_function(function: Callable[[Tensor], Any], name: str | None = None) -> Method:
-    """A method that ranks by a function of the filters; the lowest scores leave first.
+    """Make a method of a function that scores filters; the lowest scores leave first.
 
     Args:
         function: From filters (n, d), float64, one a row, to n numbers. Where several layers produce the channels
@@ -69,7 +69,7 @@ def of_function(function: Callable[[Tensor], Any], name: str | None = None) -> M
 
 
 def own_method(spec: str) -> Method:
-    """The method that code of the user's makes: `my_file.py:score` or `package.module:score`.
+    """Import a method from code of the user's: `my_file.py:score` or `package.module:score`.
 
     This imports the code. It is for names that the user has typed in this very command, never for names from a file.
 

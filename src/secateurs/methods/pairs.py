@@ -20,7 +20,7 @@ def _directions(faithful: bool) -> represent.Filters:
 
 @published()
 def similarity(faithful: bool = False) -> Method:
-    """One filter of each of the closest pairs of filter directions leaves; has its own ratio. [singh2022passive].
+    """One filter of each of the closest pairs of filter directions leaves, with a ratio of its own. [singh2022passive].
 
     `faithful` rounds distances to 5 decimals and takes the second smallest as neighbour, as the published code does.
 
@@ -37,7 +37,7 @@ def similarity(faithful: bool = False) -> Method:
 
 @published()
 def similarity_nystrom(columns: int | None = None, faithful: bool = False) -> Method:
-    """`similarity` from the first m columns of the cosine matrix; exact by default. [singh2023nystrom].
+    """`similarity` by the Nyström approximation of the cosine matrix; exact by default. [singh2023nystrom].
 
     `columns` is m; None takes the fewest that lose nothing. The error made is in the ranking's notes.
 
@@ -54,7 +54,7 @@ def similarity_nystrom(columns: int | None = None, faithful: bool = False) -> Me
 
 @published(in_name=("kind",))
 def centrality(kind: Centrality = "degree", faithful: bool = False) -> Method:
-    """Filters that are central in the graph of cosines leave first, for they are common. [king2023compressing].
+    """Filters with the highest centrality in the graph of cosines leave first. [king2023compressing].
 
     `kind` is one of degree, absolute-degree, betweenness, closeness, eigenvector, pagerank. `faithful` takes the
     cosine as the length of an edge, as the published code does, where paths matter.
@@ -83,7 +83,7 @@ def centrality(kind: Centrality = "degree", faithful: bool = False) -> Method:
 
 @published()
 def channel_similarity(kind: Distances = "independent", threshold: float | None = None) -> Method:
-    """One of each cluster of channels with like batch-norm distributions stays. [zhang2019channel].
+    """Hierarchical clustering of channels by batch-norm distribution; each cluster keeps one. [zhang2019channel].
 
     `kind` is one of independent, wasserstein, relu. `threshold`, in units of the mean distance, gives the
     method a ratio of its own; without it the target decides.

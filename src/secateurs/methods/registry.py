@@ -1,4 +1,4 @@
-"""All published methods by name, with their settings: what the command line and `method=` understand."""
+"""The published methods by name and settings, as the command line and `method=` take them."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def settings_of(name: str) -> tuple[str, ...]:
 
 
 def get(method: str | Method | Callable[..., Any]) -> Method:
-    """The method that is meant by a name with its settings, a method, or a function of filters.
+    """Get the method of a name with its settings; a `Method` is returned as it is, a function of filters is made one.
 
     No name imports anything: code of your own is handed over as a function (see `of_function`), or named on the
     command line.
@@ -134,7 +134,7 @@ def get(method: str | Method | Callable[..., Any]) -> Method:
 
 
 def check_data(method: Method, given: bool) -> None:
-    """Make sure that a method that looks at data gets some.
+    """Raise an InputError where a method that looks at data gets none.
 
     Args:
         method: Any.

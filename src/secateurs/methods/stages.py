@@ -1,4 +1,4 @@
-"""How represent, measure and select go together: each way turns what is seen of one group into its order.
+"""Compositions of represent, measure and select: each turns one group into its order of removal.
 
 Where several layers produce the channels of a group (a shortcut, a depthwise filter's expansion), their scores
 are added up: units leave all of them at once. All stages are frozen values, equal to others of the same settings.
@@ -25,7 +25,7 @@ from secateurs.represent import Contributions, FeatureMaps, Filters
 
 @dataclass(frozen=True)
 class Part:
-    """A function with some of its keyword arguments set, as `functools.partial`, but equal to its like.
+    """A function with some keyword arguments set, like `functools.partial`, but comparable and hashable.
 
     A setting that is `Scores` or `Seed` is found when a group is there: see `on`.
     """
@@ -44,7 +44,7 @@ class Part:
 
 
 def part(function: Callable[..., Any], **settings: Any) -> Part:
-    """Set keyword arguments of a stage.
+    """Set keyword arguments of a representation, a measure or a selection.
 
     Args:
         function: A representation, a measure or a selection.
@@ -62,7 +62,7 @@ def part(function: Callable[..., Any], **settings: Any) -> Part:
 
 @dataclass(frozen=True)
 class Scores:
-    """Represent and measure every layer of a group, and add up; None where the group has no such layer."""
+    """Scores of a group, summed over its layers; None where the representation finds no layer."""
 
     represent: Represent
     measure: Measure
@@ -75,7 +75,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Seed:
-    """Where the generator of a group starts: another for every group, the same for the same seed."""
+    """The random seed of a group: different for every group, the same in every run of one seed."""
 
     def of(self, group: GroupWeights) -> int:
         """The group's seed."""
@@ -84,7 +84,7 @@ class Seed:
 
 @dataclass(frozen=True)
 class Composition:
-    """Represent every layer, measure, add up over the layers, select.
+    """A ranking by weights: represent every layer, measure, sum over the layers, select.
 
     Example:
         >>> from secateurs import measure, represent
@@ -108,7 +108,7 @@ class Composition:
 
 @dataclass(frozen=True)
 class FromData:
-    """Represent and measure every batch while the network runs on data, then select by the mean.
+    """A ranking by data: represent and measure every batch, select by the mean.
 
     `look` is called on every batch at every layer that reads a group, and what it makes is added up
     (`observe.glances`). A group at which no layer can be looked at so is ranked by the lengths of its
@@ -147,7 +147,7 @@ class FromData:
 
 @dataclass(frozen=True)
 class FromSurvey:
-    """The order that a survey of the consumers' second moments has found (`survey`)."""
+    """The order of removal that `survey` has found from the consumers' second moments."""
 
     statistic: ClassVar[str] = "second moments of the consumers"
 
@@ -164,7 +164,7 @@ Ranks = Callable[[GroupWeights], Order]
 
 
 def on(stage: Callable[..., Any], group: GroupWeights) -> Callable[..., Any]:
-    """A stage with those settings filled in that depend on the group.
+    """Fill in those settings of a stage that depend on the group.
 
     Example:
         >>> on(select.by_worth, None) is select.by_worth

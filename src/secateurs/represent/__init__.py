@@ -1,4 +1,4 @@
-"""Representations: what of a group is compared, as rows, one for every unit.
+"""Representations: a group as rows, one for every unit.
 
 Functions turn the weights (n, c, t) of one layer into rows (n, d); classes say which layers, batch norms or data
 the rows come from.

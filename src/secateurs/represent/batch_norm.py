@@ -11,7 +11,7 @@ from secateurs.errors import InputError
 
 
 def batch_norm_scale(gamma: ArrayT, variance: FloatArray | Tensor, *, eps: float = 1e-5) -> ArrayT:
-    r"""What batch norm multiplies each channel with: $\gamma_i / \sqrt{\sigma_i^2 + \epsilon}$.
+    r"""Factor that batch norm multiplies each channel with: $\gamma_i / \sqrt{\sigma_i^2 + \epsilon}$.
 
     Args:
         gamma: Weight of the batch norm, shape (n,).

@@ -1,4 +1,4 @@
-"""What of a group a method is shown while the network runs on data, batch by batch."""
+"""Representations from data: feature maps and contributions, batch by batch."""
 
 from __future__ import annotations
 

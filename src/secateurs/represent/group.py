@@ -1,4 +1,4 @@
-"""What of a group a method compares: rows from the weights of its layers."""
+"""Representations from weights: the layers, or batch norms, that the rows of a group come from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Rows = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Filters:
-    """The filters of every layer that produces the channels, as rows.
+    """The filters of every producer of the channels, as rows.
 
     `rows` turns the weights (n, c, t) of a layer into one row a filter.
 
@@ -35,7 +35,7 @@ class Filters:
 
 @dataclass(frozen=True)
 class ConsumerWeights:
-    """The weights that read the channels, as rows: n of every consumer.
+    """The weights of every consumer of the channels, as rows.
 
     `rows` turns the weights (n, outputs, t) of a layer into one row a channel.
 
@@ -73,7 +73,7 @@ class BatchNorms:
 
 @dataclass(frozen=True)
 class Blank:
-    """One row that says nothing for every unit, for scores that look at none of them.
+    """An empty row for every unit, for scores that do not depend on weights.
 
     Example:
         >>> Blank() == Blank()

@@ -1,4 +1,4 @@
-"""A filter as the one direction that all its input channels share best."""
+"""Filters as rows: the direction of the rank-one part of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leave out, one by one, the filter whose loss the remaining ones can best make good."""
+"""Backward elimination of filters by the error of approximating them all."""
 
 from __future__ import annotations
 

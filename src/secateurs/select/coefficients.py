@@ -1,4 +1,4 @@
-"""The filters that leave, written in those that stay."""
+"""Least-squares coefficients of removed filters in kept ones."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def coefficients(filters: ArrayT, kept: Sequence[int], *, ridge: float = 0.0) ->
 
 
 def coefficients_of_gram(gram: ArrayT, kept: Sequence[int], *, ridge: float = 0.0) -> ArrayT:
-    """As `coefficients`, from the Gram matrix, where the filters (or feature maps) are not at hand.
+    """Least-squares coefficients as in `coefficients`, from the Gram matrix of filters or feature maps.
 
     Args:
         gram: Shape (n, n).

@@ -1,4 +1,4 @@
-"""The channels from which a sparse regression can rebuild the output."""
+"""Selection of channels by the LASSO path."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Path(NamedTuple):
 def lasso(
     gram: FloatArray | Tensor, target: FloatArray | Tensor | None = None, *, keep: int | None = None
 ) -> Order:
-    r"""Channels by when they enter the LASSO path, the last one first to leave.
+    r"""Order channels by their entry into the LASSO path; the last to enter leaves first.
 
     $\min_\beta \frac{1}{2} \lVert y - \sum_c \beta_c z_c \rVert^2 + \lambda \lVert \beta \rVert_1$, where $z_c$ is
     what channel c contributes to the sampled outputs y of the next layer. The published code searches for a

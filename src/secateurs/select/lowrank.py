@@ -1,4 +1,4 @@
-"""A symmetric matrix that changes by low-rank steps, while only few of its rows are read."""
+"""Low-rank updates of a symmetric matrix of which few rows are read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _WIDTH = 64
 
 
 class Downdated:
-    r"""$M = B + L R^T$: steps are gathered in L and R and put into B together, as one matrix product.
+    r"""A matrix $M = B + L R^T$ whose updates are gathered in L and R and applied to B together.
 
     Greedy elimination reads one row and the diagonal a step, so a step costs O(n w) for w gathered
     columns instead of O(n^2), and the n^2 work is done at the speed of matrix products.

@@ -1,4 +1,4 @@
-"""A filter that the others can be combined into is not needed."""
+"""Elimination of linearly replaceable filters (LRF)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROUNDING = 1e-11  # of the mean squared length: less than that is no damage
 def lrf(
     gram: FloatArray | Tensor, *, outgoing: FloatArray | Tensor | None = None, ridge: float = 1e-8
 ) -> Order:
-    r"""Remove, again and again, the filter that the remaining ones replace best.
+    r"""Backward elimination: remove the filter that the remaining ones replace best by a linear combination.
 
     With $\lambda_j$ the least-squares coefficients of $f_j$ in the other remaining filters and
     $\epsilon_j = f_j - \sum_l \lambda_{jl} f_l$, the filter with the smallest
@@ -83,7 +83,7 @@ def check_ridge(ridge: float) -> None:
 
 
 def refresh_every(n: int) -> int:
-    """After how many downdates the inverse is made afresh: rounding gathers, and few suffice.
+    """Number of downdates after which the inverse is recomputed, against rounding.
 
     Args:
         n: Number of units.

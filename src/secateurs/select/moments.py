@@ -1,4 +1,4 @@
-"""Leave out, one by one, the unit whose loss the layers that read it can best make good."""
+"""Backward elimination of units by their consumers' least-squares error."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from secateurs.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
-class Reader:
-    """One layer that reads the units of a group.
+class Consumer:
+    """One consumer of the units of a group.
 
     Attributes:
         gram: $E[s s^T]$ of its input rows with a constant, s = (x, 1), shape (g, d + 1, d + 1).
@@ -27,41 +27,41 @@ class Reader:
     columns: IntArray
 
 
-def moments(readers: Sequence[Reader], *, ridge: float = 1e-6) -> Order:
-    r"""Backward elimination by the exact rise of the readers' least-squares error.
+def moments(consumers: Sequence[Consumer], *, ridge: float = 1e-6) -> Order:
+    r"""Backward elimination by the exact rise of the consumers' least-squares error.
 
     When the columns c of a unit leave a layer with outputs $W x$ and the others are refitted, the squared error
     rises by exactly $\operatorname{tr}(W_c\,(P_{cc})^{-1} W_c^T)$, with $P = (E[s s^T] + \rho I)^{-1}$ and W the refit
     so far. Then $W \leftarrow W - W_c P_{cc}^{-1} P_{c:}$ and $P \leftarrow P - P_{:c} P_{cc}^{-1} P_{c:}$, so that
-    nothing is ever solved afresh. Errors of several readers are added, each relative to the variance of its outputs.
+    nothing is ever solved afresh. Errors of several consumers are added, each relative to the variance of its outputs.
 
     Args:
-        readers: All layers that read the units; n is that of their columns.
+        consumers: All layers that read the units; n is that of their columns.
         ridge: $\rho$ relative to the mean diagonal entry; it keeps dead and duplicate inputs finite.
 
     Returns:
         All n units, with the rise of the relative squared error as damage. Ties go to the lower index.
 
     Raises:
-        InputError: No readers, different n, moments that are not finite, or a ridge not above 0.
+        InputError: No consumers, different n, moments that are not finite, or a ridge not above 0.
 
     Cost:
-        O(d^3 + n d^2 t + n^2 (t^3 + t o)) for one reader of row length d, t columns a unit and o outputs.
+        O(d^3 + n d^2 t + n^2 (t^3 + t o)) for one consumer of row length d, t columns a unit and o outputs.
 
     Example:
         >>> gram = torch.diag(torch.tensor([4.0, 1.0, 2.0, 1.0])).double()[None]
         >>> weights = torch.tensor([[[1.0, 1.0, 1.0]]]).double()
-        >>> moments([Reader(gram, weights, torch.arange(3)[:, None].numpy())]).units
+        >>> moments([Consumer(gram, weights, torch.arange(3)[:, None].numpy())]).units
         (1, 2, 0)
     """
-    if not readers:
-        raise InputError("moments: a group that no layer reads cannot be ranked by its readers")
+    if not consumers:
+        raise InputError("moments: a group that no layer reads cannot be ranked by its consumers")
     if not ridge > 0:
         raise InputError(f"ridge is {ridge}; give a number above 0 (1e-6 suits most)")
-    n = len(readers[0].columns)
-    if any(len(reader.columns) != n for reader in readers):
-        raise InputError("moments: the readers disagree on the number of units")
-    states = [_State(reader, ridge) for reader in readers]
+    n = len(consumers[0].columns)
+    if any(len(consumer.columns) != n for consumer in consumers):
+        raise InputError("moments: the consumers disagree on the number of units")
+    states = [_State(consumer, ridge) for consumer in consumers]
     alive = list(range(n))
     units: list[int] = []
     damage: list[float] = []
@@ -77,10 +77,10 @@ def moments(readers: Sequence[Reader], *, ridge: float = 1e-6) -> Order:
 
 
 class _State:
-    """The inverse moments and the refitted weights of one reader as units leave."""
+    """The inverse moments and the refitted weights of one consumer as units leave."""
 
-    def __init__(self, reader: Reader, ridge: float) -> None:
-        gram = reader.gram.to(torch.float64)
+    def __init__(self, consumer: Consumer, ridge: float) -> None:
+        gram = consumer.gram.to(torch.float64)
         if not bool(torch.isfinite(gram).all()):
             raise InputError("moments: some are NaN or infinite; check the normalisation of the data")
         size = gram.diagonal(dim1=1, dim2=2)[:, :-1].mean(1)
@@ -88,9 +88,9 @@ class _State:
         system = gram.clone()
         system.diagonal(dim1=1, dim2=2).add_(rho[:, None])
         self.precision = torch.linalg.inv(system)
-        weights = reader.weights.to(torch.float64)
+        weights = consumer.weights.to(torch.float64)
         self.weights = torch.cat([weights, torch.zeros_like(weights[..., :1])], 2)
-        self.columns = torch.as_tensor(reader.columns, device=gram.device)
+        self.columns = torch.as_tensor(consumer.columns, device=gram.device)
         mean = (self.weights @ gram)[..., -1]
         energy = ((self.weights @ gram) * self.weights).sum(2) - mean**2
         self.unit = float(energy.sum().clamp_min(1e-300))

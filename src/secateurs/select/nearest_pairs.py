@@ -1,4 +1,4 @@
-"""Of the two filters of a close pair, one is enough."""
+"""Selection by nearest-neighbour pairs: one filter of each close pair leaves."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def nearest_pairs(likeness: FloatArray | Tensor, *, faithful: bool = False) -> O
 
 
 def settled(likeness: Tensor, scale: float) -> Tensor:
-    """The likeness to 12 digits, so that equal pairs are equal however their likeness was computed.
+    """Round a likeness to 12 digits, so that ties do not depend on how it was computed.
 
     Args:
         likeness: Any shape.
@@ -85,7 +85,7 @@ def settled(likeness: Tensor, scale: float) -> Tensor:
 
 
 def rounds(n: int, nearest: Nearest, *, equal: float, limit: int | None = None) -> Order:
-    """Apply the pair rule again and again until one unit is left.
+    """Apply the pair rule, round after round, until one unit is left.
 
     Args:
         n: How many units there are.
@@ -129,7 +129,7 @@ def rounds(n: int, nearest: Nearest, *, equal: float, limit: int | None = None) 
 
 
 def mark_pairs(likeness: FloatArray, neighbour: IntArray) -> tuple[list[int], list[int]]:
-    """One round of the pair rule.
+    """Apply one round of the pair rule.
 
     Args:
         likeness: Of each unit to its nearest, shape (n,).

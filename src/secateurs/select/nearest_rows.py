@@ -1,4 +1,4 @@
-"""Nearest pairs among very many filters, from rows whose inner products are the likeness."""
+"""Selection by nearest-neighbour pairs among very many filters, by tiles of $R R^T$."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EPSILON = float(torch.finfo(torch.float32).eps)
 
 
 def nearest_pairs_of_factor(likeness: Factor, *, decimals: int | None = None) -> Order:
-    """`nearest_pairs` of a likeness that is held as a factor; its notes go on record with the order.
+    """Select by nearest pairs of a likeness that is held as a factor; its notes go on record with the order.
 
     Args:
         likeness: Rows (n, r) with inner products as likeness; see `measure.nystrom`.
@@ -46,7 +46,7 @@ def nearest_pairs_of_factor(likeness: Factor, *, decimals: int | None = None) ->
 def nearest_pairs_of_rows(
     rows: FloatArray | Tensor, *, decimals: int | None = None, rounds: int | None = None
 ) -> Order:
-    r"""`nearest_pairs` of $R R^T$, of which no more than a tile is ever formed.
+    r"""Select by nearest pairs of $R R^T$, of which only one tile at a time is formed.
 
     With rows of length 1 the likeness is the cosine; with `nystrom_factor`'s rows, its Nyström
     approximation.
@@ -91,7 +91,7 @@ def nearest_pairs_of_rows(
 
 
 def nearest_rows(rows: Tensor, *, decimals: int | None = None) -> tuple[Tensor, Tensor]:
-    """For each row the other row with the largest inner product, the lower index where several have it.
+    """Find for each row the other row with the largest inner product, ties by index.
 
     Tiles of the upper half of the product matrix are computed in float32, and only the maximum of
     each row over each stripe of columns is remembered. The stripes that can hold a row's maximum, within the

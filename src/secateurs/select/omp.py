@@ -1,4 +1,4 @@
-"""Keep the filters that together say most about all of them."""
+"""Selection by orthogonal matching pursuit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TIE = 1e-12
 
 
 def omp(gram: FloatArray | Tensor, *, faithful: bool = False) -> Order:
-    r"""Simultaneous orthogonal matching pursuit over the normalised filters, last chosen first to leave.
+    r"""Simultaneous orthogonal matching pursuit over the normalised filters; the last chosen leaves first.
 
     With $\hat f_j = f_j / \lVert f_j \rVert$ and residuals $r_j$ of all of them on the chosen set S,
     the next one chosen is $\arg\max_{i \notin S} \sum_j |\langle r_j, \hat f_i \rangle|$.

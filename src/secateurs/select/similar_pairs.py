@@ -1,4 +1,4 @@
-"""Of the two most alike units, the one with more other likenesses leaves."""
+"""Selection by the most similar pair."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from secateurs.contracts import FloatArray, Order
 
 
 def most_similar_pair(likeness: FloatArray | Tensor, *, threshold: float | None = None) -> Order:
-    r"""Take the most alike pair of what is left, remove one of it, and again, until one is left.
+    r"""Remove one unit of the most similar remaining pair, until one unit is left.
 
     Of the pair (i, j) the one leaves whose second-best likeness to what is left is larger, for it is
     the more redundant; ties go to the larger index. Of equally alike pairs the first one is taken.

@@ -1,4 +1,4 @@
-"""The channels whose contributions to the next layer cancel or vanish."""
+"""Greedy selection by joint contribution to the next layer: ThiNet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from secateurs.select.lowrank import first_smallest
 
 
 def thinet(gram: FloatArray | Tensor) -> Order:
-    r"""Grow the removed set T so that its joint contribution stays small.
+    r"""Greedily grow the removed set T with the smallest joint contribution to the next layer.
 
     Outputs of the next layer, sampled at places m, are sums of channel contributions,
     $y_m = \sum_c x_{mc}$. Removed next is the channel with the least $\sum_m (\sum_{c \in T} x_{mc})^2$
