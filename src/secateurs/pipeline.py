@@ -24,7 +24,7 @@ from secateurs.graph.framed import about_frames, framed, in_frames
 from secateurs.graph.values import retrace_by_values
 from secateurs.meters.costs import Costs, count_costs
 from secateurs.meters.scoring import Metric
-from secateurs.planning import plan_for
+from secateurs.planning import about_ranking, plan_for
 from secateurs.plans import keep_of
 from secateurs.recipe import Clock, Recipe
 from secateurs.signature import taking
@@ -203,7 +203,13 @@ def prune(model: nn.Module, example: Any, /, **asked: Any) -> Result:
         versions=versions(),
         allocate=name_of(recipe.allocation),
         compensate=name_of(recipe.repair),
-        remarks=(*graph.notes, *doubts, *about_standardisation(graph.plain), *remarks),
+        remarks=(
+            *graph.notes,
+            *doubts,
+            *about_standardisation(graph.plain),
+            *about_ranking(ranking),
+            *remarks,
+        ),
         config=config,
     )
 

@@ -118,6 +118,28 @@ def _complete(order: Any, group: Group, method: str) -> Order:
     return order
 
 
+def about_ranking(ranking: Ranking) -> tuple[str, ...]:
+    """Which groups a method could not look at, and what ranked them instead, in one sentence.
+
+    Args:
+        ranking: From `rank`.
+
+    Example:
+        >>> note = {"ranked by": "l2-norm", "because": "no layer shows feature maps of this group"}
+        >>> about_ranking(Ranking(None, {"a": Order((0,), notes=note), "b": Order((0,))}, "hrank"))
+        ('hrank could not look at 1 of 2 groups (a), which l2-norm ranked: no layer shows feature maps of this group',)
+    """
+    instead = {name: note for name, note in ranking.notes.items() if "ranked by" in note}
+    if not instead:
+        return ()
+    names = ", ".join(list(instead)[:4]) + (", ..." if len(instead) > 4 else "")
+    note = next(iter(instead.values()))
+    return (
+        f"{ranking.method} could not look at {len(instead)} of {len(ranking.orders)} groups ({names}), which "
+        f"{note['ranked by']} ranked: {note['because']}",
+    )
+
+
 def plan(
     ranking: Ranking,
     *,

@@ -82,3 +82,5 @@ def test_a_group_that_cannot_be_looked_at_is_on_record():
     }
     assert ranking.orders["first"].units == sc.rank(graph, "l2-norm").orders["first"].units
     assert "ranked by: l2-norm" in str(ranking)
+    result = sc.prune(net, x[:1], method="thinet", keep=0.9, data=x)
+    assert any("thinet could not look at 1 of " in remark for remark in result.remarks)

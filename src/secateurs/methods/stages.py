@@ -62,7 +62,14 @@ def part(function: Callable[..., Any], **settings: Any) -> Part:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of a group, summed over its layers; None where the representation finds no layer."""
+    """Scores of a group, summed over its layers; None where the representation finds no layer.
+
+    Example:
+        >>> from secateurs import measure
+        >>> from secateurs.represent import ConsumerWeights
+        >>> part(select.lrf, outgoing=Scores(ConsumerWeights(), measure.gram)).settings[0][0]
+        'outgoing'
+    """
 
     represent: Represent
     measure: Measure
@@ -113,6 +120,11 @@ class FromData:
     `look` is called on every batch at every layer that reads a group, and what it makes is added up
     (`observe.glances`). A group at which no layer can be looked at so is ranked by the lengths of its
     filters, and a note in its order says that.
+
+    Example:
+        >>> from secateurs import measure
+        >>> FromData(FeatureMaps(), measure.rank_sum, select.by_worth).statistic
+        'feature maps'
     """
 
     represent: FeatureMaps | Contributions
