@@ -100,6 +100,10 @@ def test_a_stage_sees_what_it_needs_of_the_group():
         (lambda filters: filters.nothing, "failed with AttributeError"),
         (lambda filters: linf(filters) * torch.nan, "NaN"),
         (lambda: 1, "failed with TypeError"),
+        (
+            methods.part(sc.measure.cosine, decimals=5),
+            r"returned a tensor of shape \(8, 8\); return one number",
+        ),
         (torch.nn.ReLU(), "method is a ReLU; give a name such as 'l1-norm', a Method, or a function"),
         (
             methods.Method("m", "", lambda group: 3),

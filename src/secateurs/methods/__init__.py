@@ -1,9 +1,9 @@
 """The published methods, each a composition of represent + measure + select.
 
 A method is a frozen value: `methods.l1_norm()`. The command line finds it under the name of its function, with
-hyphens, and settings after a colon: `similarity-nystrom:columns=9`. To add one, write a function that returns a
-`Method` in the file of its family, and name it in `registry`. A criterion of your own needs none of this: a
-function from filters (n, d) to n numbers is a method.
+hyphens, and settings after a colon: `similarity-nystrom:columns=9`. To add one, write a `published` function that
+returns a `Method` in the file of its family, and name it here. A criterion of your own needs none of this: a function
+from filters (n, d) to n numbers is a method.
 """
 
 from secateurs.methods.base import Method, published

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import FunctionType
 from typing import Any, Literal, get_args, get_origin
 
 from torch import nn
@@ -14,37 +15,29 @@ from secateurs.errors import InputError
 from secateurs.methods import linear, maps, norms, pairs
 from secateurs.methods.base import Method
 from secateurs.methods.own import of_function
-from secateurs.methods.pairs import Centrality, centrality
+from secateurs.methods.pairs import Centrality
 
-_FACTORIES: tuple[Callable[..., Method], ...] = (
-    norms.bn_scale,
-    centrality,
-    pairs.channel_similarity,
-    linear.fp_backward,
-    linear.fp_omp,
-    linear.fp_omp_search,
-    norms.geometric_mean,
-    norms.geometric_median,
-    linear.hbgs,
-    linear.hbgts,
-    maps.hrank,
-    norms.l1_norm,
-    norms.l2_norm,
-    maps.lasso,
-    linear.lrf,
-    maps.moments,
-    norms.operator_norm,
-    maps.qsfm_psnr,
-    maps.qsfm_ssim,
-    norms.random,
-    pairs.similarity,
-    pairs.similarity_nystrom,
-    maps.taylor,
-    maps.thinet,
-    *(partial(centrality, kind) for kind in get_args(Centrality) if kind != "degree"),
-    partial(linear.hbgs, backward=True),
-    partial(linear.hbgts, backward=True),
-)
+_FAMILIES = (linear, maps, norms, pairs)
+
+
+def _factories() -> tuple[Callable[..., Method], ...]:
+    """Every function of the families that is `published`, by name, and the variants that have a name of their own."""
+    found = {
+        name: thing for family in _FAMILIES for name, thing in vars(family).items() if _is_published(thing)
+    }
+    return (
+        *(found[name] for name in sorted(found)),
+        *(partial(pairs.centrality, kind) for kind in get_args(Centrality) if kind != "degree"),
+        partial(linear.hbgs, backward=True),
+        partial(linear.hbgts, backward=True),
+    )
+
+
+def _is_published(thing: Any) -> bool:
+    return isinstance(thing, FunctionType) and "settings" in vars(thing)
+
+
+_FACTORIES = _factories()
 _BY_NAME: dict[str, Callable[..., Method]] = {make().name: make for make in _FACTORIES}
 METHODS: tuple[Method, ...] = tuple(make() for make in _FACTORIES)
 _WORDS = {"true": True, "false": False, "none": None}
@@ -154,7 +147,7 @@ def check_data(method: Method, given: bool) -> None:
 
 
 def _own(function: Any) -> Method:
-    if "settings" in getattr(function, "__dict__", {}):  # one of the functions of this package, not called
+    if _is_published(function):  # and not called
         name = function.__name__
         raise InputError(f"method is the function {name}; call it: secateurs.methods.{name}().")
     if isinstance(function, (type, nn.Module)) or not callable(function):
