@@ -10,6 +10,7 @@ from torch import nn
 import secateurs as sc
 from networks import EXAMPLE, residual
 from secateurs import methods
+from secateurs.contracts import Order, Ranking
 from secateurs.graph import trace
 from secateurs.meters import count_costs
 
@@ -120,6 +121,20 @@ def test_every_published_method_is_on_the_command_line_under_its_name():
 
 def test_the_module_shows_what_it_offers_and_no_more():
     assert dir(methods) == sorted(methods.__all__)
+
+
+def test_a_ranking_prints_as_a_table_and_not_its_graph():
+    order = Order(tuple(range(10)), own=3, notes={"columns": [2]})
+    ranking = Ranking(trace(residual(), EXAMPLE), {"stem": order, "one": Order((1, 0))}, "similarity")
+    assert str(ranking).splitlines() == [
+        "similarity",
+        "group  units   own  first to leave",
+        "stem      10     3  0 1 2 3 4 5 6 7 ...",
+        "  columns: [2]",
+        "one        2     -  1 0",
+    ]
+    assert repr(ranking) == "<Ranking by similarity: 2 groups, 12 units>"
+    assert ranking.notes == {"stem": {"columns": [2]}}
 
 
 def test_lrf_weighs_filters_by_what_reads_them():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from types import FunctionType
 from typing import Any, Literal, get_args, get_origin
@@ -193,13 +195,13 @@ def _parsed(method: str, text: str, known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _value(written: str) -> Any:
+    """What a setting is written as: a word, a finite number, or text."""
     if written.lower() in _WORDS:
         return _WORDS[written.lower()]
-    for kind in (int, float):
-        try:
-            return kind(written)
-        except ValueError:
-            continue
+    with suppress(ValueError):
+        return int(written)
+    with suppress(ValueError):
+        return number if math.isfinite(number := float(written)) else written
     return written
 
 
