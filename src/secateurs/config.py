@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from secateurs.errors import InputError
 
 if TYPE_CHECKING:  # the command line reads the fields for its help, which does not wait for torch
-    from torch import Tensor
-
     from secateurs.allocate.sequence import Allocation
     from secateurs.compensate.base import Repair
     from secateurs.graph.trace import Normalised
@@ -91,7 +89,7 @@ class PruneConfig:
         True
     """
 
-    method: str | Method | Callable[[Tensor], Any] | None = field(
+    method: str | Method | Callable[..., Any] | None = field(
         default=None,
         metadata=_option(
             "method",
