@@ -65,23 +65,6 @@ def check_number(name: str, value: Any, give: str = "a number") -> float:
     raise InputError(f"{name} is {shown(value)}; give {give}.")
 
 
-def check_share(name: str, value: Any) -> float:
-    """A share in (0, 1].
-
-    Raises:
-        InputError: It is none.
-
-    Example:
-        >>> check_share("macs", 0.5)
-        0.5
-    """
-    give = "a number in (0, 1]"
-    found = check_number(name, value, give)
-    if not 0 < found <= 1:
-        raise InputError(f"{name} is {found:g}; give {give}.")
-    return found
-
-
 def check_shares(name: str, value: Any) -> dict[str, float]:
     """Shares in (0, 1] by pattern of names, as `layers` takes them; None gives none.
 
