@@ -93,7 +93,7 @@ def rank(
     orders = {}
     for i, group in enumerate(graph.free):
         statistic = None if chosen.statistic is None else _of_group(group.name, chosen, stats or {})
-        seen = _Seen(GroupView(graph.model, group), statistic, seed * 1_000_003 + i)
+        seen = _Seen(GroupView(graph.model, group, norms_after=graph.norms), statistic, seed * 1_000_003 + i)
         orders[group.name] = _complete(chosen.order(seen), group, chosen.name)
     return Ranking(graph, orders, chosen.name)
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from secateurs import measure, represent, select
+from secateurs.compensate.walk import Repaired
 from secateurs.contracts import Group, IntArray, Slot
 from secateurs.graph import Graph
 from secateurs.observe.statistics import Statistics
@@ -189,6 +190,23 @@ def combine_(
     return tuple(found)
 
 
+def combined_(small: nn.Module, graph: Graph, keep: Keep) -> Repaired:
+    """The repair `weights`: `combine_`, and a remark on every layer whose weights are computed.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(1, 2, 1, bias=False), nn.Conv2d(2, 1, 1, bias=False))
+        >>> from secateurs.graph import trace
+        >>> combined_(net, trace(net, torch.zeros(1, 1, 2, 2)), {}).method
+        'weights'
+    """
+    changed = combine_(small, graph, keep)
+    less = [graph[name] for name, units in keep.items() if len(units) < graph[name].size]
+    slots = [slot.tensor for group in less for slot in group.slots_as("consumer")]
+    left = dict.fromkeys(tensor for tensor in slots if tensor not in changed)
+    remarks = tuple(f"{name}: its layer cannot be repaired this way; left as it was" for name in left)
+    return Repaired("weights", remarks=remarks)
+
+
 def applied(weight: Tensor, slot: Slot, mix: Tensor) -> Tensor:
     """V P along one axis of a weight, for every one of the places a unit has on it.
 
@@ -206,7 +224,7 @@ def applied(weight: Tensor, slot: Slot, mix: Tensor) -> Tensor:
 
 
 def _part(graph: Graph, group: Group, behind: Mapping[str, str]) -> _Part:
-    view = GroupView(graph.model, group)
+    view = GroupView(graph.model, group, norms_after=graph.norms)
     makers, readers = group.slots_as("producer"), group.slots_as("consumer")
     banks = tuple(_scaled(view))
     if view.entering:
@@ -230,11 +248,12 @@ def _seen(group: Group, stats: Statistics | None) -> Tensor | None:
 
 
 def _scaled(view: GroupView) -> list[Tensor]:
-    """Filters, times the factors of the batch norms right behind them where each has one."""
-    if len(view.norms) != len(view.banks):
-        return list(view.banks)
-    factors = [
-        represent.batch_norm_scale(norm.gamma.double(), norm.var.double(), eps=norm.eps)
-        for norm in view.norms
-    ]
-    return [bank * f.to(bank)[:, None, None] for bank, f in zip(view.banks, factors, strict=True)]
+    """Filters, times the factors of the batch norms that read them."""
+    found = []
+    for i, bank in enumerate(view.banks):
+        norm = view.norm_of(i)
+        if norm is not None:
+            factor = represent.batch_norm_scale(norm.gamma, norm.var, eps=norm.eps)
+            bank = bank * factor.to(bank)[:, None, None]
+        found.append(bank)
+    return found

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from secateurs.compensate.base import Removal, Repair, name_of
-from secateurs.compensate.combination import combine_
+from secateurs.compensate.combination import combined_
 from secateurs.compensate.one_shot import Kind, stand_in_
 from secateurs.compensate.reconstruct import reconstruct_, trained_on
 from secateurs.compensate.sequential import least_squares_
@@ -37,28 +37,32 @@ class Nothing:
 
 @dataclass(frozen=True)
 class OneShot:
-    """Every consumer at once, from the original's weights or statistics; see `stand_in_`."""
+    """Every consumer at once, from the original's statistics; see `stand_in_`."""
 
     name: Kind
-
-    @property
-    def needs_data(self) -> bool:
-        """All but `weights` do."""
-        return self.name != "weights"
+    needs_data: bool = True
 
     def __call__(self, small: nn.Module, removal: Removal) -> Repaired:
         """Repair `small` in place."""
         graph, plan = removal.graph, removal.plan
-        if not self.needs_data and graph.form is not None:
-            combine_(small, graph, {g: np.array(units, dtype=np.int64) for g, units in plan.kept.items()})
-            return Repaired(self.name)
-        if not self.needs_data:
-            return stand_in_(small, removal.model, graph, plan, None, self.name)
         stats = observe(
             removal.model, graph.free, removal.data, limit=removal.limit, progress=removal.progress
         )
         done = stand_in_(small, removal.model, graph, plan, stats, self.name)
         return replace(done, remarks=(*stats.warnings, *done.remarks))
+
+
+@dataclass(frozen=True)
+class Combine:
+    """Every consumer at once, from the original's weights, as a search scores its candidates; see `combined_`."""
+
+    name: str = "weights"
+    needs_data: bool = False
+
+    def __call__(self, small: nn.Module, removal: Removal) -> Repaired:
+        """Repair `small` in place."""
+        keep = {g: np.array(units, dtype=np.int64) for g, units in removal.plan.kept.items()}
+        return combined_(small, removal.graph, keep)
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ _NAMED: dict[str, Repair] = {
     "none": Nothing(),
     "bias": OneShot("bias"),
     "merge": OneShot("merge"),
-    "weights": OneShot("weights"),
+    "weights": Combine(),
     "least-squares-once": OneShot("least-squares-once"),
     "least-squares": LeastSquares(),
     "reconstruct": Reconstruct(),

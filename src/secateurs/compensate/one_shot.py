@@ -1,4 +1,4 @@
-"""Repairs from the original's moments alone: no walk, and after `observe` no data."""
+"""Repairs from the original's moments alone: no walk, and after `observe` no data. `weights` is in `combination`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,11 @@ from secateurs.graph import Graph
 from secateurs.observe.moments import Moments
 from secateurs.observe.statistics import Statistics
 from secateurs.observe.units import key
-from secateurs.select.coefficients import coefficients
 from secateurs.surgery.plan import Plan
 from secateurs.surgery.reading import from_matrix, matrix, reading, unit_columns
 from secateurs.surgery.shift import shift_
-from secateurs.surgery.view import GroupView
 
-Kind = Literal["bias", "merge", "weights", "least-squares-once"]
+Kind = Literal["bias", "merge", "least-squares-once"]
 
 
 def stand_in_(
@@ -31,39 +29,34 @@ def stand_in_(
     model: nn.Module,
     graph: Graph,
     plan: Plan,
-    stats: Statistics | None,
+    stats: Statistics,
     kind: Kind = "least-squares-once",
 ) -> Repaired:
     r"""Let the units that stay stand in for those that left, in place.
 
     `bias`: for their means. `merge`: each by the one most like it. `least-squares-once`: by the best combination
-    of all that stay. `weights`: by the combination that rebuilds its filter (batch norm folded), which needs no data
-    and is exact only where nothing nonlinear lies between.
+    of all that stay.
 
     Args:
         small: The network after removal; filled in place.
         model: The original; untouched.
         graph: Its structure.
         plan: What was removed.
-        stats: From `observe` on the original; not needed for `weights`.
-        kind: Which of the four.
+        stats: From `observe` on the original.
+        kind: Which of the three.
 
     Returns:
         The share of the removed units' variance that no stand-in explains, by consumer, and remarks.
 
     Raises:
-        InputError: Statistics are missing, or of another network.
+        InputError: Statistics are of another network.
 
     Cost:
         O(k^3) for a consumer that keeps k units.
 
     References:
-        [joo2021lrf] (`weights`); [wang2022qsfm] (`merge`, a reading).
+        [wang2022qsfm] (`merge`, a reading).
     """
-    if kind != "weights" and stats is None:
-        raise InputError(
-            f"data: the repair '{kind}' needs statistics and got none; give some data, or use 'weights'"
-        )
     left: dict[str, float] = {}
     remarks: list[str] = []
     cut = plan.steps[-1].slices if plan.steps else {}
@@ -74,29 +67,24 @@ def stand_in_(
         kept = torch.as_tensor(np.asarray(units, dtype=np.int64))
         gone = torch.as_tensor(np.setdiff1d(np.arange(group.size), np.asarray(units)))
         for slot in group.slots_as("consumer"):
-            found = _stand_ins(model, group, slot, stats, kind, gone, kept)
-            norm = None if stats is None else stats.norms.get(slot.tensor.removesuffix(".weight"))
+            found = _stand_ins(group, slot, stats, kind, gone, kept)
+            norm = graph.norms.get(slot.tensor)
             if found is None or not _write_(small, model, slot, cut, found, gone, kept, norm):
                 remarks.append(f"{slot.tensor}: its layer cannot be repaired this way; left as it was")
                 continue
             left[slot.tensor.removesuffix(".weight")] = found[2]
-    return Repaired(kind, left, 0 if stats is None else stats.samples, tuple(remarks))
+    return Repaired(kind, left, stats.samples, tuple(remarks))
 
 
 def _stand_ins(
-    model: nn.Module,
     group: Group,
     slot: Slot,
-    stats: Statistics | None,
+    stats: Statistics,
     kind: Kind,
     gone: Tensor,
     kept: Tensor,
 ) -> tuple[Tensor, Tensor, float] | None:
     """B, c and the unexplained share."""
-    if kind == "weights":
-        found = _by_filters(model, group, gone, kept)
-        return None if found is None else (*found, float("nan"))
-    assert stats is not None
     moments = stats.channels.get(key(group, slot))
     if moments is None:
         return None
@@ -121,21 +109,6 @@ def _unexplained(moments: Moments, mix: Tensor, gone: Tensor, kept: Tensor) -> f
     cross, inner = covariance[gone][:, kept], covariance[kept][:, kept]
     rest = own - 2 * (mix * cross).sum(1) + ((mix @ inner) * mix).sum(1)
     return float(rest.clamp_min(0).sum() / own.sum().clamp_min(1e-300))
-
-
-def _by_filters(model: nn.Module, group: Group, gone: Tensor, kept: Tensor) -> tuple[Tensor, Tensor] | None:
-    view = GroupView(model, group)
-    if not view.banks:
-        return None
-    filters = []
-    for i, bank in enumerate(view.banks):
-        norm = view.norm_of(i)
-        scale = (
-            torch.ones(group.size).double() if norm is None else norm.gamma * torch.rsqrt(norm.var + norm.eps)
-        )
-        filters.append((bank.flatten(1) * scale[:, None].to(bank.device)).cpu())
-    mix = coefficients(torch.cat(filters, 1), kept.tolist(), ridge=1e-6)
-    return mix, torch.zeros(len(gone), dtype=torch.float64)
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ from secateurs.graph.described import table
 from secateurs.graph.form import Form
 from secateurs.graph.groups import Units, make_groups
 from secateurs.graph.labels import Labels
+from secateurs.graph.norms import norms_after
 from secateurs.graph.propagate import propagate
 from secateurs.graph.slices import Keep, Shapes, kept_positions, removed_positions
 from secateurs.graph.trial import Failure, Trial, culprits
@@ -51,7 +52,8 @@ class Graph:
 
     `form` says how `model` was made from another network, where it was (see `framed`); `plain` names convolutions
     that standardise their weights in the original and are plain convolutions in `model`; `notes` say where
-    the code may take another path on other inputs.
+    the code may take another path on other inputs; `norms` names the batch norm that alone reads what a layer gives, by
+    the names of the tensors that make its weight.
     """
 
     groups: tuple[Group, ...]
@@ -63,6 +65,7 @@ class Graph:
     form: Form | None = None
     notes: tuple[str, ...] = ()
     plain: tuple[str, ...] = ()
+    norms: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """The groups as tables: what leaves together, through what, what is locked and why, and what it costs."""
@@ -193,6 +196,7 @@ class Tracer:
         with self.around.kept():
             seen = captures(model, self.examples)
         self.programs, self.notes = seen.programs, seen.notes
+        self.norms = norms_after(seen.programs)
         with self.around.kept():
             self.trial = Trial(model, self.examples, self.shapes, seen.modes)
         self.numbers = {
@@ -268,7 +272,8 @@ class Tracer:
         graph = _graph(labels, units, self.model, self.shapes)
         unread = unread_tensors(self.model, labels.read)
         groups = tuple(beside(group, unread, self.shapes) for group in graph.groups)
-        return replace(graph, groups=groups, notes=self.notes, plain=self.plain), _Seen(labels, units)
+        found = replace(graph, groups=groups, notes=self.notes, plain=self.plain, norms=self.norms)
+        return found, _Seen(labels, units)
 
     def _try(self, groups: Sequence[Group], graph: Graph | None = None) -> Failure | None:
         chosen = graph or self.last

@@ -26,14 +26,12 @@ class Statistics:
         channels: Moments of the input channels of every consumer, over samples and places, by layer name.
         taps: The same of whole rows (all channels at all taps), where asked for.
         warnings: What looked wrong with the data, in words.
-        norms: Which batch norm reads the output of a consumer, by layer name.
     """
 
     samples: int
     channels: Mapping[str, Moments] = field(default_factory=dict)
     taps: Mapping[str, Moments] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    norms: Mapping[str, str] = field(default_factory=dict)
 
     def __add__(self, other: Statistics) -> Statistics:
         """Statistics of both sets of samples together.
@@ -48,7 +46,6 @@ class Statistics:
             {k: v + other.channels[k] for k, v in self.channels.items()},
             {k: v + other.taps[k] for k, v in self.taps.items()},
             tuple(dict.fromkeys(self.warnings + other.warnings)),
-            self.norms,
         )
 
     def all_reduce(self) -> Statistics:
@@ -65,7 +62,6 @@ class Statistics:
             {k: _reduced(v) for k, v in sorted(self.channels.items())},
             {k: _reduced(v) for k, v in sorted(self.taps.items())},
             self.warnings,
-            self.norms,
         )
 
     def save(self, path: str | Path) -> None:
@@ -82,7 +78,6 @@ class Statistics:
             "samples": str(self.samples),
             "counts": json.dumps(counts),
             "warnings": json.dumps(self.warnings),
-            "norms": json.dumps(dict(self.norms)),
         }
         save_file(tensors, str(path), metadata=header)
 
@@ -107,8 +102,7 @@ class Statistics:
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise InputError(f"{path}: statistics cannot be read from it ({error})") from error
         warnings = tuple(json.loads(header.get("warnings", "[]")))
-        norms = json.loads(header.get("norms", "{}"))
-        return cls(int(header["samples"]), tables["channels"], tables["taps"], warnings, norms)
+        return cls(int(header["samples"]), tables["channels"], tables["taps"], warnings)
 
 
 def _reduced(moments: Moments) -> Moments:

@@ -73,7 +73,7 @@ def observe(
             samples += len(inputs[0])
             if progress is not None:
                 progress("observe", samples, min(total or samples, limit or samples))
-    return Statistics(samples, sums, wide, norm.warnings(), norm.after)
+    return Statistics(samples, sums, wide, norm.warnings())
 
 
 def key(group: Group, slot: Slot) -> str:
@@ -96,10 +96,9 @@ def _hooked(model: nn.Module, look: _Look, norm: _NormCheck) -> Iterator[None]:
         module = modules.get(tensor.removesuffix(".weight"))
         if module is not None and reading(module) is not None:
             handles.append(module.register_forward_pre_hook(look.at(tensor)))
-            handles.append(module.register_forward_hook(norm.gave(tensor.removesuffix(".weight"))))
-    for name, module in modules.items():
+    for module in modules.values():
         if isinstance(getattr(module, "running_mean", None), Tensor):
-            handles.append(module.register_forward_pre_hook(norm.reads(name)))
+            handles.append(module.register_forward_pre_hook(norm.reads))
     try:
         yield
     finally:
@@ -147,36 +146,20 @@ def _add(sums: dict[str, Moments], name: str, rows_: Tensor) -> None:
 
 
 class _NormCheck:
-    """Which batch norm reads which layer, and whether the first sees what its running statistics were taken from."""
+    """Whether the first batch norm sees what its running statistics were taken from."""
 
     def __init__(self) -> None:
         self.first: nn.Module | None = None
         self.sums: Tensor | None = None
-        self.after: dict[str, str] = {}
-        self.given: tuple[str, Tensor] | None = None
 
-    def gave(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
-        """Remember the last output of a layer."""
-
-        def hook(module: nn.Module, args: Any, output: Any) -> None:
-            self.given = (name, output)
-
-        return hook
-
-    def reads(self, name: str) -> Callable[[nn.Module, Any], None]:
-        """Note whose output this norm reads; add up the batch if it is the first norm of the network."""
-
-        def hook(module: nn.Module, args: Any) -> None:
-            if self.given is not None and self.given[1] is args[0]:
-                self.after[self.given[0]] = name
-            self.first = self.first or module
-            if module is self.first:
-                x = args[0].transpose(0, 1).flatten(1).double()
-                ones = torch.full((len(x),), float(x.shape[1]), dtype=torch.float64, device=x.device)
-                part = torch.stack([ones, x.sum(1), x.square().sum(1)])
-                self.sums = part if self.sums is None else self.sums + part
-
-        return hook
+    def reads(self, module: nn.Module, args: Any) -> None:
+        """Add up the batch if this is the first norm of the network (a hook before each of them)."""
+        self.first = self.first or module
+        if module is self.first:
+            x = args[0].transpose(0, 1).flatten(1).double()
+            ones = torch.full((len(x),), float(x.shape[1]), dtype=torch.float64, device=x.device)
+            part = torch.stack([ones, x.sum(1), x.square().sum(1)])
+            self.sums = part if self.sums is None else self.sums + part
 
     def warnings(self) -> tuple[str, ...]:
         """One sentence with both numbers where they disagree."""

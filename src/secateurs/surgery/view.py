@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +30,7 @@ class NormEntries:
 class GroupView:
     """One group of one model, as the formulas see it. Everything is float64 and a copy.
 
+    `norms_after` names the batch norm that reads a layer's output, by the layer's weight (`Graph.norms`).
     Between the first 1x1 convolution of a frame and its k x k one, what is compared is what the latter does with
     the channels: banks and readers change places there.
     """
@@ -36,6 +38,7 @@ class GroupView:
     model: nn.Module
     group: Group
     seen: Any = None
+    norms_after: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def banks(self) -> list[Tensor]:
@@ -65,9 +68,12 @@ class GroupView:
         return [entries for _, entries in self._norms()]
 
     def norm_of(self, position: int) -> NormEntries | None:
-        """The batch norm that follows the `position`-th bank directly in the model, if any."""
-        norms = self._norms()
-        return norms[position][1] if position < len(norms) else None
+        """The batch norm that reads the output of the `position`-th bank's layer, if any."""
+        if self.entering:
+            return None
+        makers = [s for s in self.group.slots_as("producer") if self._tensor(s).dim() > 1]
+        owner = self.norms_after.get(makers[position].tensor)
+        return dict(self._norms()).get(owner) if owner is not None else None
 
     def _matrices(self, role: Role) -> list[Tensor]:
         return [self._rows(slot) for slot in self.group.slots_as(role) if self._tensor(slot).dim() > 1]
