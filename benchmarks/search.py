@@ -31,10 +31,10 @@ from secateurs.compensate.combination import Combination, combine_
 from secateurs.data import resolve_data
 from secateurs.graph import Graph, Tracer
 from secateurs.graph.framed import framed, in_frames
+from secateurs.layers.frame import fold_frames
 from secateurs.meters.accuracy import evaluate
 from secateurs.methods import Method
 from secateurs.plans import keep_of, plan_from_counts
-from secateurs.surgery.frame import fold_frames
 from secateurs.zoo.resnet_cifar import resnet_cifar
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)

@@ -21,19 +21,19 @@ from secateurs.errors import InputError, VerificationError
 from secateurs.graph import Graph, Tracer
 from secateurs.graph.attribution import attribute
 from secateurs.graph.framed import about_frames, framed, in_frames
-from secateurs.graph.values import retrace_by_values
+from secateurs.layers.standardised import about_standardisation
+from secateurs.layers.tensors import named_tensors
 from secateurs.meters.costs import Costs, count_costs
 from secateurs.meters.scoring import Metric
 from secateurs.planning import about_ranking, plan_for
 from secateurs.plans import keep_of
 from secateurs.recipe import Clock, Recipe
+from secateurs.running.copies import copy_model
 from secateurs.signature import taking
 from secateurs.surgery import Plan, Verification, remove, verify
-from secateurs.surgery.copies import copy_model
-from secateurs.surgery.cut import named_tensors
 from secateurs.surgery.files import save_model
-from secateurs.surgery.folding import about_standardisation
 from secateurs.surgery.remove import finish
+from secateurs.surgery.retrace import retrace_by_values
 from secateurs.version import __version__
 
 _TRIES = 12

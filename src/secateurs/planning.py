@@ -17,11 +17,11 @@ from secateurs.contracts import Group, Loader, Order, Ranking
 from secateurs.data.batches import batches
 from secateurs.errors import InputError
 from secateurs.graph import Graph
+from secateurs.layers.group_weights import GroupView, NormEntries
 from secateurs.meters.scoring import Metric
 from secateurs.methods import Method
 from secateurs.plans import plan_from_counts
 from secateurs.surgery.plan import Plan
-from secateurs.surgery.view import GroupView, NormEntries
 from secateurs.targets.base import Attempt, Target
 from secateurs.targets.given import one_target
 from secateurs.targets.latency import LatencyTarget
@@ -38,11 +38,11 @@ class _Seen:
 
     @property
     def producers(self) -> Sequence[Tensor]:
-        return self.view.banks
+        return self.view.producers
 
     @property
     def consumers(self) -> Sequence[Tensor]:
-        return self.view.readers
+        return self.view.consumers
 
     @property
     def norms(self) -> Sequence[NormEntries]:

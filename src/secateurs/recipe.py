@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -23,13 +23,14 @@ from secateurs.data.batches import Batch, batches
 from secateurs.data.calibration import Calibration
 from secateurs.errors import InputError
 from secateurs.graph import Graph
+from secateurs.layers.tensors import named_tensors
 from secateurs.meters.scoring import Metric
+from secateurs.network.exported import Exports
 from secateurs.observe.glances import glances
 from secateurs.planning import rank
 from secateurs.recover.recalibrate import recalibrate_
+from secateurs.running.copies import copy_model
 from secateurs.surgery import Plan, remove
-from secateurs.surgery.copies import copy_model
-from secateurs.surgery.cut import named_tensors
 from secateurs.surgery.remove import finish
 from secateurs.survey import Survey, survey
 from secateurs.targets import AccuracyDrop, Attempt, Target
@@ -80,6 +81,7 @@ class Recipe:
     holdout: Sequence[Batch] | None = None
     metric: Metric | None = None
     progress: Progress | None = None
+    exports: Exports = field(default_factory=Exports, compare=False, repr=False)
 
     @classmethod
     def of(
@@ -160,6 +162,7 @@ class Recipe:
             limit=self.config.calibrate,
             seed=self.seed,
             progress=self.progress,
+            exports=self.exports,
             **more,
         )
 
@@ -216,7 +219,14 @@ class Recipe:
         if not idle:
             with clock("compensate"):
                 removal = repairs.Removal(
-                    graph.model, graph, made, self.data, config.calibrate, self.seed, self.progress
+                    graph.model,
+                    graph,
+                    made,
+                    self.data,
+                    config.calibrate,
+                    self.seed,
+                    self.progress,
+                    self.exports,
                 )
                 remarks = repairs.repair_(self.repair, work, removal).remarks
             made = made.with_added(added_biases(graph.model, work))

@@ -1,7 +1,7 @@
 """survey(): one look at every group with data, for the method `moments` and the allocation `sensitivity`.
 
 The original is run once, operation by operation, on a little unlabelled data. At each group the moments of what
-its readers read give the order in which units leave; then the readers are refitted without the first k units,
+its consumers read give the order in which units leave; then the consumers are refitted without the first k units,
 for several k, and the rest of the network is run on the kept values to see what the outputs feel.
 """
 
@@ -22,12 +22,13 @@ from secateurs.compensate.walk import WIDEST, samples_of
 from secateurs.contracts import Group, IntArray, Loader, Order, Progress, Ranking
 from secateurs.errors import InputError
 from secateurs.graph import Graph
-from secateurs.modes import evaluation
+from secateurs.layers.linear_map import channel_columns, from_matrix, linear_map, matrix, positions, rows
+from secateurs.network.blocks import Layer, layers, norm_of
+from secateurs.network.exported import Exports
+from secateurs.network.interpreter import Front, affordable
 from secateurs.observe.moments import Moments
+from secateurs.running.eval_mode import evaluation
 from secateurs.select.moments import Consumer, moments
-from secateurs.surgery.links import Layer, layers, norm_of
-from secateurs.surgery.reading import from_matrix, matrix, positions, reading, rows, unit_columns
-from secateurs.surgery.tandem import Captured, Frontier, affordable
 
 _LEVELS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
 
@@ -61,15 +62,16 @@ def survey(
     memory: float = 6.0,
     seed: int = 0,
     progress: Progress | None = None,
+    exports: Exports | None = None,
 ) -> Survey:
-    r"""Rank every group by its readers' moments, and measure what losing its units does to the outputs.
+    r"""Rank every group by its consumers' moments, and measure what losing its units does to the outputs.
 
     Damage at a level is $E\lVert y - y' \rVert^2 / E\lVert y - E y \rVert^2$ over the outputs y of the network, with
-    the readers refitted by least squares; scores of classes are first centred over the classes, as what is added
+    the consumers refitted by least squares; scores of classes are first centred over the classes, as what is added
     to all of them changes nothing. It is taken from the outputs before any softmax that is not in the network: on
     samples it was trained on, a classifier is so sure that the Kullback-Leibler divergence is mostly noise. Damage
-    counts once for every layer that makes the units: the repair refits a single maker as well, which takes away much
-    of the damage, but not makers that a shortcut couples. The samples it is taken from are not those of the moments:
+    counts once for every layer that makes the units: the repair refits a single producer as well, which takes away much
+    of the damage, but not producers that a shortcut couples. The samples it is taken from are not those of the moments:
     a refit of a thousand inputs on three hundred samples would seem to do no damage at all.
 
     Args:
@@ -84,9 +86,10 @@ def survey(
             that the damage is taken from and one chunk more.
         seed: Of the output positions that the moments use.
         progress: Told of every group.
+        exports: Captures that are known already.
 
     Returns:
-        Orders and curves. Groups whose readers cannot be refitted (weights that are computed, recurrent layers, more
+        Orders and curves. Groups whose consumers cannot be refitted (weights that are computed, recurrent layers, more
         than 8,192 inputs) are ordered by the size of the weights that read them, and measured without a refit.
 
     Raises:
@@ -101,13 +104,15 @@ def survey(
     device = next(model.parameters()).device
     with evaluation(model), torch.no_grad():
         chunks = samples_of(data, limit, device)
-        walk = _Walk(model, graph, chunks, max(1, measured // len(chunks[0][0])), seed, memory)
+        walk = _Walk(
+            model, graph, chunks, max(1, measured // len(chunks[0][0])), seed, memory, exports or Exports()
+        )
         return walk.run(orders, levels, progress)
 
 
 @dataclass(frozen=True, eq=False)
-class _Read:
-    """A reader of a group in the captured network, with its moments."""
+class _Consumer:
+    """A consumer of a group in the exported network, with its moments."""
 
     module: nn.Module
     weight: int
@@ -132,18 +137,19 @@ class _Walk:
         measured: int,
         seed: int,
         memory: float,
+        exports: Exports,
     ) -> None:
         self.graph, self.model, self.memory = graph, model, memory
-        self.net = Captured(model, chunks[0])
-        self.frontier = Frontier(self.net, chunks)
+        self.net = exports.of(model, chunks[0])
+        self.front = Front(self.net, chunks)
         self.measured = max(1, min(measured, len(chunks) // 2))
         self.apart = self.measured if len(chunks) > 1 else 0
-        self.frontier.admit(self.apart + 1)
+        self.front.admit(self.apart + 1)
         self.chunk = len(chunks[0][0])
         self.generator = torch.Generator().manual_seed(seed)
         self.layers = {layer.name: layer for layer in layers(self.net)}
         self.place = {name: i for i, name in self.net.state.items()}
-        self.out = self.net.index[self.net.outputs[0]] if self.net.outputs else -1
+        self.out = self.net.outputs[0] if self.net.outputs else -1
 
     def run(
         self, orders: Mapping[str, Order] | None, levels: Sequence[float], progress: Progress | None
@@ -153,18 +159,18 @@ class _Walk:
         curves: dict[str, Curve] = {}
         wanted: list[Tensor] | None = None
         for number, group in enumerate(groups):
-            self.frontier.advance(self._start(group))
-            room = affordable(self.memory, self.frontier.widest(self.frontier.at))
-            self.frontier.admit(max(self.apart + 1, room))
-            reads = self._reads(group)
-            order = orders[group.name] if orders is not None else self._order(group, reads)
+            self.front.advance(self._start(group))
+            room = affordable(self.memory, self.front.widest(self.front.at))
+            self.front.admit(max(self.apart + 1, room))
+            consumers = self._consumers(group)
+            order = orders[group.name] if orders is not None else self._order(group, consumers)
             found[group.name] = order
             if levels:
                 wanted = wanted if wanted is not None else self._outputs({})
-                curves[group.name] = self._curve(group, reads, order, levels, wanted)
+                curves[group.name] = self._curve(group, consumers, order, levels, wanted)
             if progress is not None:
                 progress("survey", number + 1, len(groups))
-        samples = len(self.frontier.chunks) * self.chunk
+        samples = len(self.front.chunks) * self.chunk
         return Survey({g.name: found[g.name] for g in self.graph.free}, curves, samples)
 
     def _start(self, group: Group) -> int:
@@ -173,7 +179,7 @@ class _Walk:
         users = [self.net.index[u] for p in places for u in self.net.nodes[p].users]
         return min(users, default=0)
 
-    def _reads(self, group: Group) -> list[_Read]:
+    def _consumers(self, group: Group) -> list[_Consumer]:
         """Readers that can be refitted; empty unless all can."""
         found = []
         for slot in group.slots_as("consumer"):
@@ -182,20 +188,24 @@ class _Walk:
             if layer is None or slot.tensor not in self.place:
                 return []
             module = self.model.get_submodule(name)
-            columns, form = unit_columns(module, slot.positions, slot.axis), reading(module)
+            columns, form = channel_columns(module, slot.positions, slot.axis), linear_map(module)
             if columns is None or form is None or form.width > WIDEST:
                 return []
             affine = norm_of(self.net, layer)
             scale = None if affine is None else affine[0]
-            found.append(_Read(module, self.place[slot.tensor], self._gram(module, layer), columns, scale))
+            found.append(
+                _Consumer(module, self.place[slot.tensor], self._gram(module, layer), columns, scale)
+            )
         return found
 
     def _gram(self, module: nn.Module, layer: Layer) -> Tensor:
-        form = reading(module)
+        form = linear_map(module)
         assert form is not None
+        source = self.net.given(layer.node, 0)
+        assert source is not None
         total: Moments | None = None
-        for values in self.frontier.chunks[self.apart :]:
-            x = self.net.pull(self.net.index[self.net.nodes[layer.node].args[0]], values)  # type: ignore[index]
+        for values in self.front.chunks[self.apart :]:
+            x = self.front.interpreter.pull(source, values)
             r = rows(module, x, self.chosen(module, layer, form.width))
             part = Moments.of(torch.cat([r, torch.ones_like(r[..., :1])], 2))
             total = part if total is None else total + part
@@ -205,16 +215,16 @@ class _Walk:
     def chosen(self, module: nn.Module, layer: Layer, width: int) -> Tensor | None:
         """Some output positions of each sample: 150 rows a column, at least 60,000, are plenty."""
         places = positions(module, self.net.nodes[layer.node].meta["val"])
-        seen = (len(self.frontier.chunks) - self.apart) * self.chunk
+        seen = (len(self.front.chunks) - self.apart) * self.chunk
         each = -(-max(60_000, 150 * width) // seen)
         if each >= places:
             return None
         pick = torch.randperm(places, generator=self.generator)[:each].sort().values
         return pick.to(next(module.parameters()).device)
 
-    def _order(self, group: Group, reads: Sequence[_Read]) -> Order:
-        if reads:
-            return moments([read.consumer() for read in reads])
+    def _order(self, group: Group, consumers: Sequence[_Consumer]) -> Order:
+        if consumers:
+            return moments([consumer.weighed() for consumer in consumers])
         worth = np.zeros(group.size)
         for slot in group.slots_as("consumer") or group.slots_as("producer"):
             tensor = self.net.weights.get(self.place.get(slot.tensor, -1))
@@ -227,36 +237,36 @@ class _Walk:
     def _curve(
         self,
         group: Group,
-        reads: Sequence[_Read],
+        consumers: Sequence[_Consumer],
         order: Order,
         levels: Sequence[float],
         wanted: list[Tensor],
     ) -> Curve:
         curve: list[tuple[int, float]] = []
-        makers = max(1, len(group.slots_as("producer")))
+        producers = max(1, len(group.slots_as("producer")))
         for count in sorted({max(1, round(level * group.size)) for level in levels}):
             gone = np.array(order.units[:count], dtype=np.int64)
-            changed = self._without(reads, gone) if reads else self._silenced(group, gone)
+            changed = self._without(consumers, gone) if consumers else self._silenced(group, gone)
             outputs = self._outputs(changed)
-            curve.append((count, makers * _difference(wanted, outputs)))
+            curve.append((count, producers * _difference(wanted, outputs)))
         return tuple(curve)
 
-    def _without(self, reads: Sequence[_Read], gone: IntArray) -> dict[int, Tensor]:
+    def _without(self, consumers: Sequence[_Consumer], gone: IntArray) -> dict[int, Tensor]:
         """Weights refitted on the units that stay, zero at those that are gone; no bias, to stay simple."""
         changed = {}
-        for read in reads:
-            out = torch.as_tensor(read.columns[gone].ravel(), device=read.gram.device)
-            stay = torch.ones(read.gram.shape[1], dtype=torch.bool, device=read.gram.device)
+        for consumer in consumers:
+            out = torch.as_tensor(consumer.columns[gone].ravel(), device=consumer.gram.device)
+            stay = torch.ones(consumer.gram.shape[1], dtype=torch.bool, device=consumer.gram.device)
             stay[out] = False
-            weights = matrix(read.module).double()
+            weights = matrix(consumer.module).double()
             full = torch.cat([weights, torch.zeros_like(weights[..., :1])], 2)
-            cross = (read.gram @ full.transpose(1, 2))[:, stay]
-            part = read.gram[:, stay][:, :, stay]
+            cross = (consumer.gram @ full.transpose(1, 2))[:, stay]
+            part = consumer.gram[:, stay][:, :, stay]
             fitted, _ = refit(part, cross, weights[:, :, stay[:-1]], constant=False)
             whole = torch.zeros_like(weights)
             whole[:, :, stay[:-1]] = fitted
-            like = read.module.get_parameter("weight")
-            changed[read.weight] = from_matrix(read.module, whole.to(like.dtype)).contiguous()
+            like = consumer.module.get_parameter("weight")
+            changed[consumer.weight] = from_matrix(consumer.module, whole.to(like.dtype)).contiguous()
         return changed
 
     def _silenced(self, group: Group, gone: IntArray) -> dict[int, Tensor]:
@@ -270,8 +280,8 @@ class _Walk:
         return changed
 
     def _outputs(self, changed: Mapping[int, Any]) -> list[Tensor]:
-        kept = self.frontier.chunks[: self.measured]
-        return [self.net.pull(self.out, {**values, **changed}) for values in kept]
+        kept = self.front.chunks[: self.measured]
+        return [self.front.interpreter.pull(self.out, {**values, **changed}) for values in kept]
 
 
 def _difference(wanted: Sequence[Tensor], found: Sequence[Tensor]) -> float:

@@ -7,9 +7,10 @@ from torch.nn import functional as F
 import secateurs as sc
 from secateurs.compensate import refine
 from secateurs.compensate.walk import samples_of, stops
+from secateurs.network.blocks import blocks
+from secateurs.network.exported import ExportedNetwork
+from secateurs.network.paired import PairedNetworks
 from secateurs.plans import plan_from_keep
-from secateurs.surgery.links import links
-from secateurs.surgery.tandem import Captured, Tandem
 
 ACTIVATIONS = [
     nn.ReLU(), nn.ReLU6(), nn.SiLU(), nn.GELU(), nn.Hardswish(), nn.LeakyReLU(), nn.ELU(), nn.SELU(), nn.CELU(),
@@ -38,9 +39,9 @@ def stop_of(model: nn.Module, keep: dict, name: str):
     graph = sc.trace(model, images(1))
     plan = plan_from_keep(graph, {k: np.array(v) for k, v in keep.items()}, "test", {})
     small = sc.remove(model, plan)
-    tandem = Tandem(model, small, samples_of(images(400), 400, torch.device("cpu")))
-    stop = next(s for s in stops(tandem, plan, ridge=1e-5, seed=0) if s.link.layer.name == name)
-    tandem.advance(stop.link.first())
+    pair = PairedNetworks(model, small, samples_of(images(400), 400, torch.device("cpu")))
+    stop = next(s for s in stops(pair, plan, ridge=1e-5, seed=0) if s.block.layer.name == name)
+    pair.advance(stop.block.first())
     return stop
 
 
@@ -48,7 +49,7 @@ def stop_of(model: nn.Module, keep: dict, name: str):
 def test_the_layer_before_is_refitted_through_what_lies_between(between):
     model = net_with(between)
     stop = stop_of(model, {"0": range(6)}, "3")
-    assert [maker.name for maker in stop.link.makers] == ["0"]
+    assert [maker.name for maker in stop.block.producers] == ["0"]
     before = error(stop)
     assert refine.refine_(stop) < 1
     assert error(stop) < 0.95 * before
@@ -57,8 +58,8 @@ def test_the_layer_before_is_refitted_through_what_lies_between(between):
 def error(stop) -> float:
     with torch.no_grad():
         each = [
-            stop.wanted(i, stop.link.end) - stop.tandem.small.pull(stop.link.end, small)
-            for i, (_, small) in enumerate(stop.tandem.chunks)
+            stop.wanted(i, stop.block.end) - stop.pair.small.pull(stop.block.end, small)
+            for i, (_, small) in enumerate(stop.pair.chunks)
         ]
     return float(torch.cat(each).square().sum())
 
@@ -66,7 +67,7 @@ def error(stop) -> float:
 @pytest.mark.parametrize("between", [nn.SiLU(), nn.Hardswish(), *PASSAGES], ids=lambda m: type(m).__name__)
 def test_products_with_the_jacobian_are_transposes_and_derivatives(between):
     stop = stop_of(net_with(between), {"0": range(6)}, "3")
-    unknowns = [refine._unknown(stop, maker, [0]) for maker in stop.link.makers]
+    unknowns = [refine._unknown(stop, maker, [0]) for maker in stop.block.producers]
     leaves = refine._leaves(stop, unknowns)
     part = refine._linearised(stop, leaves, 0, refine._values(stop, 0))
     generator = torch.Generator().manual_seed(1)
@@ -102,6 +103,6 @@ def test_makers_are_followed_through_a_pad_before_a_depthwise_layer():
             x = F.pad(F.relu6(self.expand(x)), (0, 1, 0, 1))
             return self.head(self.project(F.relu6(self.depthwise(x))).mean((2, 3)))
 
-    found = {link.layer.name: link for link in links(Captured(Strided().eval(), (images(4),)))}
-    assert [maker.name for maker in found["project"].makers] == ["depthwise", "expand"]
-    assert [maker.name for maker in found["head"].makers] == ["project"]
+    found = {block.layer.name: block for block in blocks(ExportedNetwork(Strided().eval(), (images(4),)))}
+    assert [maker.name for maker in found["project"].producers] == ["depthwise", "expand"]
+    assert [maker.name for maker in found["head"].producers] == ["project"]

@@ -13,8 +13,10 @@ from secateurs.compensate import least_squares_, reconstruct_
 from secateurs.compensate.reconstruct import trained_on
 from secateurs.compensate.walk import refit_, samples_of, stops
 from secateurs.contracts import Order, Ranking
+from secateurs.network.exported import operation
+from secateurs.network.interpreter import GIB
+from secateurs.network.paired import PairedNetworks
 from secateurs.plans import plan_from_keep
-from secateurs.surgery.tandem import GIB, Tandem, operation
 
 
 class Block(nn.Module):
@@ -235,21 +237,21 @@ def test_waiting_samples_pass_through_the_layers_as_they_are_refitted():
     model = trained_like(Block())
     small, plan = pruned(model, {"conv1": range(6)})
     chunks = [(x,) for x in images(300).split(100)]
-    tandem = Tandem(model, small, chunks)
-    last = max(i for i, node in enumerate(tandem.full.nodes) if operation(node) == "linear")
-    tandem.advance(last)
-    memory = 2.5 * sum(front.widest(last) for front in tandem._fronts) / GIB
-    tandem = Tandem(model, small, chunks, memory=memory)
-    stop = next(s for s in stops(tandem, plan, ridge=1e-5, seed=0) if s.link.layer.name == "conv2")
-    tandem.advance(stop.link.first())
-    assert len(tandem.chunks) == 1
+    pair = PairedNetworks(model, small, chunks)
+    last = max(i for i, node in enumerate(pair.full.net.nodes) if operation(node) == "linear")
+    pair.advance(last)
+    memory = 2.5 * sum(front.widest(last) for front in pair.fronts) / GIB
+    pair = PairedNetworks(model, small, chunks, memory=memory)
+    stop = next(s for s in stops(pair, plan, ridge=1e-5, seed=0) if s.block.layer.name == "conv2")
+    pair.advance(stop.block.first())
+    assert len(pair.chunks) == 1
     refit_(stop)
-    tandem.advance(last)
-    assert len(tandem.chunks) == 2
-    source = tandem.small.index[tandem.small.nodes[last].args[0]]
-    for number, (full, pruned_) in enumerate(tandem.chunks):
-        torch.testing.assert_close(model.head(tandem.full.pull(source, full)), model(chunks[number][0]))
-        torch.testing.assert_close(small.head(tandem.small.pull(source, pruned_)), small(chunks[number][0]))
+    pair.advance(last)
+    assert len(pair.chunks) == 2
+    source = pair.small.net.given(last, 0)
+    for number, (full, pruned_) in enumerate(pair.chunks):
+        torch.testing.assert_close(model.head(pair.full.pull(source, full)), model(chunks[number][0]))
+        torch.testing.assert_close(small.head(pair.small.pull(source, pruned_)), small(chunks[number][0]))
 
 
 @pytest.mark.parametrize("count", [120, 200])

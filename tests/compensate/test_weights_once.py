@@ -8,9 +8,9 @@ from torch.nn import functional as F
 import secateurs as sc
 from secateurs.compensate import Removal, repair_
 from secateurs.compensate.combination import Combination
+from secateurs.layers.group_weights import GroupView
+from secateurs.layers.tensors import take
 from secateurs.plans import plan_from_keep
-from secateurs.surgery.cut import take
-from secateurs.surgery.view import GroupView
 
 
 def awake(net):
@@ -82,6 +82,6 @@ def test_a_layer_without_batch_norm_does_not_get_the_next_ones():
     assert graph.norms == {"conv.weight": "norm"}
     view = GroupView(net, graph.free[0], norms_after=graph.norms)
     assert next(slot.tensor for slot in view.group.slots_as("producer")) == "stem.weight"
-    norms = [view.norm_of(i) for i in range(len(view.banks))]
+    norms = [view.norm_of(i) for i in range(len(view.producers))]
     assert norms[0] is None
     torch.testing.assert_close(norms[1].gamma, net.norm.weight.detach().double())

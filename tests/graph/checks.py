@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from secateurs.graph import Graph, Tracer, retrace_by_values
+from secateurs.graph import Graph, Tracer
 from secateurs.surgery import Plan, Verification, remove, verify
 from secateurs.surgery.plan import make_step
+from secateurs.surgery.retrace import retrace_by_values
 
 ROUNDS = 8
 

@@ -6,7 +6,7 @@ import pytest
 from secateurs.graph.groups import make_groups
 from secateurs.graph.labels import Labels
 from secateurs.graph.program import Op, Value
-from secateurs.graph.rules import RULES
+from secateurs.graph.rules import rule_of
 
 
 @pytest.mark.parametrize(("shares", "units"), [(1, 8), (2, 4)])
@@ -21,9 +21,8 @@ def test_inputs_leave_by_shares_of_the_offset_groups(shares, units):
     labels.set(places, [None, labels.of(offset)[0], None, None])
     mask = Value((2, 1))
     sizes = (1, 1, 1, 1, 1, 1, 1, shares, False)
-    RULES["torchvision::deform_conv2d"](
-        labels, Op("torchvision::deform_conv2d", (x, made, places, mask, None, *sizes), {}, (out,))
-    )
+    op = Op("torchvision::deform_conv2d", (x, made, places, mask, None, *sizes), {}, (out,))
+    rule_of(op)(labels, op)
     groups = {g.name: g for g in make_groups(labels).groups}
     assert groups["before"].locked is None
     assert groups["before"].size == units

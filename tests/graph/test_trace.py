@@ -13,9 +13,10 @@ from torch import nn
 
 from secateurs.contracts import Group
 from secateurs.errors import CaptureError, InputError
-from secateurs.graph import Tracer, retrace_by_values, trace
+from secateurs.graph import Tracer, trace
 from secateurs.graph.trial import Failure, culprits
 from secateurs.surgery import remove, verify
+from secateurs.surgery.retrace import retrace_by_values
 
 X = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 

@@ -18,8 +18,8 @@ from checks import Cut, double, outputs, randomise
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from secateurs.layers.cut import cut as cut_out
 from secateurs.surgery import Plan, remove, verify
-from secateurs.surgery.cut import cut as cut_out
 
 TRIED = 6
 """Random inputs, besides the example, on which two networks are compared."""

@@ -5,9 +5,9 @@ from torch import nn
 from torch.nn import functional as F
 
 import secateurs as sc
+from secateurs.layers.linear_map import spread
 from secateurs.observe import observe
 from secateurs.observe.units import key
-from secateurs.surgery.reading import spread
 
 
 class Net(nn.Module):

@@ -11,9 +11,9 @@ import secateurs as sc
 from networks import EXAMPLE, residual
 from secateurs.graph import Tracer
 from secateurs.graph.framed import framed, in_frames
+from secateurs.layers.frame import FOLDS, cheapest_fold, fold_frames, fold_weight, insert_frames, is_frame
 from secateurs.meters import count_costs
 from secateurs.plans import keep_of, plan_from_counts
-from secateurs.surgery.frame import FOLDS, cheapest_fold, fold_frames, fold_weight, insert_frames, is_frame
 from secateurs.surgery.remove import finish
 from secateurs.zoo.resnet_cifar import resnet_cifar
 

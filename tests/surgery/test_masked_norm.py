@@ -12,8 +12,8 @@ from torch import nn
 from secateurs import prune
 from secateurs.errors import InputError
 from secateurs.graph import Tracer
+from secateurs.layers.cut import cut
 from secateurs.surgery import verify
-from secateurs.surgery.cut import cut
 from secateurs.surgery.masked_norm import MaskedNorms
 
 KEPT = [0, 2, 3]

@@ -17,11 +17,11 @@ from secateurs.data.batches import batches
 from secateurs.errors import InputError
 from secateurs.graph import Graph
 from secateurs.layout import laid_out
-from secateurs.modes import device_of, evaluation
+from secateurs.network.incremental import Caches, IncrementalRunner
 from secateurs.observe.units import observe
 from secateurs.plans import plan_from_keep
+from secateurs.running.eval_mode import device_of, evaluation
 from secateurs.surgery import remove
-from secateurs.surgery.replay import Checkpoints, Replay
 
 Repair = Literal["none", "weights", "maps"]
 REPAIRS: tuple[Repair, ...] = ("none", "weights", "maps")
@@ -115,7 +115,7 @@ def error_of(
 
 
 class Replayed:
-    """Scores from runs that start at the change: see `surgery.replay`.
+    """Scores from runs that start at the change: see `network.incremental`.
 
     Removed units are silenced in the original, and with a repair stood in for by the kept ones. Where the network
     of the graph is another form of the original, weights of the original are products of its weights.
@@ -135,32 +135,32 @@ class Replayed:
         plain, device = graph.original, device_of(graph.model)
         placed = [tuple(laid_out(x.to(device)) for x in chunk) for chunk in chunks]
         with evaluation(plain):
-            self.replay = Replay(plain, placed, fuse=kind != "layer")
-        self.sites = {g.name: self.replay.reads(self._names(g.name)) for g in graph.free}
+            self.runner = IncrementalRunner(plain, placed, fuse=kind != "layer")
+        self.sites = {g.name: self.runner.reads(self._names(g.name)) for g in graph.free}
         if not all(self.sites.values()):
             raise ValueError("a weight is read in a way that is not followed")
-        self.replay.place(min(found) for found in self.sites.values())
+        self.runner.cache_before(min(found) for found in self.sites.values())
         every = sorted({i for found in self.sites.values() for i in found}) if kind == "layer" else None
-        outputs, fresh = self.replay.run()
-        self.replay.commit({}, fresh)
+        outputs, fresh = self.runner.run()
+        self.runner.commit({}, fresh)
         self.wanted = _joined(outputs)
         self.layers: dict[int, list[Tensor]] = {}
         if every is not None:
-            found, _ = self.replay.run(stop=every)
+            found, _ = self.runner.run(stop=every)
             self.layers = {site: [chunk[k] for chunk in found] for k, site in enumerate(every)}
-        self._recent: dict[str, tuple[tuple[int, ...], Checkpoints]] = {}
+        self._recent: dict[str, tuple[tuple[int, ...], Caches]] = {}
 
     @property
     def passes(self) -> float:
         """Forward passes of the whole network over all samples."""
-        return self.replay.passes
+        return self.runner.passes
 
     def trial(self, name: str, keep: Keep) -> float:
         """The error of a candidate."""
         weights, start = self._weights(name, keep), min(self.sites[name])
         if self.kind == "layer":
             return self._layer_error(name, weights, start)
-        outputs, fresh = self.replay.run(weights, start)
+        outputs, fresh = self.runner.run(weights, start)
         while len(self._recent) > 1:
             del self._recent[next(iter(self._recent))]
         self._recent[name] = (tuple(keep[name].tolist()), fresh)
@@ -171,14 +171,14 @@ class Replayed:
         weights = self._weights(name, keep)
         units, fresh = self._recent.get(name, ((), {}))
         if units != tuple(keep[name].tolist()):
-            _, fresh = self.replay.run(weights, min(self.sites[name]))
-        self.replay.commit(weights, fresh)
+            _, fresh = self.runner.run(weights, min(self.sites[name]))
+        self.runner.commit(weights, fresh)
         self._recent.clear()
 
     def _layer_error(self, name: str, weights: Mapping[str, Tensor], start: int) -> float:
         """Mean relative error of the outputs of the layers that read the group, on what reaches them now."""
         sites = self.sites[name]
-        found, _ = self.replay.run(weights, start, stop=sites)
+        found, _ = self.runner.run(weights, start, stop=sites)
         errors = []
         for k, site in enumerate(sites):
             outputs = [chunk[k] for chunk in found]

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from secateurs.modes import device_of, evaluation
-from secateurs.surgery.calling import call
+from secateurs.running.eval_mode import device_of, evaluation
+from secateurs.running.examples import call
 
 GAIN = 0.2
 """Twice the threads have to save at least this share of the time."""

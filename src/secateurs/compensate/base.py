@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from torch import nn
@@ -11,6 +11,7 @@ from torch import nn
 from secateurs.compensate.walk import Repaired
 from secateurs.contracts import Loader, Progress
 from secateurs.graph import Graph
+from secateurs.network.exported import Exports
 from secateurs.surgery.plan import Plan
 
 
@@ -26,6 +27,7 @@ class Removal:
         limit: At most so many of them are used.
         seed: For what is drawn.
         progress: Told of every layer.
+        exports: Captures of networks that are known already.
     """
 
     model: nn.Module
@@ -35,6 +37,7 @@ class Removal:
     limit: int = 3000
     seed: int = 0
     progress: Progress | None = None
+    exports: Exports = field(default_factory=Exports)
 
 
 Repair: TypeAlias = Callable[[nn.Module, Removal], Repaired | None]

@@ -18,10 +18,11 @@ from secateurs import measure, represent, select
 from secateurs.compensate.walk import Repaired
 from secateurs.contracts import Group, IntArray, Slot
 from secateurs.graph import Graph
+from secateurs.layers.group_weights import GroupView
+from secateurs.layers.reparametrised import is_reparametrised
+from secateurs.layers.tensors import named_tensors, take
 from secateurs.observe.statistics import Statistics
 from secateurs.observe.units import key
-from secateurs.surgery.cut import is_reparametrised, named_tensors, take
-from secateurs.surgery.view import GroupView
 
 Keep = Mapping[str, IntArray]
 
@@ -65,18 +66,18 @@ class _Part:
     and `after` names the group behind the k x k convolution: its filters are compared without those that left.
     """
 
-    banks: tuple[Tensor, ...]
+    filters: tuple[Tensor, ...]
     mixed: tuple[Slot, ...]
     silent: tuple[Slot, ...]
     after: str | None
 
     def gram(self, keep: Keep) -> Tensor:
         """F F^T of the filters."""
-        banks = self.banks
+        filters = self.filters
         if self.after is not None and self.after in keep:
-            left = torch.as_tensor(keep[self.after], device=banks[0].device)
-            banks = (banks[0][:, left],)
-        return torch.stack([measure.gram(represent.flat(bank)) for bank in banks]).sum(0)
+            left = torch.as_tensor(keep[self.after], device=filters[0].device)
+            filters = (filters[0][:, left],)
+        return torch.stack([measure.gram(represent.flat(one)) for one in filters]).sum(0)
 
 
 class Combination:
@@ -85,7 +86,7 @@ class Combination:
     Args:
         graph: Of the original.
         combine: Whether kept units stand in for removed ones; if not, these are silenced only.
-        stats: From `observe`; with it units stand in for others by their maps, $E[x x^T]$ of what the readers read
+        stats: From `observe`; with it units stand in for others by their maps, $E[x x^T]$ of what the consumers read
             in place of $F F^T$, and what the activation does is seen.
     """
 
@@ -225,21 +226,21 @@ def applied(weight: Tensor, slot: Slot, mix: Tensor) -> Tensor:
 
 def _part(graph: Graph, group: Group, behind: Mapping[str, str]) -> _Part:
     view = GroupView(graph.model, group, norms_after=graph.norms)
-    makers, readers = group.slots_as("producer"), group.slots_as("consumer")
-    banks = tuple(_scaled(view))
+    producers, consumers = group.slots_as("producer"), group.slots_as("consumer")
+    filters = tuple(_scaled(view))
     if view.entering:
-        return _Part(banks, makers, readers, behind.get(readers[0].tensor))
-    return _Part(banks, _plain(graph, group), (), None)
+        return _Part(filters, producers, consumers, behind.get(consumers[0].tensor))
+    return _Part(filters, _plain(graph, group), (), None)
 
 
 def _plain(graph: Graph, group: Group) -> tuple[Slot, ...]:
     """The weights that read the units, but for those that a reparametrisation computes."""
-    readers = group.slots_as("consumer")
-    return tuple(s for s in readers if not is_reparametrised(graph.model, {s.tensor: {}}))
+    consumers = group.slots_as("consumer")
+    return tuple(s for s in consumers if not is_reparametrised(graph.model, {s.tensor: {}}))
 
 
 def _seen(group: Group, stats: Statistics | None) -> Tensor | None:
-    """E[x x^T] of the units over all their readers, each with the same say."""
+    """E[x x^T] of the units over all their consumers, each with the same say."""
     if stats is None:
         return None
     found = [stats.channels.get(key(group, slot)) for slot in group.slots_as("consumer")]
@@ -250,7 +251,7 @@ def _seen(group: Group, stats: Statistics | None) -> Tensor | None:
 def _scaled(view: GroupView) -> list[Tensor]:
     """Filters, times the factors of the batch norms that read them."""
     found = []
-    for i, bank in enumerate(view.banks):
+    for i, bank in enumerate(view.producers):
         norm = view.norm_of(i)
         if norm is not None:
             factor = represent.batch_norm_scale(norm.gamma, norm.var, eps=norm.eps)

@@ -82,6 +82,7 @@ class LeastSquares:
             limit=removal.limit,
             seed=removal.seed,
             progress=removal.progress,
+            exports=removal.exports,
         )
 
 
@@ -111,6 +112,7 @@ class Reconstruct:
             limit=removal.limit,
             seed=removal.seed,
             progress=removal.progress,
+            exports=removal.exports,
         )
         return replace(more, remarks=(*done.remarks, *more.remarks))
 

@@ -14,12 +14,12 @@ from secateurs.compensate.walk import Repaired
 from secateurs.contracts import Group, Slot
 from secateurs.errors import InputError
 from secateurs.graph import Graph
+from secateurs.layers.batch_norm import shift_
+from secateurs.layers.linear_map import channel_columns, from_matrix, linear_map, matrix
 from secateurs.observe.moments import Moments
 from secateurs.observe.statistics import Statistics
 from secateurs.observe.units import key
 from secateurs.surgery.plan import Plan
-from secateurs.surgery.reading import from_matrix, matrix, reading, unit_columns
-from secateurs.surgery.shift import shift_
 
 Kind = Literal["bias", "merge", "least-squares-once"]
 
@@ -127,8 +127,8 @@ def _write_(
     if not slot.tensor.endswith(".weight") or name not in dict(model.named_modules()):
         return False
     before, after = model.get_submodule(name), small.get_submodule(name)
-    form, new = reading(before), reading(after)
-    columns = unit_columns(before, slot.positions, slot.axis)
+    form, new = linear_map(before), linear_map(after)
+    columns = channel_columns(before, slot.positions, slot.axis)
     ins, outs = (0, 1) if form is not None and form.kind == "transposed" else (1, 0)
     kept_outs = cut.get(slot.tensor, {}).get(outs)
     if form is None or new is None or columns is None or (form.groups > 1 and kept_outs is not None):
@@ -140,7 +140,7 @@ def _write_(
     stay = cut.get(slot.tensor, {}).get(ins, tuple(range(form.inputs * (form.groups if ins == 0 else 1))))
     place = {position: i for i, position in enumerate(stay)}
     moved = np.vectorize(place.__getitem__)(slot.positions[kept.numpy()])
-    target = unit_columns(after, moved, slot.axis)
+    target = channel_columns(after, moved, slot.axis)
     assert target is not None
     values = matrix(after).double().cpu()
     values[:, :, torch.as_tensor(target)] = weights.reshape(*values.shape[:2], *weights.shape[1:])

@@ -15,11 +15,13 @@ from secateurs.compensate.walk import Repaired, Stop, stops, unsupported
 from secateurs.contracts import Loader, Progress
 from secateurs.data.batches import joined
 from secateurs.errors import InputError
+from secateurs.layers.linear_map import linear_map
 from secateurs.layout import laid_out, laid_out_as
-from secateurs.modes import device_of, evaluation
+from secateurs.network.exported import ExportedNetwork, Exports
+from secateurs.network.interpreter import Interpreter
+from secateurs.network.paired import PairedNetworks
+from secateurs.running.eval_mode import device_of, evaluation
 from secateurs.surgery.plan import Plan
-from secateurs.surgery.reading import reading
-from secateurs.surgery.tandem import Captured, Tandem
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 _WARM = 20  # steps over which the learning rate rises
@@ -38,6 +40,7 @@ def reconstruct_(
     limit: int = 3000,
     seed: int = 0,
     progress: Progress | None = None,
+    exports: Exports | None = None,
 ) -> Repaired:
     r"""Train a pruned network to give what the original gives, at its end and after every block, without labels.
 
@@ -62,6 +65,7 @@ def reconstruct_(
         limit: At most so many samples.
         seed: Of the order of the samples, and of `augment`.
         progress: Told of every epoch.
+        exports: Captures that are known already.
 
     Returns:
         The relative error of every block on the samples held out, after the training, and remarks.
@@ -91,23 +95,23 @@ def reconstruct_(
             )
         chunks = list(zip(*(torch.split(x[: len(x) // size * size], size) for x in whole), strict=True))
         chunks, apart = chunks[:several], chunks[several:]
-        tandem = Tandem(model, small, chunks[:1])
-        if tandem.plain:
+        pair = PairedNetworks(model, small, chunks[:1], exports=exports)
+        if pair.plain:
             chunks, apart = ([tuple(x.contiguous() for x in c) for c in part] for part in (chunks, apart))
-        found = stops(tandem, plan, ridge=1.0, seed=seed)
-        aims = _Aims.of(tandem, found)
+        found = stops(pair, plan, ridge=1.0, seed=seed)
+        aims = _Aims.of(pair, found)
         train = [torch.cat(parts) for parts in zip(*chunks, strict=True)]
         before = aims.errors(apart)
-        leaves = _leaves(tandem.small)
+        leaves = _leaves(pair.small.net)
         _train_(aims, leaves, train, epochs, learning_rate, len(chunks[0][0]), augment, seed, progress)
         after = aims.errors(apart, leaves)
     if _total(after) < _total(before):
         with torch.no_grad():
             for place, value in leaves.items():
-                tandem.small.weights[place].copy_(value)
+                pair.small.net.weights[place].copy_(value)
     else:
         after = before
-    remarks = (*noticed(tandem), *unsupported(found, plan, tandem))
+    remarks = (*noticed(pair), *unsupported(found, plan, pair))
     samples = sum(len(c[0]) for c in (*chunks, *apart))
     left = {name or "outputs": value for name, value in after.items()}
     return Repaired("reconstruct", left, samples, remarks)
@@ -135,31 +139,32 @@ def _dealt(samples: int, batch: int) -> tuple[int, int]:
 class _Aims:
     """The two networks, and the nodes at which they are compared: ends of blocks by name, and the outputs."""
 
-    full: Captured
-    small: Captured
+    full: Interpreter
+    small: Interpreter
     blocks: Mapping[str, Stop]
     outputs: Sequence[int]
 
     @classmethod
-    def of(cls, tandem: Tandem, found: Sequence[Stop]) -> _Aims:
+    def of(cls, pair: PairedNetworks, found: Sequence[Stop]) -> _Aims:
         """Ends of all layers that the repair looks at; where there are shortcuts, only those they end in."""
-        ends = [stop for stop in found if stop.link.other is not None] or found
-        blocks = {stop.link.layer.name: stop for stop in ends}
-        outputs = [tandem.full.index[n] for n in tandem.full.outputs if n.meta["val"].is_floating_point()]
-        return cls(tandem.full, tandem.small, blocks, outputs)
+        ends = [stop for stop in found if stop.block.residual is not None] or found
+        blocks = {stop.block.layer.name: stop for stop in ends}
+        net = pair.full.net
+        outputs = [i for i in net.outputs if net.nodes[i].meta["val"].is_floating_point()]
+        return cls(pair.full, pair.small, blocks, outputs)
 
     def compared(self, chunk: Sequence[Tensor], leaves: Mapping[int, Tensor]) -> dict[str, Tensor]:
         """Relative squared error at every block and, as "", of the outputs."""
-        places = [stop.link.end for stop in self.blocks.values()]
+        places = [stop.block.end for stop in self.blocks.values()]
         with torch.no_grad():
             wanted = self.full.several(
-                [*places, *self.outputs], dict(zip(self.full.inputs, chunk, strict=True))
+                [*places, *self.outputs], dict(zip(self.full.net.inputs, chunk, strict=True))
             )
-        given = {**dict(zip(self.small.inputs, chunk, strict=True)), **leaves}
+        given = {**dict(zip(self.small.net.inputs, chunk, strict=True)), **leaves}
         found = self.small.several([*places, *self.outputs], given)
         errors = {}
         for name, stop in self.blocks.items():
-            place = stop.link.end
+            place = stop.block.end
             errors[name] = _relative(found[place], stop.part(wanted[place]))
         ends = [_relative(centred(found[place]), centred(wanted[place])) for place in self.outputs]
         errors[""] = torch.stack(ends).mean() if ends else next(iter(errors.values())) * 0
@@ -195,7 +200,7 @@ def _relative(found: Tensor, wanted: Tensor) -> Tensor:
     return (found - wanted).square().sum() / spread.clamp_min(1e-12)
 
 
-def _leaves(net: Captured) -> dict[int, Tensor]:
+def _leaves(net: ExportedNetwork) -> dict[int, Tensor]:
     """Copies of all parameters of a network, by node; a parameter that is read in two places is one."""
     named = net.model.named_parameters(remove_duplicate=False)
     names = {name for name, p in named if p.is_floating_point()}
@@ -221,9 +226,9 @@ def _unit(leaf: Tensor, axis: int) -> Tensor:
     return torch.maximum(leaf.detach().square().mean(axes, keepdim=True).sqrt(), 1e-2 * whole)
 
 
-def _axis(net: Captured, place: int) -> int:
+def _axis(net: ExportedNetwork, place: int) -> int:
     """Along which axis of a weight its filters lie."""
-    form = reading(net.model.get_submodule(net.state[place].rpartition(".")[0]))
+    form = linear_map(net.model.get_submodule(net.state[place].rpartition(".")[0]))
     return 1 if form is not None and form.kind == "transposed" and form.groups == 1 else 0
 
 
@@ -240,7 +245,7 @@ def _train_(
 ) -> None:
     places = {id(leaf): place for place, leaf in leaves.items()}
     unique = [leaves[place] for place in places.values()]
-    units = [_unit(leaves[place], _axis(aims.small, place)) for place in places.values()]
+    units = [_unit(leaves[place], _axis(aims.small.net, place)) for place in places.values()]
     moves = [torch.zeros_like(leaf) for leaf in unique]
     optimizer = torch.optim.Adam(moves, lr=learning_rate, betas=(0.9, 0.99))
     each = len(samples[0]) // batch

@@ -1,10 +1,10 @@
 r"""Refit the layers *before* the removed channels: Gauss-Newton, so again linear least squares.
 
 With the layer after them fixed, the output after the activation is $f(\theta)$ for the weights $\theta$ of the
-makers. Around the present ones $f(\theta + \delta) \approx f(\theta) + J \delta$ (for ReLUs: with the pattern of
+producers. Around the present ones $f(\theta + \delta) \approx f(\theta) + J \delta$ (for ReLUs: with the pattern of
 active units held), and $\delta$ minimises $\lVert y - f(\theta) - J \delta \rVert^2$. J is never formed: products
 with J and $J^T$ are passes through the few layers, and conjugate gradients, preconditioned with the Gram matrix
-of what each maker reads, need about ten of them. No learning rate, no epochs.
+of what each producer reads, need about ten of them. No learning rate, no epochs.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from torch.autograd import forward_ad
 
 from secateurs.compensate.conjugate import Parts, conjugate_gradients
 from secateurs.compensate.walk import WIDEST, Stop
+from secateurs.layers.linear_map import from_matrix, linear_map, matrix, positions, rows, to_matrix
+from secateurs.network.blocks import Layer, norm_of, weights_of
 from secateurs.observe.moments import Moments
-from secateurs.surgery.links import Layer, norm_of, weights_of
-from secateurs.surgery.reading import from_matrix, matrix, positions, reading, rows, to_matrix
 
 _ELEMENTS = 8e6  # outputs that a refinement looks at: enough for some ten thousand unknowns
 _BETWEEN = 1e8  # values that it computes on the way to them
@@ -29,7 +29,7 @@ _BETWEEN = 1e8  # values that it computes on the way to them
 
 @dataclass(frozen=True, eq=False)
 class _Unknown:
-    """The weight of one maker, and the bias of it or of its batch norm; nodes of the captured network."""
+    """The weight of one producer, and the bias of it or of its batch norm; nodes of the exported network."""
 
     layer: Layer
     weight: int
@@ -38,13 +38,13 @@ class _Unknown:
 
 
 def refine_(stop: Stop, *, steps: int = 8) -> float:
-    """One Gauss-Newton step on the makers of a layer's input, in place.
+    """One Gauss-Newton step on the producers of a layer's input, in place.
 
     A quarter as many other samples are kept out of the fit: conjugate gradients end where the error on those
     begins to rise, so that few samples are not learnt by heart.
 
     Args:
-        stop: A layer with makers; else nothing happens.
+        stop: A layer with producers; else nothing happens.
         steps: Products with J^T J.
 
     Returns:
@@ -56,7 +56,9 @@ def refine_(stop: Stop, *, steps: int = 8) -> float:
         values between, but one chunk at least.
     """
     used, held = _chunks(stop)
-    unknowns = [u for u in (_unknown(stop, maker, used) for maker in stop.link.makers) if u is not None]
+    unknowns = [
+        u for u in (_unknown(stop, producer, used) for producer in stop.block.producers) if u is not None
+    ]
     if not unknowns:
         return 1.0
     leaves = _leaves(stop, unknowns)
@@ -109,27 +111,27 @@ class _Linear:
 
 @torch.no_grad()
 def _values(stop: Stop, number: int) -> Mapping[int, Any]:
-    """What the smaller network has on a chunk, the shortcut included: the makers do not change it."""
-    values, other = stop.tandem.chunks[number][1], stop.link.other
-    return values if other is None else {**values, other: stop.tandem.small.pull(other, values)}
+    """What the smaller network has on a chunk, the shortcut included: the producers do not change it."""
+    values, other = stop.pair.chunks[number][1], stop.block.residual
+    return values if other is None else {**values, other: stop.pair.small.pull(other, values)}
 
 
 def _output(stop: Stop, values: Mapping[int, Any], leaves: Mapping[int, Any]) -> Tensor:
-    """What the smaller network has after the activation, with other weights of the makers."""
-    output: Tensor = stop.tandem.small.pull(stop.link.end, {**values, **leaves})
+    """What the smaller network has after the activation, with other weights of the producers."""
+    output: Tensor = stop.pair.small.pull(stop.block.end, {**values, **leaves})
     return output
 
 
 def _linearised(stop: Stop, leaves: dict[int, Tensor], number: int, values: Mapping[int, Any]) -> _Linear:
     with torch.enable_grad():
         output = _output(stop, values, leaves)
-    wanted = stop.wanted(number, stop.link.end)
+    wanted = stop.wanted(number, stop.block.end)
     return _Linear(stop, values, leaves, output, (wanted - output).detach())
 
 
 def _chunks(stop: Stop) -> tuple[list[int], list[int]]:
     """Which chunks to fit to, and a quarter as many others to stop on; both drawn anew every time."""
-    count = len(stop.tandem.chunks)
+    count = len(stop.pair.chunks)
     outputs, between = _sizes(stop)
     several = min(max(1, round(min(_ELEMENTS / outputs, _BETWEEN / between))), count)
     held = min(max(1, several // 4), count // 4)
@@ -139,21 +141,23 @@ def _chunks(stop: Stop) -> tuple[list[int], list[int]]:
 
 
 def _sizes(stop: Stop) -> tuple[int, int]:
-    """Values a chunk has at the end of the link, and at all nodes from the first maker on."""
-    nodes = stop.tandem.small.nodes[stop.link.first() : stop.link.end + 1]
+    """Values a chunk has at the end of the block, and at all nodes from the first producer on."""
+    nodes = stop.pair.small.net.nodes[stop.block.first() : stop.block.end + 1]
     sizes = [node.meta["val"].numel() for node in nodes if isinstance(node.meta.get("val"), Tensor)]
     return max(1, sizes[-1]), max(1, sum(sizes))
 
 
 @torch.no_grad()
-def _unknown(stop: Stop, maker: Layer, used: Sequence[int]) -> _Unknown | None:
-    net = stop.tandem.small
-    node = net.nodes[maker.node]
-    module = net.model.get_submodule(maker.name)
-    form = reading(module)
+def _unknown(stop: Stop, producer: Layer, used: Sequence[int]) -> _Unknown | None:
+    run, net = stop.pair.small, stop.pair.small.net
+    node = net.nodes[producer.node]
+    module = net.model.get_submodule(producer.name)
+    form = linear_map(module)
     if form is None or form.width > WIDEST:
         return None
-    weight, place = weights_of(net, maker)
+    weight, place = weights_of(net, producer)
+    source = net.given(producer.node, 0)
+    assert source is not None
     total: Moments | None = None
     each = max(1, 400 * form.width // max(1, len(used) * node.meta["val"].shape[0]))
     places = positions(module, node.meta["val"])
@@ -162,7 +166,7 @@ def _unknown(stop: Stop, maker: Layer, used: Sequence[int]) -> _Unknown | None:
         if each < places:
             chosen = torch.randperm(places, generator=stop.generator)[:each]
             chosen = chosen.to(next(module.parameters()).device)
-        x = net.pull(net.index[node.args[0]], stop.tandem.chunks[number][1])  # type: ignore[index]
+        x = run.pull(source, stop.pair.chunks[number][1])
         r = rows(module, x, chosen)
         part = Moments.of(torch.cat([r, torch.ones_like(r[..., :1])], 2))
         total = part if total is None else total + part
@@ -170,11 +174,11 @@ def _unknown(stop: Stop, maker: Layer, used: Sequence[int]) -> _Unknown | None:
     gram = total.gram()
     size = gram.diagonal(dim1=1, dim2=2).mean(1)
     gram.diagonal(dim1=1, dim2=2).add_((1e-4 * size + 1e-12)[:, None])
-    return _Unknown(maker, weight, place, torch.linalg.inv(gram).to(r.dtype))
+    return _Unknown(producer, weight, place, torch.linalg.inv(gram).to(r.dtype))
 
 
 def _leaves(stop: Stop, unknowns: Sequence[_Unknown]) -> dict[int, Tensor]:
-    weights = stop.tandem.small.weights
+    weights = stop.pair.small.net.weights
     places = [p for u in unknowns for p in (u.weight, u.shift) if p is not None]
     return {place: weights[place].detach().clone().requires_grad_() for place in places}
 
@@ -198,13 +202,13 @@ def _scales(system: Sequence[_Linear], unknowns: Sequence[_Unknown], stop: Stop)
 
 
 def _table(stop: Stop, unknown: _Unknown, parts: Parts, at: int) -> Tensor:
-    """The part of a vector that belongs to one maker as (g, filters, d + 1), the bias last.
+    """The part of a vector that belongs to one producer as (g, filters, d + 1), the bias last.
 
     Gradients of the weights come per filter; where a batch norm follows, its shift is in other units, so the
     table uses them as the layer would have them.
     """
-    module = stop.tandem.small.model.get_submodule(unknown.layer.name)
-    form = reading(module)
+    module = stop.pair.small.net.model.get_submodule(unknown.layer.name)
+    form = linear_map(module)
     assert form is not None
     weights = _as_matrix(stop, unknown, parts[at])
     if unknown.shift is None:
@@ -214,8 +218,8 @@ def _table(stop: Stop, unknown: _Unknown, parts: Parts, at: int) -> Tensor:
 
 def _unit(stop: Stop, unknown: _Unknown) -> Tensor:
     """What the shift is multiplied by to be in units of the layer's own output: the batch norm's scale."""
-    scale = norm_of(stop.tandem.small, unknown.layer)
-    module = stop.tandem.small.model.get_submodule(unknown.layer.name)
+    scale = norm_of(stop.pair.small.net, unknown.layer)
+    module = stop.pair.small.net.model.get_submodule(unknown.layer.name)
     shape = (*matrix(module).shape[:2], 1)
     if scale is None:
         return torch.ones(shape, device=unknown.precision.device, dtype=unknown.precision.dtype)
@@ -224,7 +228,7 @@ def _unit(stop: Stop, unknown: _Unknown) -> Tensor:
 
 
 def _as_matrix(stop: Stop, unknown: _Unknown, values: Tensor) -> Tensor:
-    return to_matrix(stop.tandem.small.model.get_submodule(unknown.layer.name), values)
+    return to_matrix(stop.pair.small.net.model.get_submodule(unknown.layer.name), values)
 
 
 def _preconditioned(stop: Stop, unknowns: Sequence[_Unknown], scales: Sequence[Tensor], r: Parts) -> Parts:
@@ -233,7 +237,7 @@ def _preconditioned(stop: Stop, unknowns: Sequence[_Unknown], scales: Sequence[T
     at = 0
     for unknown, scale in zip(unknowns, scales, strict=True):
         solved = (_table(stop, unknown, r, at) @ unknown.precision) / scale
-        module = stop.tandem.small.model.get_submodule(unknown.layer.name)
+        module = stop.pair.small.net.model.get_submodule(unknown.layer.name)
         result.append(from_matrix(module, solved[..., :-1].contiguous()))
         if unknown.shift is not None:
             result.append((solved[..., -1:] * _unit(stop, unknown)).reshape(r[at + 1].shape))
@@ -250,13 +254,13 @@ def _accept(
     before: float,
 ) -> float:
     """Take the whole step, or half or a quarter of it; none where the error does not fall."""
-    net = stop.tandem.small
+    net = stop.pair.small.net
     for share in (1.0, 0.5, 0.25):
         tried = {place: leaf + share * m for (place, leaf), m in zip(leaves.items(), move, strict=True)}
         after = 0.0
         for number, values in used.items():
             output = _output(stop, values, tried)
-            after += float((stop.wanted(number, stop.link.end) - output).square().sum())
+            after += float((stop.wanted(number, stop.block.end) - output).square().sum())
         if after < before:
             for place, value in tried.items():
                 net.weights[place].copy_(value)

@@ -9,11 +9,12 @@ from secateurs.compensate.refine import refine_
 from secateurs.compensate.walk import Repaired, refit_, samples_of, stops, unsupported
 from secateurs.contracts import Loader, Progress
 from secateurs.errors import InputError
-from secateurs.modes import device_of, evaluation
+from secateurs.network.blocks import running
+from secateurs.network.exported import Exports, is_batch_norm
+from secateurs.network.paired import PairedNetworks
 from secateurs.observe.units import disagreement
-from secateurs.surgery.links import running
+from secateurs.running.eval_mode import device_of, evaluation
 from secateurs.surgery.plan import Plan
-from secateurs.surgery.tandem import NORM, Tandem, operation
 
 
 def least_squares_(
@@ -28,6 +29,7 @@ def least_squares_(
     memory: float = 6.0,
     seed: int = 0,
     progress: Progress | None = None,
+    exports: Exports | None = None,
 ) -> Repaired:
     r"""Refit a pruned network layer by layer to the original, from unlabelled data, in place.
 
@@ -47,6 +49,7 @@ def least_squares_(
         memory: GiB for values kept of all samples in both networks; the first layers see fewer where that is little.
         seed: Of the output positions that the moments use.
         progress: Told of every layer.
+        exports: Captures that are known already.
 
     Returns:
         The share of each refitted layer's output that could not be reproduced, and remarks.
@@ -66,42 +69,43 @@ def least_squares_(
         raise InputError(f"rounds is {rounds} and memory {memory:g}; give rounds from 0 and GiB above 0.")
     small.eval()
     with evaluation(model), torch.no_grad():
-        tandem = Tandem(model, small, samples_of(data, limit, device_of(model)), memory)
-    found = stops(tandem, plan, ridge=ridge, seed=seed)
+        pair = PairedNetworks(model, small, samples_of(data, limit, device_of(model)), memory, exports)
+    found = stops(pair, plan, ridge=ridge, seed=seed)
     left: dict[str, float] = {}
-    warned = noticed(tandem)
+    warned = noticed(pair)
     remarks: list[str] = []
     for number, stop in enumerate(found):
-        tandem.advance(stop.link.first())
+        pair.advance(stop.block.first())
         fit = refit_(stop)
-        for _ in range(rounds if stop.link.makers else 0):
+        for _ in range(rounds if stop.block.producers else 0):
             refine_(stop)
             fit = refit_(stop, rectify=True)
-        left[stop.link.layer.name] = fit.left
-        remarks.extend(fit.remark(stop.link.layer.name))
+        left[stop.block.layer.name] = fit.left
+        remarks.extend(fit.remark(stop.block.layer.name))
         if progress is not None:
             progress("repair", number + 1, len(found))
-    remarks = [*warned, *crowded(tandem), *remarks, *unsupported(found, plan, tandem)]
-    return Repaired("least-squares", left, tandem.samples, tuple(remarks))
+    remarks = [*warned, *crowded(pair), *remarks, *unsupported(found, plan, pair)]
+    return Repaired("least-squares", left, pair.samples, tuple(remarks))
 
 
-def noticed(tandem: Tandem) -> tuple[str, ...]:
+def noticed(pair: PairedNetworks) -> tuple[str, ...]:
     """What there is to say about samples that are unlike those of the training."""
-    values = tandem.chunks[0][0]
-    for i, node in enumerate(tandem.full.nodes):
-        if operation(node) == NORM:
-            scale = running(tandem.full, i)
-            x = tandem.full.pull(tandem.full.index[node.args[0]], values)  # type: ignore[index]
+    values, net = pair.chunks[0][0], pair.full.net
+    for i, node in enumerate(net.nodes):
+        source = net.given(i, 0) if is_batch_norm(node) else None
+        if source is not None:
+            scale = running(net, i)
+            x = pair.full.pull(source, values)
             flat = x.transpose(0, 1).flatten(1).double()
             return disagreement(flat.mean(1), flat.var(1, unbiased=False), *scale)
     return ()
 
 
-def crowded(tandem: Tandem) -> tuple[str, ...]:
+def crowded(pair: PairedNetworks) -> tuple[str, ...]:
     """A word where the first layers, whose values are large, saw fewer samples than the last."""
-    if tandem.fewest == tandem.given:
+    if pair.fewest == pair.given:
         return ()
     return (
-        f"{tandem.fewest} of {tandem.given} samples were used for the first layers and {tandem.samples} for the last: "
-        f"what has to be kept of more would not fit in {tandem.memory:g} GiB",
+        f"{pair.fewest} of {pair.given} samples were used for the first layers and {pair.samples} for the last: "
+        f"what has to be kept of more would not fit in {pair.memory:g} GiB",
     )

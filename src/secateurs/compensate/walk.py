@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from secateurs.compensate.refit import refit, unexplained
 from secateurs.contracts import Loader
 from secateurs.data.batches import joined
+from secateurs.layers.batch_norm import shift_
+from secateurs.layers.linear_map import from_matrix, linear_map, matrix, output_rows, positions, rows
 from secateurs.layout import laid_out
+from secateurs.network.blocks import Block, blocks, norm_module, norm_name, norm_of
+from secateurs.network.paired import PairedNetworks
 from secateurs.observe.moments import Moments
-from secateurs.surgery.links import Link, links, norm_module, norm_name, norm_of
 from secateurs.surgery.plan import Plan
-from secateurs.surgery.reading import from_matrix, matrix, output_rows, positions, reading, rows
-from secateurs.surgery.shift import shift_
-from secateurs.surgery.tandem import Tandem
 
 _FLOPS = 4e11  # a Gram matrix is given at most so many multiply-adds, unless that were too few rows
 _LEAST_ROWS = 100_000
@@ -73,8 +73,8 @@ class Fit:
 class Stop:
     """One layer on the walk: where it is, and which channels of the original its outputs are."""
 
-    tandem: Tandem
-    link: Link
+    pair: PairedNetworks
+    block: Block
     kept: Tensor | None
     ridge: float
     generator: torch.Generator
@@ -82,13 +82,13 @@ class Stop:
     @property
     def module(self) -> nn.Module:
         """The layer in the smaller network."""
-        return self.tandem.small.model.get_submodule(self.link.layer.name)
+        return self.pair.small.net.model.get_submodule(self.block.layer.name)
 
     def wanted(self, chunk: int, node: int) -> Tensor:
         """What the original has at a node, restricted to the channels that stay."""
-        full = self.tandem.chunks[chunk][0]
+        full = self.pair.chunks[chunk][0]
         if node not in full:
-            full[node] = self.tandem.full.pull(node, full)
+            full[node] = self.pair.full.pull(node, full)
         value: Tensor = full[node]
         return self.part(value)
 
@@ -99,10 +99,10 @@ class Stop:
 
     def target(self, chunk: int, local: Mapping[int, Any], wanted: Tensor | None = None) -> Tensor:
         """What the layer itself has to give: the wanted sum less the shortcut, before the batch norm."""
-        net, link = self.tandem.small, self.link
-        wanted = self.wanted(chunk, link.pre) if wanted is None else wanted
-        wanted = wanted if link.other is None else wanted - net.pull(link.other, local)
-        scale = norm_of(net, link.layer)
+        run, block = self.pair.small, self.block
+        wanted = self.wanted(chunk, block.total) if wanted is None else wanted
+        wanted = wanted if block.residual is None else wanted - run.pull(block.residual, local)
+        scale = norm_of(run.net, block.layer)
         if scale is None:
             return wanted
         shape = (1, -1, *(1 for _ in range(wanted.dim() - 2)))
@@ -111,12 +111,12 @@ class Stop:
 
     def linear(self) -> bool:
         """Whether channels are on the last axis."""
-        form = reading(self.module)
+        form = linear_map(self.module)
         return form is not None and form.kind == "linear"
 
     def rows(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Rows of the layer's input and output at the same places."""
-        form = reading(self.module)
+        form = linear_map(self.module)
         assert form is not None
         chosen = self._places(form.width, positions(self.module, y), x)
         return rows(self.module, x, chosen), output_rows(self.module, y, chosen)
@@ -129,7 +129,7 @@ class Stop:
         most = int(_FLOPS / max(1, width) ** 2)
         wanted = max(_LEAST_ROWS, 20 * width, min(300 * width, most))
         wanted = max(min(wanted, most), 20 * width)
-        each = -(-wanted // max(1, len(x) * len(self.tandem.chunks)))
+        each = -(-wanted // max(1, len(x) * len(self.pair.chunks)))
         if each >= places:
             return None
         return torch.randperm(places, generator=self.generator)[:each].sort().values.to(x.device)
@@ -152,32 +152,32 @@ def samples_of(data: Loader, limit: int, device: torch.device) -> list[tuple[Ten
     return [tuple(laid_out(x[i::count][:size].to(device)) for x in whole) for i in range(count)]
 
 
-def stops(tandem: Tandem, plan: Plan, *, ridge: float, seed: int) -> list[Stop]:
+def stops(pair: PairedNetworks, plan: Plan, *, ridge: float, seed: int) -> list[Stop]:
     """The layers to refit: those that lost inputs, and those whose sum can make good a shortcut's errors."""
     slices: Mapping[str, Mapping[int, Any]] = plan.steps[-1].slices if plan.steps else {}
     generator = torch.Generator().manual_seed(seed)
-    full = {link.layer.name: link for link in links(tandem.full)}
+    full = {block.layer.name: block for block in blocks(pair.full.net)}
     found = []
-    for link in links(tandem.small):
-        if link.layer.name not in full or full[link.layer.name].pre != link.pre:
+    for block in blocks(pair.small.net):
+        if block.layer.name not in full or full[block.layer.name].total != block.total:
             continue
-        form = reading(tandem.small.model.get_submodule(link.layer.name))
-        cut = slices.get(f"{link.layer.name}.weight", {})
+        form = linear_map(pair.small.net.model.get_submodule(block.layer.name))
+        cut = slices.get(f"{block.layer.name}.weight", {})
         ins, outs = (0, 1) if form is not None and form.kind == "transposed" else (1, 0)
-        if form is None or (ins not in cut and link.other is None) or (ins == 0 and form.groups > 1):
+        if form is None or (ins not in cut and block.residual is None) or (ins == 0 and form.groups > 1):
             continue
-        device = next(tandem.small.model.parameters()).device
+        device = next(pair.small.net.model.parameters()).device
         kept = torch.tensor(cut[outs], device=device) if outs in cut else None
-        found.append(Stop(tandem, link, kept, ridge, generator))
-        for node in _outside(tandem, link):
-            tandem.pin(node, link.end + 1)
-    return sorted(found, key=lambda stop: stop.link.first())
+        found.append(Stop(pair, block, kept, ridge, generator))
+        for node in _outside(pair, block):
+            pair.pin(node, block.end + 1)
+    return sorted(found, key=lambda stop: stop.block.first())
 
 
-def _outside(tandem: Tandem, link: Link) -> list[int]:
-    """Values that a repair of this link reads again and again: what its first layer reads."""
-    node = tandem.small.nodes[link.first()]
-    return [tandem.small.index[n] for n in node.all_input_nodes[:1]]
+def _outside(pair: PairedNetworks, block: Block) -> list[int]:
+    """Values that a repair of this block reads again and again: what its first layer reads."""
+    net = pair.small.net
+    return [net.index[n] for n in net.nodes[block.first()].all_input_nodes[:1]]
 
 
 def refit_(stop: Stop, *, rectify: bool = False) -> Fit:
@@ -186,20 +186,20 @@ def refit_(stop: Stop, *, rectify: bool = False) -> Fit:
     With `rectify`, and a ReLU after the sum, what the ReLU sets to zero in both networks is no error: where the
     original is not positive, the target is the smaller of the present output and 0.
     """
-    form = reading(stop.module)
+    form = linear_map(stop.module)
     if form is not None and form.width > WIDEST:
         return _shifted_(stop, form.width)
-    known, held = _moments(stop, rectify and stop.link.rectified)
-    layer, net = stop.module, stop.tandem.small
+    known, held = _moments(stop, rectify and stop.block.rectified)
+    layer, net = stop.module, stop.pair.small.net
     bias = getattr(layer, "bias", None)
-    norm = norm_module(net, stop.link.layer)
+    norm = norm_module(net, stop.block.layer)
     shift = bias if bias is not None else getattr(norm, "bias", None)
     before = matrix(layer).double()
     ridge = _ridge(stop.ridge, known, held, before, shift is not None)
     gram, cross, energy, count = (known if held is None else known + held).normal()
     weights, constant = refit(gram, cross, before, ridge=ridge, constant=shift is not None)
     left = unexplained(gram, cross, energy, weights, constant).sum()
-    scale = norm_of(net, stop.link.layer)
+    scale = norm_of(net, stop.block.layer)
     with torch.no_grad():
         weight = layer.get_parameter("weight")
         live = _live(scale, weights)
@@ -215,17 +215,19 @@ def refit_(stop: Stop, *, rectify: bool = False) -> Fit:
 @torch.no_grad()
 def _shifted_(stop: Stop, width: int) -> Fit:
     """Add a constant to what the layer gives, wherever it can be put, so that the mean is right."""
-    net, link = stop.tandem.small, stop.link
+    run, block = stop.pair.small, stop.block
     total, energy, left, count = torch.zeros((), dtype=torch.float64), 0.0, 0.0, 0
-    for number, (_, values) in enumerate(stop.tandem.chunks):
+    for number, (_, values) in enumerate(stop.pair.chunks):
         target = output_rows(stop.module, stop.target(number, dict(values)), None).flatten(1).double()
-        error = target - output_rows(stop.module, net.pull(link.layer.node, values), None).flatten(1).double()
+        error = (
+            target - output_rows(stop.module, run.pull(block.layer.node, values), None).flatten(1).double()
+        )
         total = total.to(error) + error.sum(0)
         energy += float(target.square().sum())
         left += float(error.square().sum())
         count += len(error)
     mean = total / count
-    if shift_(net.model, link.layer.name, mean, norm_name(net, link.layer)):
+    if shift_(run.net.model, block.layer.name, mean, norm_name(run.net, block.layer)):
         left -= count * float(mean.square().sum())
     return Fit(left / max(energy, 1e-300), count, width)
 
@@ -241,16 +243,17 @@ def _live(scale: tuple[Tensor, Tensor] | None, weights: Tensor) -> Tensor:
 @torch.no_grad()
 def _moments(stop: Stop, rectify: bool) -> tuple[Paired, Paired | None]:
     """Moments of what the layer reads and of what it has to give; those of a fifth of the samples apart."""
-    net, link = stop.tandem.small, stop.link
-    source = net.index[net.nodes[link.layer.node].args[0]]  # type: ignore[index]
+    run, block = stop.pair.small, stop.block
+    source = run.net.given(block.layer.node, 0)
+    assert source is not None
     sums: list[Paired | None] = [None, None]
-    count = len(stop.tandem.chunks)
-    for number, (_, values) in enumerate(stop.tandem.chunks):
+    count = len(stop.pair.chunks)
+    for number, (_, values) in enumerate(stop.pair.chunks):
         local = dict(values)
-        x, wanted = net.pull(source, local), None
+        x, wanted = run.pull(source, local), None
         if rectify:
-            wanted = stop.wanted(number, link.pre)
-            reached = net.pull(link.pre, {**local, source: x})
+            wanted = stop.wanted(number, block.total)
+            reached = run.pull(block.total, {**local, source: x})
             wanted = torch.where(wanted > 0, wanted, reached.clamp_max(0))
         part = Paired.of(*stop.rows(x, stop.target(number, local, wanted)))
         side = int(number % 5 == 4 or (count < 5 and number == count - 1 > 0))
@@ -303,14 +306,14 @@ def _ridge(least: float, known: Paired, held: Paired | None, before: Tensor, con
     return min(errors, key=lambda ridge: errors[ridge])
 
 
-def unsupported(found: Sequence[Stop], plan: Plan, tandem: Tandem) -> tuple[str, ...]:
+def unsupported(found: Sequence[Stop], plan: Plan, pair: PairedNetworks) -> tuple[str, ...]:
     """Layers that lost inputs and cannot be refitted here, in words."""
-    known = {stop.link.layer.name for stop in found}
+    known = {stop.block.layer.name for stop in found}
     missing = []
     for tensor, axes in (plan.steps[-1].slices if plan.steps else {}).items():
         name = tensor.rpartition(".")[0]
-        module = tandem.small.model.get_submodule(name)
-        form = reading(module)
+        module = pair.small.net.model.get_submodule(name)
+        form = linear_map(module)
         ins = 0 if form is not None and form.kind == "transposed" else 1
         if name not in known and ins in axes:
             missing.append(

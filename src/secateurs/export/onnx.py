@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from secateurs.errors import InputError, RunError, VerificationError
 from secateurs.export.files import new_file
-from secateurs.surgery.quiet import quiet
+from secateurs.running.quiet import quiet
 
 BATCHES = (1, 3)
 """The two batch sizes at which a written file is compared with its network."""

@@ -9,7 +9,7 @@ from torch import nn
 
 from secateurs.contracts import Group
 from secateurs.graph.slices import Shapes
-from secateurs.surgery.cut import named_tensors
+from secateurs.layers.tensors import named_tensors
 
 
 def unread_tensors(model: nn.Module, read: Collection[str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from secateurs.graph.places import user_line
-from secateurs.surgery import chance
+from secateurs.network import chance
 
 _SIZES = {"shape", "size", "ndim", "dim"}
 _READS = {Tensor.shape.__get__, Tensor.ndim.__get__, Tensor.size, Tensor.dim}  # type: ignore[attr-defined]

@@ -19,17 +19,19 @@ from secateurs.errors import CaptureError, InputError
 from secateurs.graph.places import location_of, user_line
 from secateurs.graph.program import Op, Program, Value, make_op
 from secateurs.graph.recorder import record
-from secateurs.graph.rules import RULES
-from secateurs.surgery.calling import as_arguments, outputs
-from secateurs.surgery.chance import WithoutChance
-from secateurs.surgery.copies import copy_model
-from secateurs.surgery.cut import cut, named_tensors, reparametrised
-from secateurs.surgery.functions import functions_of, named_in
-from secateurs.surgery.quiet import quiet
+from secateurs.graph.rules import rule_of
+from secateurs.graph.rules.entry import entry_of
+from secateurs.layers.cut import cut
+from secateurs.layers.reparametrised import reparametrised
+from secateurs.layers.tensors import named_tensors
+from secateurs.layers.types import layer_type
+from secateurs.network.chance import WithoutChance
+from secateurs.running.copies import copy_model
+from secateurs.running.examples import as_arguments, outputs
+from secateurs.running.functions import functions_of, named_in
+from secateurs.running.quiet import quiet
 
 _INLINED = ("wrap_with_set_grad_enabled", "wrap_with_autocast")
-_PRODUCTS = ("mm", "addmm", "mv", "dot")
-_WHOLE = ("bmm", "baddbmm", "index", "unbind", "slice_scatter", "select_scatter", "copy")
 _CONTROL = {
     id(getattr(torch, name)) for name in ("cond", "while_loop") if hasattr(torch, name)
 }  # a failed run of these spoils later ones
@@ -155,10 +157,7 @@ def by_shapes(model: nn.Module, example: Any) -> Program | None:
     Operations arrive taken apart here (attention as products, recurrent layers as steps), so that
     torch.export's larger ones tell more; where there are such, or anything without a rule, None is returned.
     """
-    if any(
-        isinstance(m, (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention, nn.RMSNorm))
-        for m in model.modules()
-    ):
+    if any(layer_type(module).larger for module in model.modules()):
         return None
     if next(reparametrised(model), None) is not None:
         return None
@@ -171,12 +170,11 @@ def by_shapes(model: nn.Module, example: Any) -> Program | None:
     derived = set(program.state)
     for op in program.ops:
         values = list(op.values())
-        known = op.name in RULES or op.pointwise or not values
-        if not known or (op.name in _WHOLE and values):
+        if values and (rule_of(op) is None or entry_of(op).larger):
             return None
         if values and all(v in derived for v in values):
             derived.update(v for v in op.outs if v is not None)
-        elif op.name in _PRODUCTS and not any(v in derived for v in values[-2:]):
+        elif entry_of(op).kind == "product" and not any(v in derived for v in values[-2:]):
             return None
     return program
 

@@ -12,11 +12,10 @@ from secateurs.graph.branches import SizesRead, branches_by_size
 from secateurs.graph.capture import capture
 from secateurs.graph.program import Program
 from secateurs.graph.trial import twice
-from secateurs.surgery.copies import copy_model
-from secateurs.surgery.cut import named_tensors
-from secateurs.surgery.functions import functions_of, names_of
-
-_READS_NUMBERS = {"_local_scalar_dense", "item", "is_nonzero", "equal"}
+from secateurs.layers.tensors import named_tensors
+from secateurs.network.operations import kind_of
+from secateurs.running.copies import copy_model
+from secateurs.running.functions import functions_of, names_of
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,7 @@ def _steps(program: Program) -> tuple[str, ...]:
     return tuple(
         op.name
         for op in program.ops
-        if "norm" not in op.name
-        and "dropout" not in op.name
+        if kind_of(op.name) not in ("normalisation", "dropout")
         and any(out is not None and out.shape != () for out in op.outs)
     )
 
@@ -85,7 +83,7 @@ def _steps(program: Program) -> tuple[str, ...]:
 def _forks(program: Program) -> Iterator[str]:
     """Where the code turns numbers of a tensor into Python's own, by which it may choose what to do."""
     for op in program.ops:
-        if op.name in _READS_NUMBERS:
+        if kind_of(op.name) == "number":
             yield f"the code at {op.where} looks at numbers: the proof holds for the path that the example takes"
 
 

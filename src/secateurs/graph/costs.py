@@ -155,8 +155,8 @@ def make_costs(labels: Labels, units: Units, parameters: Mapping[str, tuple[int,
     table = _Axes(units)
     first = [i for i, t in enumerate(labels.terms) if t.op.outs]
     macs = [(labels.terms[i].each, [table.index(a) for a in labels.terms[i].arrays]) for i in first]
-    makers = _Makers(labels, units)
-    macs_made = [makers.place(labels.terms[i].arrays[::-1]) for i in first]
+    producers = _Producers(labels, units)
+    macs_made = [producers.place(labels.terms[i].arrays[::-1]) for i in first]
     macs_made = [macs[i][1][::-1][place] if place >= 0 else -1 for i, place in enumerate(macs_made)]
     layers = tuple(labels.terms[i].op.module or labels.terms[i].op.where for i in first)
     params, params_made = [], []
@@ -170,7 +170,7 @@ def make_costs(labels: Labels, units: Units, parameters: Mapping[str, tuple[int,
                 arrays.append(np.arange(start, start + size))
                 axes.append(table.index(arrays[-1]))
         params.append((each, axes))
-        place = makers.place(arrays)
+        place = producers.place(arrays)
         params_made.append(axes[place] if place >= 0 else -1)
     fixed, per_unit = table.arrays()
     names = tuple(g.name for g in units.groups)
@@ -189,7 +189,7 @@ def make_costs(labels: Labels, units: Units, parameters: Mapping[str, tuple[int,
     )
 
 
-class _Makers:
+class _Producers:
     """Finds, among axes, that of the channels a layer makes."""
 
     def __init__(self, labels: Labels, units: Units) -> None:

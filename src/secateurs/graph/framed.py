@@ -15,8 +15,7 @@ from secateurs.contracts import FloatArray, Group, IntArray
 from secateurs.errors import InputError
 from secateurs.graph.costs import CostModel
 from secateurs.graph.trace import Graph
-from secateurs.surgery.calling import call, evaluating
-from secateurs.surgery.frame import (
+from secateurs.layers.frame import (
     CONV,
     ENTER,
     LEAVE,
@@ -26,6 +25,8 @@ from secateurs.surgery.frame import (
     frameable,
     insert_frames,
 )
+from secateurs.running.eval_mode import evaluating
+from secateurs.running.examples import call
 
 _NOTHING = (
     "frame: this network has no plain two-dimensional convolution larger than 1x1, beside the first, whose channels "

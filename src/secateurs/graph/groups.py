@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from secateurs.contracts import Group, IntArray, Role, Slot
 from secateurs.graph.labels import Labels
+from secateurs.network.operations import kind_of
 
 _PADDING = "meets padding of fixed width"
 
@@ -160,7 +161,8 @@ def _through(labels: Labels, unit_of: IntArray) -> dict[int, tuple[str, ...]]:
     """The operations that couple each unit, in order, once each."""
     found: dict[int, dict[str, None]] = defaultdict(dict)
     for a, _, where in labels.unions:
-        if where and not where.startswith(("batch_norm", "conv", "linear", "addmm")):
+        name = where.partition(" ")[0]
+        if where and kind_of(name) not in ("layer", "product", "normalisation"):
             atoms = a[a >= 0]
             if len(atoms):
                 found[int(unit_of[atoms[0]])][where] = None

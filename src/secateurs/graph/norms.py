@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from secateurs.graph.program import Op, Program, Value
-
-_WEIGHT_AT = {"linear": 1, "addmm": 2, "mm": 1, "convolution": 1, "_convolution": 1} | {
-    f"conv{kind}{d}d": 1 for kind in ("", "_transpose") for d in (1, 2, 3)
-}
+from secateurs.graph.rules.entry import entry_of
 
 
 def norms_after(programs: Iterable[Program]) -> dict[str, str]:
@@ -28,8 +25,8 @@ def norms_after(programs: Iterable[Program]) -> dict[str, str]:
     for program in programs:
         readers, sources = _readers(program), _sources(program)
         for op in program.ops:
-            place = _WEIGHT_AT.get(op.name)
-            if place is None or len(op.args) <= place:
+            place = entry_of(op).weight
+            if place < 0 or len(op.args) <= place:
                 continue
             for name in sources.get(op.args[place], ()):
                 found.setdefault(name, set()).add(_norm(program, readers, op))
@@ -43,7 +40,7 @@ def norms_after(programs: Iterable[Program]) -> dict[str, str]:
 def _norm(program: Program, readers: Mapping[Value, list[Op]], op: Op) -> str | None:
     """The batch norm that alone reads the result of an operation."""
     users = readers.get(op.outs[0], []) if op.outs and op.outs[0] is not None else []
-    if len(users) != 1 or "batch_norm" not in users[0].name or users[0].args[0] is not op.outs[0]:
+    if len(users) != 1 or entry_of(users[0]).passes != "batch norm" or users[0].args[0] is not op.outs[0]:
         return None
     mean = users[0].args[3]
     name = program.state.get(mean) if isinstance(mean, Value) else None

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from secateurs.network.operations import plain_name
+
 
 @dataclass(frozen=True, eq=False)
 class Value:
@@ -74,17 +76,6 @@ class Program:
     outputs: tuple[Value, ...]
     aliases: Mapping[str, str] = field(default_factory=dict)
     constants: frozenset[Value] = frozenset()
-
-
-def plain_name(schema: str) -> str:
-    """The name of an operation as rules know it: PyTorch's own without namespace, others with theirs.
-
-    Example:
-        >>> plain_name("aten::relu_"), plain_name("mylib::contiguous")
-        ('relu_', 'mylib::contiguous')
-    """
-    space, _, name = schema.rpartition("::")
-    return name if space in ("aten", "prims", "") else schema
 
 
 def make_op(

@@ -8,16 +8,9 @@ import numpy as np
 
 from secateurs.graph.labels import LabelError, Labels, labelled
 from secateurs.graph.program import Op, Program, Value
-from secateurs.graph.rules import RULES, lock_packed, pointwise
+from secateurs.graph.rules import lock_packed, rule_of
+from secateurs.network.operations import kind_of
 
-_HARMLESS = {
-    "sym_size",
-    "_assert_scalar",
-    "_assert_async",
-    "sym_constrain_range_for_size",
-    "item",
-    "_local_scalar_dense",
-}
 _SHAPE_ERRORS = (LabelError, ValueError, IndexError, TypeError, AttributeError, KeyError)
 _PASSES = 6
 FixedPositions = Mapping[tuple[str, int], Sequence[tuple[np.ndarray, str]]]
@@ -77,7 +70,7 @@ def _readers(program: Program) -> dict[Value, list[Op]]:
 
 
 def _apply(labels: Labels, op: Op) -> None:
-    rule = RULES.get(op.name) or (pointwise if op.pointwise else None)
+    rule = rule_of(op)
     touched = list(op.values())
     if rule is not None:
         try:
@@ -89,7 +82,7 @@ def _apply(labels: Labels, op: Op) -> None:
             return
         except _SHAPE_ERRORS:
             pass
-    if op.name not in _HARMLESS and any(labelled(labels.of(v)) for v in touched):
+    if kind_of(op.name) not in ("check", "number") and any(labelled(labels.of(v)) for v in touched):
         labels.lock_values(touched, f"no rule follows channels through {op}")
     for out in op.outs:
         if isinstance(out, Value):

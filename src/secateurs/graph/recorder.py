@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from secateurs.graph import shapes
 from secateurs.graph.places import user_line
 from secateurs.graph.program import Op, Program, Value, make_op
-from secateurs.surgery.calling import outputs
-from secateurs.surgery.chance import WithoutChance
+from secateurs.network import shapes
+from secateurs.network.chance import WithoutChance
+from secateurs.running.examples import outputs
 
 
 class WritesIntoView(Exception):

@@ -24,9 +24,10 @@ from secateurs.graph.norms import norms_after
 from secateurs.graph.propagate import propagate
 from secateurs.graph.slices import Keep, Shapes, kept_positions, removed_positions
 from secateurs.graph.trial import Failure, Trial, culprits
-from secateurs.surgery.cut import named_tensors, numbers_of
-from secateurs.surgery.folding import standardised, without_standardisation
-from secateurs.surgery.surroundings import Surroundings
+from secateurs.layers.sizes import numbers_of
+from secateurs.layers.standardised import standardised, without_standardisation
+from secateurs.layers.tensors import named_tensors
+from secateurs.running.surroundings import Surroundings
 
 _ROUNDS = 100
 Normalised = Literal["lock", "recompute"]
@@ -52,8 +53,8 @@ class Graph:
 
     `form` says how `model` was made from another network, where it was (see `framed`); `plain` names convolutions
     that standardise their weights in the original and are plain convolutions in `model`; `notes` say where
-    the code may take another path on other inputs; `norms` names the batch norm that alone reads what a layer gives, by
-    the names of the tensors that make its weight.
+    the code may take another path on other inputs. `norms` names the batch norm that alone reads what a layer gives,
+    by the names of the tensors that make its weight.
     """
 
     groups: tuple[Group, ...]

@@ -18,11 +18,11 @@ from torch.utils import _pytree as pytree
 
 from secateurs.contracts import Group, IntArray
 from secateurs.graph.places import location_of
-from secateurs.graph.shapes import Quick
 from secateurs.graph.slices import Keep, Shapes, kept_positions
-from secateurs.surgery.calling import as_arguments, outputs
-from secateurs.surgery.chance import WithoutChance
-from secateurs.surgery.cut import Attributes, cut
+from secateurs.layers.cut import Attributes, cut
+from secateurs.network.chance import WithoutChance
+from secateurs.network.shapes import Quick
+from secateurs.running.examples import as_arguments, outputs
 
 Attribute = Callable[[Keep], Attributes]
 

@@ -14,7 +14,7 @@ from secateurs.contracts import Loader, Progress
 from secateurs.data.batches import batches, count
 from secateurs.errors import InputError, RunError
 from secateurs.meters.scoring import Metric, answer_of, jackknife_error, left_out, right, several
-from secateurs.modes import device_of, evaluation
+from secateurs.running.eval_mode import device_of, evaluation
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from torch.utils._pytree import tree_map_only
 
 from secateurs.errors import InputError
 from secateurs.meters.timing import Clocks, Runs, timed_in_turns
-from secateurs.modes import device_of, first_sample, inputs_of
+from secateurs.running.eval_mode import device_of
+from secateurs.running.examples import first_sample, inputs_of
 
 SLOWER = 1.5
 """Several threads may take so much longer than one; beyond it, other programs held some of them up."""

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from secateurs.errors import InputError
-from secateurs.modes import device_of, evaluation
-from secateurs.surgery.calling import call
+from secateurs.running.eval_mode import device_of, evaluation
+from secateurs.running.examples import call
 
 BEST = 3
 """So many of the fastest runs have to agree."""

@@ -13,11 +13,11 @@ from torch.nn import functional as F
 from secateurs.contracts import Group, Loader, Progress
 from secateurs.data.batches import batches, count
 from secateurs.errors import InputError
+from secateurs.layers.feature_maps import FeatureMaps, hook_points
 from secateurs.measure import MapMean
-from secateurs.modes import device_of, evaluation
-from secateurs.surgery.glance import Glance, sites
+from secateurs.running.eval_mode import device_of, evaluation
 
-Look = Callable[[Glance], MapMean | None]
+Look = Callable[[FeatureMaps], MapMean | None]
 
 
 def glances(
@@ -55,7 +55,7 @@ def glances(
     """
     sums: dict[tuple[str, str], MapMean] = {}
 
-    def see(name: str, glance: Glance) -> None:
+    def see(name: str, glance: FeatureMaps) -> None:
         made = look(glance)
         if made is not None:
             key = (name, glance.slot.tensor)
@@ -96,11 +96,11 @@ def _loss(model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor | None) -
 
 @contextmanager
 def _watching(
-    model: nn.Module, groups: Sequence[Group], see: Callable[[str, Glance], None], gradients: bool
+    model: nn.Module, groups: Sequence[Group], see: Callable[[str, FeatureMaps], None], gradients: bool
 ) -> Iterator[None]:
     handles = []
     for group in groups:
-        for layer, slot, at_input in sites(model, group):
+        for layer, slot, at_input in hook_points(model, group):
             hook = _hook(group.name, slot, see, gradients, at_input)
             if at_input:
                 handles.append(layer.register_forward_pre_hook(hook))
@@ -113,17 +113,19 @@ def _watching(
             handle.remove()
 
 
-def _hook(name: str, slot: Any, see: Callable[[str, Glance], None], gradients: bool, at_input: bool) -> Any:
+def _hook(
+    name: str, slot: Any, see: Callable[[str, FeatureMaps], None], gradients: bool, at_input: bool
+) -> Any:
     def hook(layer: nn.Module, args: tuple[Any, ...], *output: Any) -> None:
         x = args[0] if at_input else output[0]
         if not isinstance(x, Tensor):
             return
         if not gradients:
-            see(name, Glance(layer, slot, x.detach()))
+            see(name, FeatureMaps(layer, slot, x.detach()))
         elif x.requires_grad:
             values = x.detach().clone()  # what follows may work in place
             x.register_hook(  # type: ignore[no-untyped-call]
-                lambda g: see(name, Glance(layer, slot, values, g.detach()))
+                lambda g: see(name, FeatureMaps(layer, slot, values, g.detach()))
             )
 
     return hook

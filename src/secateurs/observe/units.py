@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from secateurs.contracts import Group, Loader, Progress, Slot
 from secateurs.data.batches import batches, count
-from secateurs.modes import device_of, evaluation
+from secateurs.layers.linear_map import channel_rows, linear_map, places_of, rows, spread
 from secateurs.observe.moments import Moments
 from secateurs.observe.statistics import Statistics
-from secateurs.surgery.reading import places_of, reading, rows, spread, unit_rows
+from secateurs.running.eval_mode import device_of, evaluation
 
 _FAR = 0.5  # deviations by which means may differ before it is said
 _RATIO = 2.0  # factor by which variances may
@@ -94,7 +94,7 @@ def _hooked(model: nn.Module, look: _Look, norm: _NormCheck) -> Iterator[None]:
     modules = dict(model.named_modules())
     for tensor in look.readers:
         module = modules.get(tensor.removesuffix(".weight"))
-        if module is not None and reading(module) is not None:
+        if module is not None and linear_map(module) is not None:
             handles.append(module.register_forward_pre_hook(look.at(tensor)))
     for module in modules.values():
         if isinstance(getattr(module, "running_mean", None), Tensor):
@@ -127,7 +127,7 @@ class _Look:
 
         def hook(module: nn.Module, args: Any) -> None:
             for group, slot in self.readers[tensor]:
-                _add(self.sums, key(group, slot), unit_rows(module, args[0], slot.positions, self.places))
+                _add(self.sums, key(group, slot), channel_rows(module, args[0], slot.positions, self.places))
             if self.wide is not None:
                 _add(self.wide, tensor, rows(module, args[0], self._chosen(module, args[0])))
 

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from secateurs.contracts import Loader, Progress
 from secateurs.data.batches import batches, count
 from secateurs.errors import InputError
-from secateurs.modes import device_of, evaluation
+from secateurs.running.eval_mode import device_of, evaluation
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from secateurs.checks import check_seed, shown
 from secateurs.data import IMAGENET, DataSource, Normalisation, batches
 from secateurs.errors import InputError
-from secateurs.modes import device_of
 from secateurs.report.record import Measures, Record
+from secateurs.running.eval_mode import device_of
 from secateurs.surgery import Plan, load, load_plan
 from secateurs.surgery.files import WEIGHTS
 from secateurs.zoo import entry, load_weights, names, names_own_code, resolve_model

@@ -22,7 +22,7 @@ from secateurs.checks import (
     shown,
 )
 from secateurs.errors import InputError, MismatchError, SecateursError
-from secateurs.surgery.cut import named_tensors
+from secateurs.layers.tensors import named_tensors
 from secateurs.surgery.plan import Plan
 from secateurs.surgery.remove import remove
 from secateurs.surgery.stored import Stored, opened, write_sorted

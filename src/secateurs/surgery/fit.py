@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from secateurs.checks import shown
 from secateurs.errors import MismatchError
-from secateurs.surgery.cut import named_tensors, number_of
-from secateurs.surgery.frame import is_frame, missing_frame
+from secateurs.layers.frame import is_frame, missing_frame
+from secateurs.layers.sizes import number_of
+from secateurs.layers.tensors import named_tensors
+from secateurs.layers.types import layer_type
 from secateurs.surgery.plan import Step
 
 _BUILD = "build the network the plan was made for."
@@ -70,8 +72,8 @@ def outputs_of(module: nn.Module) -> int | None:
     weight = getattr(module, "weight", None)
     if not isinstance(weight, Tensor) or weight.dim() == 0:
         return None
-    if isinstance(module, nn.modules.conv._ConvNd) and module.transposed:
-        return weight.shape[1] * module.groups
+    if layer_type(module).form == "transposed":
+        return weight.shape[1] * int(getattr(module, "groups", 1))
     return weight.shape[0]
 
 

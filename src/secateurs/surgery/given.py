@@ -10,7 +10,7 @@ import numpy as np
 from secateurs.checks import check_example, check_kind, check_model, check_seed, shown
 from secateurs.contracts import IntArray
 from secateurs.errors import InputError
-from secateurs.surgery.cut import named_tensors
+from secateurs.layers.tensors import named_tensors
 from secateurs.surgery.plan import Plan
 
 Positions = Mapping[str, Mapping[int, IntArray]]

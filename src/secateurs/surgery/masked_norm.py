@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from secateurs.contracts import IntArray
-from secateurs.surgery.cut import named_tensors
+from secateurs.layers.tensors import named_tensors
 
 SEEN = "against the original whose normalisations see the kept channels only"
 

@@ -24,7 +24,7 @@ from secateurs.checks import (
 )
 from secateurs.contracts import IntArray
 from secateurs.errors import InputError
-from secateurs.surgery.frame import FOLDS
+from secateurs.layers.frame import FOLDS
 
 FORMAT = "secateurs.plan"
 VERSION = 1

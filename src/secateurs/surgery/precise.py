@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from secateurs.contracts import IntArray
-from secateurs.surgery.chance import Chance
+from secateurs.network.chance import Chance
+from secateurs.network.operations import kind_of
 from secateurs.surgery.places import Place, place_of
 
-_LAYERS = ("conv", "linear", "_conv")
-_CASTS = {"float", "half", "bfloat16", "double"}
 _READ_ONLY = {
     "__get__",
     "size",
@@ -159,10 +158,11 @@ class Precise(TorchFunctionMode):
             result = self.chance(name, func, args, kwargs)
         if result is NotImplemented:
             result = func(*args, **kwargs)
-        if isinstance(result, Tensor) and (name in _CASTS or result.dtype in (torch.float32, torch.float16)):
+        casts = kind_of(name) == "conversion"
+        if isinstance(result, Tensor) and (casts or result.dtype in (torch.float32, torch.float16)):
             # what PyTorch makes in its default type, as constants are, meets numbers of this precision next
             result = result.to(self.precision) if result.is_floating_point() else result
-        if name.startswith(_LAYERS) and len(args) > 1 and isinstance(result, Tensor):
+        if kind_of(name) == "layer" and len(args) > 1 and isinstance(result, Tensor):
             self._count(name, args, result)
         return result
 

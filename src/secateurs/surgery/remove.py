@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from secateurs.checks import check_kind, check_model, shown
 from secateurs.contracts import IntArray
 from secateurs.errors import MismatchError
-from secateurs.surgery.copies import copy_model
-from secateurs.surgery.cut import as_kind_of, cut, keep_norms, named_tensors
+from secateurs.layers.cut import cut
+from secateurs.layers.frame import fold_frames, insert_frames
+from secateurs.layers.reparametrised import keep_norms
+from secateurs.layers.standardised import standardised, without_standardisation
+from secateurs.layers.tensors import as_kind_of, named_tensors
+from secateurs.running.copies import copy_model
 from secateurs.surgery.fit import check_fit, check_frames, outputs_of
-from secateurs.surgery.folding import standardised, without_standardisation
-from secateurs.surgery.frame import fold_frames, insert_frames
 from secateurs.surgery.plan import Plan, Step
 
 

@@ -23,17 +23,19 @@ from torch.utils import _pytree as pytree
 
 from secateurs.contracts import IntArray
 from secateurs.errors import InputError
-from secateurs.surgery.calling import as_arguments, evaluating, outputs
-from secateurs.surgery.copies import copy_model
-from secateurs.surgery.cut import is_reparametrised, named_tensors, reparametrised, take
-from secateurs.surgery.folding import without_standardisation
+from secateurs.layers.reparametrised import is_reparametrised, reparametrised
+from secateurs.layers.standardised import without_standardisation
+from secateurs.layers.tensors import named_tensors, take
+from secateurs.running.copies import copy_model
+from secateurs.running.eval_mode import evaluating
+from secateurs.running.examples import as_arguments, outputs
+from secateurs.running.surroundings import Surroundings
 from secateurs.surgery.given import check_verify
 from secateurs.surgery.inputs import numel, parts, random_like
 from secateurs.surgery.masked_norm import SEEN, MaskedNorms
 from secateurs.surgery.places import Place, differences, gap
 from secateurs.surgery.precise import NeedsCopy, Precise, Stranger
 from secateurs.surgery.remove import silence
-from secateurs.surgery.surroundings import Surroundings
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
 RESCALED = 1e-4

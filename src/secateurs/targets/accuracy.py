@@ -19,7 +19,7 @@ from secateurs.data.calibration import kept_apart
 from secateurs.errors import InputError, TargetError
 from secateurs.meters.paired import Drop, Z, samples_for, upper_drop
 from secateurs.meters.scoring import Metric, answer_of, jackknife_error, left_out, right
-from secateurs.modes import device_of, evaluation
+from secateurs.running.eval_mode import device_of, evaluation
 from secateurs.targets.base import Attempt
 
 _ROUNDS = 8

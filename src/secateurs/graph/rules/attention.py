@@ -68,11 +68,6 @@ def _masked(labels: Labels, op: Op, lead: list[Axis], mask: Value) -> list[Axis]
     return result
 
 
-RULES: dict[str, Rule] = dict.fromkeys(
-    (
-        "scaled_dot_product_attention",
-        "_scaled_dot_product_flash_attention_for_cpu",
-        "_scaled_dot_product_attention_math",
-    ),
-    _attention,
-)
+RULES: dict[str, Rule] = {
+    "attention": _attention,
+}

@@ -12,6 +12,7 @@ import numpy as np
 from secateurs.contracts import IntArray
 from secateurs.graph.labels import Axis, Free, Labels, Term
 from secateurs.graph.program import Op, Value
+from secateurs.graph.rules.entry import entry_of
 
 Rule = Callable[[Labels, Op], None]
 
@@ -161,7 +162,7 @@ def contract(labels: Labels, op: Op, operands: list[Value], terms: list[str], re
             holders.setdefault(letter, []).append((value, axis))
     for letter, held in holders.items():
         weights = [(v, a) for v, a in held if v in labels.static]
-        vectors = op.name in ("mv", "dot", "vdot")  # a norm of weights, not a layer
+        vectors = entry_of(op).passes == "product with vector"  # a norm of weights, not a layer
         if letter in result or (len(weights) == len(held) and (vectors or len(held) == 1)):
             axis = letters[letter] = shared_by_activations(labels, op, held)
             if letter in result and len(held) == len(weights) == 1 and len(operands) > 1:
@@ -290,21 +291,15 @@ def _affine_grid(labels: Labels, op: Op) -> None:
 
 
 RULES: dict[str, Rule] = {
-    "affine_grid_generator": _affine_grid,
+    "affine grid": _affine_grid,
     "bilinear": _bilinear,
-    "torchvision::deform_conv2d": _deformed,
-    **{f"conv{d}d": _conv(False) for d in (1, 2, 3)},
-    **{f"conv_transpose{d}d": _conv(True) for d in (1, 2, 3)},
-    "convolution": _convolution,
-    "_convolution": _convolution,
+    "deformable convolution": _deformed,
+    "convolution": _conv(False),
+    "transposed convolution": _conv(True),
+    "general convolution": _convolution,
     "linear": _linear,
-    "matmul": _matmul,
-    "mm": _matmul,
-    "bmm": _matmul,
-    "mv": _matmul,
-    "dot": _matmul,
-    "vdot": _matmul,
-    "addmm": _addmm,
-    "baddbmm": _addmm,
+    "product": _matmul,
+    "product with vector": _matmul,
+    "sum with product": _addmm,
     "einsum": _einsum,
 }

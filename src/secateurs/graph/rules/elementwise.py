@@ -8,32 +8,9 @@ import numpy as np
 
 from secateurs.graph.labels import FREE, Axis, Follow, Labels
 from secateurs.graph.program import Op, Value
+from secateurs.graph.rules.entry import entry_of
 
 Rule = Callable[[Labels, Op], None]
-
-# zero in, zero out, element by element: a weight may pass through these and can still be silenced
-_ZERO_KEEPING = {
-    "mul",
-    "neg",
-    "clone",
-    "to",
-    "_to_copy",
-    "relu",
-    "abs",
-    "detach",
-    "alias",
-    "contiguous",
-    "tanh",
-}
-
-
-_NOUNS = {
-    **{name: name for name in ("mean", "sum", "median", "norm")},
-    **dict.fromkeys(("linalg_vector_norm",), "norm"),
-    **dict.fromkeys(("var", "var_mean", "std", "std_mean"), "variance"),
-    **dict.fromkeys(("amax", "max"), "maximum"),
-    **dict.fromkeys(("amin", "min"), "minimum"),
-}
 
 
 def pointwise(labels: Labels, op: Op) -> None:
@@ -52,7 +29,7 @@ def pointwise(labels: Labels, op: Op) -> None:
                 found[i + shift].append(axis)
     result = [_united(labels, axes, op) for axes in found]
     if all(v in labels.static for v in values) and (
-        op.name in _ZERO_KEEPING
+        entry_of(op).keeps_zero
         or (op.name == "div" and isinstance(op.args[0], Value))
         or (op.name in ("add", "sub") and _all_labelled(labels, values, result, found))
     ):
@@ -107,18 +84,14 @@ def _fill(labels: Labels, op: Op) -> None:
         labels.set(out, [FREE] * len(out.shape))
 
 
-def _spatial(depth: int) -> Rule:
-    """Pooling and resampling: the last `depth` axes are space, the others pass."""
-
-    def rule(labels: Labels, op: Op) -> None:
-        axes = labels.of(op.args[0])
-        cut = len(axes) - depth
-        labels.lock(axes[cut:], f"is treated as space in {op}")
-        for out in op.outs:
-            if out is not None:
-                labels.set(out, [*axes[:cut], *[None] * (len(out.shape) - cut)])
-
-    return rule
+def _spatial(labels: Labels, op: Op) -> None:
+    """Pooling and resampling: the last axes are space, as many as the table says, and the others pass."""
+    axes = labels.of(op.args[0])
+    cut = len(axes) - entry_of(op).space
+    labels.lock(axes[cut:], f"is treated as space in {op}")
+    for out in op.outs:
+        if out is not None:
+            labels.set(out, [*axes[:cut], *[None] * (len(out.shape) - cut)])
 
 
 def _batch_norm(labels: Labels, op: Op) -> None:
@@ -185,18 +158,14 @@ def _layer_norm(labels: Labels, op: Op) -> None:
             labels.set(out, axes)
 
 
-def _over_dim(position: int) -> Rule:
+def _along(labels: Labels, op: Op) -> None:
     """Softmax and the like: the whole of one axis decides each value; the other axes pass."""
-
-    def rule(labels: Labels, op: Op) -> None:
-        axes = list(labels.of(op.args[0]))
-        dim = int(op.args[position]) % max(1, len(axes))
-        labels.lock(axes[dim], f"all channels are taken together in {op}")
-        labels.doubt([axes[dim]])
-        for out in op.outs:
-            labels.set(out, axes)
-
-    return rule
+    axes = list(labels.of(op.args[0]))
+    dim = int(op.args[1]) % max(1, len(axes))
+    labels.lock(axes[dim], f"all channels are taken together in {op}")
+    labels.doubt([axes[dim]])
+    for out in op.outs:
+        labels.set(out, axes)
 
 
 def _reduce(labels: Labels, op: Op) -> None:
@@ -210,7 +179,7 @@ def _reduce(labels: Labels, op: Op) -> None:
     keep = bool(op.arg(names.index("keepdim"), "keepdim", False)) if "keepdim" in names else False
     chosen = range(len(axes)) if dims is None or dims == [] else [dims] if isinstance(dims, int) else dims
     gone = {int(d) % max(1, len(axes)) for d in chosen}
-    noun = _NOUNS.get(op.name)
+    noun = entry_of(op).noun
     why = f" (their {noun} is part of the function)" if noun else ""
     labels.lock([axes[d] for d in sorted(gone)], f"all channels are taken together{why} in {op}")
     left: list[Axis] = [FREE if i in gone else a for i, a in enumerate(axes) if keep or i not in gone]
@@ -285,106 +254,25 @@ def _weight_norm(labels: Labels, op: Op) -> None:
         labels.static.add(op.outs[0])
 
 
-_SPATIAL = {
-    **{
-        f"{kind}_pool{d}d": d
-        for kind in ("max", "avg", "adaptive_avg", "adaptive_max", "lp")
-        for d in (1, 2, 3)
-    },
-    **{f"_adaptive_avg_pool{d}d": d for d in (2, 3)},
-    **{f"max_pool{d}d_with_indices": d for d in (1, 2, 3)},
-    "fractional_max_pool2d": 2,
-    **{f"upsample_{kind}": 2 for kind in ("nearest2d", "bilinear2d", "bicubic2d", "_nearest_exact2d")},
-    **{f"_upsample_{kind}": 2 for kind in ("nearest_exact2d", "bilinear2d_aa", "bicubic2d_aa")},
-    **{f"upsample_{kind}": 1 for kind in ("nearest1d", "linear1d")},
-    **{f"upsample_{kind}": 3 for kind in ("nearest3d", "trilinear3d")},
-    **{f"{kind}_pad{d}d": d for kind in ("reflection", "replication") for d in (1, 2, 3)},
-}
-
 RULES: dict[str, Rule] = {
-    **{name: _spatial(depth) for name, depth in _SPATIAL.items()},
-    **dict.fromkeys(
-        """
-            dropout feature_dropout alpha_dropout feature_alpha_dropout native_dropout clone
-            contiguous detach alias to _to_copy type_as lift_fresh lift_fresh_copy requires_grad_
-            rrelu _assert_tensor_metadata copy_to cpu cuda float half double relu6 hardtanh detach_copy
-            """.split(),  # noqa: SIM905
-        same,
-    ),
-    **dict.fromkeys(
-        ("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "bernoulli"), _like
-    ),
-    **dict.fromkeys(
-        """
-            zeros ones full empty new_zeros new_ones new_full new_empty scalar_tensor rand randn
-            empty_permuted
-            """.split(),  # noqa: SIM905
-        _fill,
-    ),
-    **dict.fromkeys(
-        """
-            batch_norm native_batch_norm _native_batch_norm_legit
-            _native_batch_norm_legit_no_training _native_batch_norm_legit_functional
-            cudnn_batch_norm instance_norm _batch_norm_impl_index _batch_norm_with_update
-            batch_norm_with_update _batch_norm_no_update miopen_batch_norm
-            """.split(),  # noqa: SIM905
-        _batch_norm,
-    ),
-    "triu": _triangle,
-    "tril": _triangle,
-    "group_norm": _group_norm,
-    "native_group_norm": _group_norm,
-    "layer_norm": _layer_norm,
-    "native_layer_norm": _layer_norm,
-    "rms_norm": _layer_norm,
-    "_fused_rms_norm": _layer_norm,
-    **dict.fromkeys(
-        ("softmax", "log_softmax", "_softmax", "_log_softmax", "softmin", "cumsum", "cumprod"), _over_dim(1)
-    ),
-    **dict.fromkeys(
-        """
-            mean sum amax amin max min var std var_mean std_mean norm prod any all
-            linalg_vector_norm logsumexp argmax argmin median nansum aminmax nanmean
-            """.split(),  # noqa: SIM905
-        _reduce,
-    ),
-    # element by element, though PyTorch does not tag them so
-    **dict.fromkeys(
-        ("hardswish", "leaky_relu", "log_sigmoid", "floor_divide", "fix", "special_expit"), pointwise
-    ),
-    **dict.fromkeys(
-        """
-            fft_fft fft_fft2 fft_fftn fft_ifft fft_ifft2 fft_ifftn fft_rfft fft_rfft2 fft_rfftn
-            fft_irfft fft_irfft2 fft_irfftn fft_hfft fft_hfft2 fft_hfftn fft_ihfft fft_ihfft2
-            fft_ihfftn
-            """.split(),  # noqa: SIM905
-        _fft,
-    ),
-    "view_as_real": _as_real,
-    "view_as_complex": _as_complex,
-    **dict.fromkeys(
-        [
-            "real",
-            "imag",
-            "conj",
-            "_conj",
-            "_conj_physical",
-            "conj_physical",
-            "resolve_conj",
-            "resolve_neg",
-            "angle",
-            "complex",
-            "polar",
-        ],
-        pointwise,
-    ),
-    "grid_sampler": _sampled,
-    "grid_sampler_2d": _sampled,
-    "grid_sampler_3d": _sampled,
-    "max_unpool2d": _unpool,
+    "pointwise": pointwise,
+    "same": same,
+    "like": _like,
+    "constant": _fill,
+    "space": _spatial,
+    "sampled": _sampled,
+    "unpool": _unpool,
+    "batch norm": _batch_norm,
+    "instance norm": _batch_norm,
+    "group norm": _group_norm,
+    "layer norm": _layer_norm,
+    "weight norm": _weight_norm,
+    "triangle": _triangle,
+    "along": _along,
+    "reduce": _reduce,
+    "fourier": _fft,
+    "as_real": _as_real,
+    "as_complex": _as_complex,
     "embedding": _embedding,
     "prelu": _prelu,
-    "_prelu_kernel": pointwise,
-    "_weight_norm": _weight_norm,
-    "_weight_norm_interface": _weight_norm,
 }

@@ -176,7 +176,6 @@ def _index(labels: Labels, op: Op) -> None:
 
 def _pad(labels: Labels, op: Op) -> None:
     axes, pads = list(labels.of(op.args[0])), [int(p) for p in op.args[1]]
-    value = op.arg(2, "value") if op.name == "constant_pad_nd" else op.arg(3, "value")
     mode = op.arg(2, "mode", "constant") if op.name == "pad" else "constant"
     for k in range(len(pads) // 2):
         before, after = pads[2 * k], pads[2 * k + 1]
@@ -190,7 +189,6 @@ def _pad(labels: Labels, op: Op) -> None:
             axes[-1 - k] = np.concatenate([np.full(before, -1), array, np.full(after, -1)])
         else:
             axes[-1 - k] = None
-    del value
     moved(labels, op, axes)
 
 
@@ -244,30 +242,23 @@ def _glu(labels: Labels, op: Op) -> None:
 
 RULES: dict[str, Rule] = {
     "permute": _permute,
-    **dict.fromkeys(("transpose", "t", "swapaxes", "swapdims", "numpy_T", "mT", "adjoint"), _transpose),
+    "transpose": _transpose,
     "movedim": _movedim,
-    "moveaxis": _movedim,
     "squeeze": _squeeze,
     "unsqueeze": _unsqueeze,
     "cat": _cat,
-    "concat": _cat,
-    "concatenate": _cat,
     "stack": _stack,
     "unbind": _unbind,
-    **dict.fromkeys(("expand", "expand_as", "broadcast_to"), _expand),
+    "expand": _expand,
     "repeat": _repeat,
-    "tile": _repeat,
     "repeat_interleave": _repeat_interleave,
     "flip": _flip,
     "roll": _roll,
     "index": _index,
-    "index_select": _index,
     "pad": _pad,
-    "constant_pad_nd": _pad,
     "pixel_shuffle": _pixel_shuffle,
     "pixel_unshuffle": _pixel_unshuffle,
     "channel_shuffle": _channel_shuffle,
-    "native_channel_shuffle": _channel_shuffle,
     "im2col": _im2col,
-    "glu": _glu,
+    "halves": _glu,
 }

@@ -155,7 +155,5 @@ RULES: dict[str, Rule] = {
     "select": _select,
     "slice": _slice,
     "narrow": _narrow,
-    **dict.fromkeys(
-        ("chunk", "split", "split_with_sizes", "tensor_split", "unsafe_chunk", "unsafe_split"), _parts
-    ),
+    "parts": _parts,
 }

@@ -59,6 +59,6 @@ def _met(
 
 RULES: dict[str, Rule] = {
     "gather": _gather,
-    **dict.fromkeys(("scatter", "scatter_add", "scatter_reduce"), _scatter),
-    **dict.fromkeys(("index_add", "index_copy", "index_fill"), _index_write),
+    "scatter": _scatter,
+    "index_write": _index_write,
 }

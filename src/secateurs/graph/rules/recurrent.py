@@ -18,10 +18,9 @@ from secateurs.contracts import IntArray
 from secateurs.graph.labels import Axis, LabelError, Labels
 from secateurs.graph.program import Op, Value
 from secateurs.graph.rules.contraction import _read, add_term
+from secateurs.graph.rules.entry import entry_of
 
 Rule = Callable[[Labels, Op], None]
-
-_GATES = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def _parts(weights: Sequence[Value], each: int, count: int) -> Iterator[_Weights
 
 def _direction(labels: Labels, op: Op, part: _Weights, source: Axis, steps: int) -> IntArray:
     """One direction of one layer, or one cell; returns the labels of its hidden units."""
-    gates = _GATES[op.name.removesuffix("_cell")]
+    gates = entry_of(op).gates
     rows = labels.of(part.inputs)[0]
     others = [labels.of(tensor)[0] for tensor in (part.states, *part.biases)]
     if not isinstance(rows, np.ndarray) or len(rows) % gates:
@@ -133,6 +132,6 @@ def _cell(labels: Labels, op: Op) -> None:
 
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), _recurrent),
-    **dict.fromkeys(("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"), _cell),
+    "recurrent": _recurrent,
+    "cell": _cell,
 }

@@ -9,9 +9,9 @@ import numpy as np
 
 from secateurs.graph.labels import FREE, Axis, Follow, Free, LabelError, Labels, labelled
 from secateurs.graph.program import Op, Value
+from secateurs.graph.rules.entry import entry_of
 
 Rule = Callable[[Labels, Op], None]
-_REDUCTIONS = {"mean", "sum", "var", "std", "var_mean", "std_mean", "linalg_vector_norm", "norm"}
 
 
 def _reshape(labels: Labels, op: Op) -> None:
@@ -100,7 +100,7 @@ def _averaged(labels: Labels, value: Value, axis: int, steps: int = 3) -> bool:
     """Whether the next thing that happens, element by element apart, is a reduction over this axis."""
     for op in labels.readers.get(value, ()):
         out = op.outs[0] if op.outs else None
-        if op.name in _REDUCTIONS:
+        if entry_of(op).averages:
             place = op.argument_names.index("dim") if "dim" in op.argument_names else -1
             dims = op.arg(place, "dim") if place >= 0 else None
             listed = [dims] if isinstance(dims, int) else dims or []
@@ -168,18 +168,7 @@ def _as_strided(labels: Labels, op: Op) -> None:
     reshape(labels, op, value, out)
 
 
-RULES: dict[str, Rule] = dict.fromkeys(
-    (
-        "view",
-        "reshape",
-        "_unsafe_view",
-        "flatten",
-        "unflatten",
-        "_reshape_alias",
-        "view_as",
-        "reshape_as",
-        "ravel",
-    ),
-    _reshape,
-)
-RULES["as_strided"] = _as_strided
+RULES: dict[str, Rule] = {
+    "reshape": _reshape,
+    "strided": _as_strided,
+}

@@ -95,4 +95,8 @@ def _joined(labels: Labels, op: Op, before: np.ndarray, after: np.ndarray) -> np
     return np.where(after >= 0, after, before)
 
 
-RULES: dict[str, Rule] = {"copy": _copy, "slice_scatter": _slice_scatter, "select_scatter": _select_scatter}
+RULES: dict[str, Rule] = {
+    "copy": _copy,
+    "slice_scatter": _slice_scatter,
+    "select_scatter": _select_scatter,
+}

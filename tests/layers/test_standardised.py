@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 import secateurs as sc
+from secateurs.layers.standardised import SameConv2d, standardised, without_standardisation
 from secateurs.surgery import Plan
-from secateurs.surgery.folding import SameConv2d, standardised, without_standardisation
 
 
 class Standardised(nn.Conv2d):

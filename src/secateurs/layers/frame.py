@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from secateurs.surgery.copies import copy_model
+from secateurs.running.copies import copy_model
 
 ENTER, CONV, LEAVE = "enter", "conv", "leave"
 FOLDS = ("", "enter", "leave", "both")

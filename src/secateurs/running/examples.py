@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from secateurs.errors import InputError
-from secateurs.modes import evaluation
 
 
 def as_arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -113,9 +112,46 @@ def _attributes(model: nn.Module) -> list[Tensor]:
     ]
 
 
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """`evaluation`, and compiled parts run as the code they were compiled from, so that it can be followed."""
-    compiled = any(type(module).__name__ == "OptimizedModule" for module in model.modules())
-    with evaluation(model), torch.compiler.set_stance("force_eager") if compiled else nullcontext():
-        yield
+def inputs_of(example: Any) -> Any:
+    """An example input as the model's positional arguments (a tuple) or its named ones (a dict).
+
+    Raises:
+        InputError: it holds no tensor.
+
+    Example:
+        >>> len(inputs_of(torch.zeros(1, 3)))
+        1
+    """
+    if not any(isinstance(x, Tensor) for x in tree_leaves(example)):
+        raise InputError(
+            f"The example input is a {type(example).__name__} without tensors: give a tensor with the batch axis "
+            "first, a tuple of the model's positional inputs, or a dict of its named ones."
+        )
+    if isinstance(example, Mapping):
+        return dict(example)
+    return tuple(example) if isinstance(example, (tuple, list)) else (example,)
+
+
+def first_sample(inputs: Any) -> Any:
+    """The inputs of the first sample alone; what has another first axis than the first tensor stays whole.
+
+    Lists inside, as detectors take them, stay whole too: there a tensor is one sample.
+
+    Raises:
+        InputError: the batch is empty.
+
+    Example:
+        >>> first_sample((torch.zeros(4, 3),))[0].shape
+        torch.Size([1, 3])
+    """
+    values = list(inputs.values()) if isinstance(inputs, Mapping) else list(inputs)
+    batch = next((x.shape[0] for x in values if isinstance(x, Tensor) and x.dim()), 1)
+    if batch == 0:
+        raise InputError("The example input holds no sample: its first axis, the batch, has length 0.")
+
+    def cut(x: Any) -> Any:
+        return x[:1] if isinstance(x, Tensor) and x.dim() and x.shape[0] == batch else x
+
+    if isinstance(inputs, Mapping):
+        return {name: cut(x) for name, x in inputs.items()}
+    return tuple(cut(x) for x in inputs)

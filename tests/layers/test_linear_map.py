@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from secateurs.surgery.reading import from_matrix, matrix, output_rows, positions, reading, rows
+from secateurs.layers.linear_map import from_matrix, linear_map, matrix, output_rows, positions, rows
 
 LAYERS = [
     (nn.Linear(5, 3), (4, 5)),
@@ -24,7 +24,7 @@ def test_rows_times_matrix_is_the_layer(layer: nn.Module, shape: tuple[int, ...]
     torch.manual_seed(0)
     x = torch.randn(shape)
     y = layer(x)
-    form = reading(layer)
+    form = linear_map(layer)
     product = torch.einsum("ngd,god->ngo", rows(layer, x), matrix(layer))
     bias = layer.bias.view(form.groups, form.outputs)
     torch.testing.assert_close(product + bias, output_rows(layer, y), rtol=1e-4, atol=1e-5)
@@ -35,6 +35,6 @@ def test_rows_times_matrix_is_the_layer(layer: nn.Module, shape: tuple[int, ...]
 
 
 def test_no_reading_where_the_layer_is_not_plain():
-    assert reading(nn.BatchNorm2d(3)) is None
-    assert reading(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")) is None
-    assert reading(nn.utils.parametrizations.weight_norm(nn.Linear(3, 4))) is None
+    assert linear_map(nn.BatchNorm2d(3)) is None
+    assert linear_map(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")) is None
+    assert linear_map(nn.utils.parametrizations.weight_norm(nn.Linear(3, 4))) is None

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from secateurs.surgery.functions import CACHED
+from secateurs.running.functions import CACHED
 
 _ATOMS = (
     type(None),

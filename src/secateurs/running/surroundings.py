@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from secateurs.surgery.functions import CACHED, functions_of, named_in
+from secateurs.running.functions import CACHED, functions_of, named_in
 
 _FOREIGN = {*sys.stdlib_module_names, "torch", "numpy", "sympy", "scipy", "secateurs"} - {"__main__"}
 _CONTAINERS = (dict, list, set, collections.deque)

@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from secateurs.surgery.copies import copy_model
-from secateurs.surgery.cut import named_tensors
+from secateurs.layers.tensors import named_tensors
+from secateurs.running.copies import copy_model
 
-_CONVOLUTIONS = {nn.Conv1d: "conv1d", nn.Conv2d: "conv2d", nn.Conv3d: "conv3d"}
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 
 
@@ -200,7 +200,7 @@ def _call(module: Any, sides: int = 0, value: float = 1.0, weight: Tensor | None
     kept = module.weight
     module.weight = nn.Parameter(weight, requires_grad=False)
     try:
-        with torch.no_grad(), _Spy(_CONVOLUTIONS[_kind(module)]):
+        with torch.no_grad(), _Spy(_kind(module).__name__.lower()):
             module.forward(torch.full(shape, value, dtype=weight.dtype, device=weight.device))
     except _Found as found:
         return found.called

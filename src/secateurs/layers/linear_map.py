@@ -1,4 +1,4 @@
-"""How a layer reads its input: y = M r + b, with one row r of the input for every output position.
+"""A layer as a linear map: y = M r + b, with one row r of the input for every output position.
 
 For a convolution r holds the k x k neighbourhood of all channels (im2col), ordered channel by channel, tap
 by tap; for a linear layer r is the input itself. Grouped layers have one M, and one part of r, per group.
@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from secateurs.contracts import IntArray
+from secateurs.layers.types import layer_type
 
 
 @dataclass(frozen=True)
-class Reading:
+class LinearMap:
     """The sizes of a layer that is linear in its input."""
 
     kind: str
@@ -34,28 +35,29 @@ class Reading:
         return self.inputs * self.taps
 
 
-def reading(layer: nn.Module) -> Reading | None:
+def linear_map(layer: nn.Module) -> LinearMap | None:
     """How `layer` reads its input, or None where it is no plain linear or convolutional layer.
 
     `inputs` and `outputs` are those of one group.
 
     Example:
-        >>> reading(nn.Conv2d(4, 6, 3, groups=2))
-        Reading(kind='conv', groups=2, inputs=2, taps=9, outputs=3)
+        >>> linear_map(nn.Conv2d(4, 6, 3, groups=2))
+        LinearMap(kind='conv', groups=2, inputs=2, taps=9, outputs=3)
     """
     weight = getattr(layer, "weight", None)
     if not isinstance(weight, Tensor) or hasattr(layer, "parametrizations"):
         return None
-    if isinstance(layer, nn.Linear):
-        return Reading("linear", 1, weight.shape[1], 1, weight.shape[0])
-    if not isinstance(layer, _ConvNd) or not weight.is_floating_point():
+    form = layer_type(layer).form
+    if form == "linear":
+        return LinearMap("linear", 1, weight.shape[1], 1, weight.shape[0])
+    if not form or not isinstance(layer, _ConvNd) or not weight.is_floating_point():
         return None
     groups, taps = layer.groups, weight[0, 0].numel()
-    if isinstance(layer, _ConvTransposeNd):
-        return Reading("transposed", groups, weight.shape[0] // groups, taps, weight.shape[1])
+    if form == "transposed":
+        return LinearMap("transposed", groups, weight.shape[0] // groups, taps, weight.shape[1])
     if layer.padding_mode != "zeros":
         return None
-    return Reading("conv", groups, weight.shape[1], taps, weight.shape[0] // groups)
+    return LinearMap("conv", groups, weight.shape[1], taps, weight.shape[0] // groups)
 
 
 def matrix(layer: nn.Module) -> Tensor:
@@ -91,7 +93,7 @@ def rows(layer: nn.Module, x: Tensor, chosen: Tensor | None = None) -> Tensor:
     """What the layer reads, one row per sample and output position.
 
     Args:
-        layer: One that has a `reading`.
+        layer: One that has a `linear_map`.
         x: Its input, with the batch axis first.
         chosen: Indices of the output positions (flattened) to use, all by default.
 
@@ -163,10 +165,10 @@ def form_kernel(layer: nn.Module) -> tuple[int, ...]:
     return tuple(layer.kernel_size)
 
 
-def _form(layer: nn.Module) -> Reading:
-    form = reading(layer)
+def _form(layer: nn.Module) -> LinearMap:
+    form = linear_map(layer)
     if form is None:
-        raise TypeError(f"{type(layer).__name__} has no reading")
+        raise TypeError(f"{type(layer).__name__} is no linear map")
     return form
 
 
@@ -206,11 +208,11 @@ def _stretched(layer: _ConvTransposeNd, x: Tensor) -> Tensor:
     return nn.functional.pad(out, pads)
 
 
-def unit_rows(layer: nn.Module, x: Tensor, places: IntArray, most: int | None = None) -> Tensor:
+def channel_rows(layer: nn.Module, x: Tensor, places: IntArray, most: int | None = None) -> Tensor:
     """What the layer reads of some units: one row per sample and place of the input, one entry per unit.
 
     Args:
-        layer: One that has a `reading`.
+        layer: One that has a `linear_map`.
         x: Its input, with the batch axis first.
         places: Positions of each unit on the input axis of the weight, shape (n, m); m places of a unit (and, for
             grouped convolutions, the same place of every group) give m rows.
@@ -221,7 +223,7 @@ def unit_rows(layer: nn.Module, x: Tensor, places: IntArray, most: int | None = 
 
     Example:
         >>> import numpy as np
-        >>> unit_rows(nn.Linear(4, 1), torch.arange(4.0)[None], np.array([[0, 1], [2, 3]]))
+        >>> channel_rows(nn.Linear(4, 1), torch.arange(4.0)[None], np.array([[0, 1], [2, 3]]))
         tensor([[0., 2.],
                 [1., 3.]])
     """
@@ -254,16 +256,16 @@ def spread(points: int, most: int) -> Tensor:
     return (torch.arange(most) * step % points).sort().values
 
 
-def unit_columns(layer: nn.Module, places: IntArray, axis: int) -> IntArray | None:
+def channel_columns(layer: nn.Module, places: IntArray, axis: int) -> IntArray | None:
     """Columns of `matrix` that belong to each unit, shape (n, m taps); None where they differ by group.
 
     Example:
         >>> import numpy as np
-        >>> unit_columns(nn.Conv1d(2, 1, 3), np.array([[0], [1]]), 1)
+        >>> channel_columns(nn.Conv1d(2, 1, 3), np.array([[0], [1]]), 1)
         array([[0, 1, 2],
                [3, 4, 5]])
     """
-    form = reading(layer)
+    form = linear_map(layer)
     if form is None or axis != (0 if form.kind == "transposed" else 1):
         return None
     if form.kind == "transposed" and form.groups > 1:

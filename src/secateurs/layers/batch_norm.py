@@ -1,9 +1,36 @@
-"""Add a constant to what a layer gives, wherever it can be put."""
+"""Batch norms in evaluation: the affine map that one is, and constants that are added by way of one."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+
+def norm_affine(
+    gamma: Tensor | None, beta: Tensor | None, mean: Tensor, var: Tensor, eps: float
+) -> tuple[Tensor, Tensor]:
+    """Scale and shift of a batch norm in evaluation: y = scale x + shift, each of shape (n,).
+
+    Example:
+        >>> norm_affine(None, None, torch.tensor([2.0]), torch.tensor([4.0]), 0.0)
+        (tensor([0.5000]), tensor([-1.]))
+    """
+    scale = torch.rsqrt(var + eps) * (1.0 if gamma is None else gamma)
+    return scale, (0.0 if beta is None else beta) - mean * scale
+
+
+def affine(
+    x: Tensor, gamma: Tensor | None, beta: Tensor | None, mean: Tensor, var: Tensor, eps: float
+) -> Tensor:
+    """Apply a batch norm as the affine map it is, which can be differentiated twice.
+
+    Example:
+        >>> affine(torch.ones(1, 1), None, None, torch.zeros(1), torch.ones(1), 0.0)
+        tensor([[1.]])
+    """
+    scale, shift = norm_affine(gamma, beta, mean, var, eps)
+    shape = (1, -1, *(1 for _ in range(x.dim() - 2)))
+    return x * scale.reshape(shape) + shift.reshape(shape)
 
 
 @torch.no_grad()

@@ -15,19 +15,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-_DROPOUTS = {
-    "dropout",
-    "dropout1d",
-    "dropout2d",
-    "dropout3d",
-    "dropout_",
-    "feature_dropout",
-    "feature_dropout_",
-    "alpha_dropout",
-    "alpha_dropout_",
-    "feature_alpha_dropout",
-    "feature_alpha_dropout_",
-}
+from secateurs.network.operations import kind_of
+
 _EMPTY: dict[str, Callable[..., Tensor]] = {
     "rand": torch.empty,
     "randn": torch.empty,
@@ -54,7 +43,7 @@ class Chance:
         self, name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
         """The result of a random function, or NotImplemented where it is none."""
-        if name in _DROPOUTS:
+        if kind_of(name) == "dropout":
             return args[0] if args else kwargs["input"]
         if name in _EMPTY:
             made = _EMPTY[name](*args, **{k: v for k, v in kwargs.items() if k != "generator"})

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from secateurs.contracts import Group, Slot
-from secateurs.surgery.reading import matrix, reading, rows
+from secateurs.layers.linear_map import linear_map, matrix, rows
+from secateurs.layers.types import layer_type
 
 _PLACES = 64  # output positions of one sample that contributions are taken at
 
 
 @dataclass(frozen=True, eq=False)
-class Glance:
+class FeatureMaps:
     """One batch at the input of one layer that reads a group (or at the output of one that makes it).
 
     `gradient` is that of a loss with respect to `x`, where one was asked for.
@@ -30,12 +31,12 @@ class Glance:
     @property
     def plain(self) -> bool:
         """Whether the layer is linear in its input, so that contributions can be told apart."""
-        return self.slot.role == "consumer" and reading(self.layer) is not None
+        return self.slot.role == "consumer" and linear_map(self.layer) is not None
 
     def maps(self, of: Tensor | None = None) -> Tensor:
         """Feature maps of the units, shape (b, n, h, w); places that belong to one unit lie below each other."""
         x = self.x if of is None else of
-        if _channels_last(self.layer, self.slot):
+        if layer_type(self.layer).channels_last:
             x = x.movedim(-1, 1)
         x = x.reshape(*x.shape[:2], *_plane(x.shape[2:]))
         picked = x[:, torch.as_tensor(self._places(x.shape[1]), device=x.device)]  # (b, n, m, h, w)
@@ -47,7 +48,7 @@ class Glance:
         $C_{ij} = \sum_s \langle x_{si} * V_i, x_{sj} * V_j \rangle$ over samples and some output positions:
         with rows r and weights M, the blocks of $(R^T R) \odot (M^T M)$, summed. Cost O(rows d^2).
         """
-        form = reading(self.layer)
+        form = linear_map(self.layer)
         assert form is not None
         read = rows(self.layer, self.x, self._sampled()).double()
         weights = matrix(self.layer).double()
@@ -67,7 +68,7 @@ class Glance:
         return index
 
     def _sampled(self) -> Tensor | None:
-        if not isinstance(self.layer, nn.modules.conv._ConvNd):
+        if layer_type(self.layer).form not in ("conv", "transposed"):
             return None
         with torch.no_grad():
             count = math.prod(self.layer.forward(self.x[:1]).shape[2:])  # no hooks
@@ -75,7 +76,7 @@ class Glance:
         return torch.arange(step // 2, count, step)
 
 
-def sites(model: nn.Module, group: Group) -> Iterator[tuple[nn.Module, Slot, bool]]:
+def hook_points(model: nn.Module, group: Group) -> Iterator[tuple[nn.Module, Slot, bool]]:
     """Where the maps of a group can be seen: (layer, slot, at its input?).
 
     The inputs of all plain layers that read the group; where there are none, the output of a layer that
@@ -84,12 +85,12 @@ def sites(model: nn.Module, group: Group) -> Iterator[tuple[nn.Module, Slot, boo
     found = False
     for slot in group.slots_as("consumer"):
         layer = _owner(model, slot)
-        if isinstance(layer, (nn.modules.conv._ConvNd, nn.Linear)) or _first_weight(layer, slot):
+        if layer_type(layer).form or _first_weight(layer, slot):
             found = True
             yield layer, slot, True
     for slot in () if found else group.slots_as("producer"):
         layer = _owner(model, slot)
-        if isinstance(layer, (nn.modules.conv._ConvNd, nn.Linear)):
+        if layer_type(layer).form:
             yield layer, slot, False
             return
 
@@ -101,10 +102,6 @@ def _first_weight(layer: nn.Module, slot: Slot) -> bool:
 
 def _owner(model: nn.Module, slot: Slot) -> nn.Module:
     return model.get_submodule(slot.tensor.rpartition(".")[0].split(".parametrizations")[0])
-
-
-def _channels_last(layer: nn.Module, slot: Slot) -> bool:
-    return isinstance(layer, (nn.Linear, nn.RNNBase))
 
 
 def _plane(sizes: torch.Size) -> tuple[int, int]:

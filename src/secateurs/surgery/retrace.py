@@ -14,7 +14,7 @@ from secateurs.errors import InputError
 from secateurs.graph.slices import Keep, kept_positions, removed_positions
 from secateurs.graph.trace import Graph, Tracer
 from secateurs.graph.trial import Failure, culprits, kept_in_trial
-from secateurs.surgery.cut import cut
+from secateurs.layers.cut import cut
 from secateurs.surgery.verify import NOT_FINITE, verify
 
 

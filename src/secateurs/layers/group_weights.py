@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from secateurs.contracts import Group, Role, Slot
-from secateurs.surgery.cut import reparametrised
-from secateurs.surgery.frame import ENTER, is_frame
+from secateurs.layers.frame import ENTER, is_frame
+from secateurs.layers.reparametrised import reparametrised
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class GroupView:
 
     `norms_after` names the batch norm that reads a layer's output, by the layer's weight (`Graph.norms`).
     Between the first 1x1 convolution of a frame and its k x k one, what is compared is what the latter does with
-    the channels: banks and readers change places there.
+    the channels: producers and consumers change places there.
     """
 
     model: nn.Module
@@ -41,7 +41,7 @@ class GroupView:
     norms_after: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
-    def banks(self) -> list[Tensor]:
+    def producers(self) -> list[Tensor]:
         """Filters of every layer that makes the channels of the group: (n, c, taps) each."""
         return self._matrices("consumer" if self.entering else "producer")
 
@@ -51,7 +51,7 @@ class GroupView:
         return [self._rows(slot) for slot in self.group.slots_as("carrier") if self._tensor(slot).dim() > 2]
 
     @cached_property
-    def readers(self) -> list[Tensor]:
+    def consumers(self) -> list[Tensor]:
         """The weights that read the channels: (n, outputs, taps) each."""
         return self._matrices("producer" if self.entering else "consumer")
 
@@ -68,11 +68,11 @@ class GroupView:
         return [entries for _, entries in self._norms()]
 
     def norm_of(self, position: int) -> NormEntries | None:
-        """The batch norm that reads the output of the `position`-th bank's layer, if any."""
+        """The batch norm that reads the output of the `position`-th producer's layer, if any."""
         if self.entering:
             return None
-        makers = [s for s in self.group.slots_as("producer") if self._tensor(s).dim() > 1]
-        owner = self.norms_after.get(makers[position].tensor)
+        slots = [s for s in self.group.slots_as("producer") if self._tensor(s).dim() > 1]
+        owner = self.norms_after.get(slots[position].tensor)
         return dict(self._norms()).get(owner) if owner is not None else None
 
     def _matrices(self, role: Role) -> list[Tensor]:

@@ -1,8 +1,8 @@
-"""Shapes without numbers, quickly: what the most frequent operations make of tensors on the meta device.
+"""Shapes without numbers, quickly: what the most frequent operations make of tensors that hold none.
 
-PyTorch works out shapes on the meta device in Python, for a batch norm or an activation about as slowly
-as for the hardest operation. Trials and captures run nothing else, so the frequent ones are answered
-here; all others, and all that could be an error, go the ordinary way.
+PyTorch works out shapes on the meta device, and those of fake tensors, in Python, for a batch norm or an activation
+about as slowly as for the hardest operation. Trials, captures and counts of costs run nothing else, so the frequent
+ones are answered here; all others, and all that could be an error, go the ordinary way.
 """
 
 from __future__ import annotations
@@ -11,16 +11,22 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-_SAME = """
-    relu silu sigmoid hardswish hardtanh hardsigmoid gelu leaky_relu elu tanh mish add mul sub clamp clamp_min
-    neg exp abs sqrt rsqrt
-"""
-_ELEMENTWISE = frozenset(f"aten::{name}{end}" for name in _SAME.split() for end in ("", "_"))
+from secateurs.network.operations import OPERATIONS
+
+_ELEMENTWISE = frozenset(
+    f"aten::{name}{end}"
+    for name, entry in OPERATIONS.items()
+    if entry.kind in ("activation", "arithmetic") and entry.passes in ("", "same", "pointwise")
+    for end in ("", "_")
+)
 _BATCH_NORM = frozenset(
     f"aten::{name}"
-    for name in ("native_batch_norm", "_native_batch_norm_legit_no_training", "cudnn_batch_norm")
+    for name, entry in OPERATIONS.items()
+    if entry.passes == "batch norm"
+    and (name.removeprefix("native_").removeprefix("cudnn_") == "batch_norm" or name.endswith("_no_training"))
 )
 
 
@@ -44,9 +50,14 @@ def run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return made if made is not None else func(*args, **kwargs)
 
 
+def _is_hollow(x: Tensor) -> bool:
+    """Whether a tensor holds no numbers."""
+    return x.device.type == "meta" or isinstance(x, FakeTensor)
+
+
 def _elementwise(name: str, args: tuple[Any, ...]) -> Any:
     first = args[0]
-    if not isinstance(first, Tensor) or first.device.type != "meta" or not first.is_floating_point():
+    if not isinstance(first, Tensor) or not _is_hollow(first) or not first.is_floating_point():
         return None
     shape = first.shape
     for other in args[1:]:
@@ -63,7 +74,7 @@ def _elementwise(name: str, args: tuple[Any, ...]) -> Any:
 
 def _batch_norm(name: str, args: tuple[Any, ...]) -> Any:
     x, *vectors = args[:5]
-    if x.device.type != "meta" or x.dim() < 2:
+    if not _is_hollow(x) or x.dim() < 2:
         return None
     if any(isinstance(v, Tensor) and v.shape != x.shape[1:2] for v in vectors):
         return None

@@ -1,0 +1,39 @@
+"""The tensors of a model by all their names, and parts of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from secateurs.contracts import IntArray
+
+Slices = Mapping[str, Mapping[int, IntArray]]
+
+
+def named_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """All parameters and buffers under every name they have."""
+    yield from model.named_parameters(remove_duplicate=False)
+    yield from model.named_buffers(remove_duplicate=False)
+
+
+def take(tensor: Tensor, kept: Mapping[int, IntArray]) -> Tensor:
+    """The positions `kept[axis]` of every named axis, contiguous."""
+    for axis, positions in kept.items():
+        if tensor.device.type == "meta":
+            shape = list(tensor.shape)
+            shape[axis] = len(positions)
+            tensor = torch.empty(shape, dtype=tensor.dtype, device="meta")
+        else:
+            index = torch.as_tensor(np.asarray(positions), device=tensor.device)
+            tensor = tensor.index_select(axis, index)
+    return tensor
+
+
+def as_kind_of(tensor: Tensor, made: Tensor) -> Tensor:
+    """`made` as a parameter where `tensor` is one, with the same wish for gradients."""
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(made, requires_grad=tensor.requires_grad)
+    return made
