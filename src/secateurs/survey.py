@@ -224,7 +224,7 @@ class _Walk:
 
     def _order(self, group: Group, consumers: Sequence[_Consumer]) -> Order:
         if consumers:
-            return moments([consumer.weighed() for consumer in consumers])
+            return moments([consumer.consumer() for consumer in consumers])
         worth = np.zeros(group.size)
         for slot in group.slots_as("consumer") or group.slots_as("producer"):
             tensor = self.net.weights.get(self.place.get(slot.tensor, -1))
