@@ -13,7 +13,7 @@ import time
 import torch
 
 import secateurs as sc
-from secateurs.observe.units import observe
+from secateurs.statistics.units import observe
 from secateurs.zoo.registry import build, entry
 
 

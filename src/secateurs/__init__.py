@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from secateurs.config import PruneConfig
     from secateurs.export.onnx import export_onnx
     from secateurs.graph import Graph, trace  # type: ignore[no-redef]  # the module of that name, in the cycle
+    from secateurs.looking import observe
     from secateurs.meters import count_costs, evaluate
     from secateurs.pipeline import Result, prune, save
     from secateurs.planning import plan, rank
@@ -53,6 +54,7 @@ __all__ = [
     "load",
     "load_plan",
     "methods",
+    "observe",
     "plan",
     "prune",
     "rank",
@@ -69,6 +71,7 @@ _HOMES = {
     "secateurs.config": ("PruneConfig",),
     "secateurs.export.onnx": ("export_onnx",),
     "secateurs.graph": ("Graph", "trace"),
+    "secateurs.looking": ("observe",),
     "secateurs.meters": ("count_costs", "evaluate"),
     "secateurs.pipeline": ("Result", "prune", "save"),
     "secateurs.planning": ("plan", "rank"),
@@ -86,11 +89,11 @@ _PACKAGES = (
     "measure",
     "meters",
     "methods",
-    "observe",
     "recover",
     "report",
     "represent",
     "select",
+    "statistics",
     "surgery",
     "targets",
     "zoo",

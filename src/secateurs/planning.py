@@ -18,6 +18,7 @@ from secateurs.data.batches import batches
 from secateurs.errors import InputError
 from secateurs.graph import Graph
 from secateurs.layers.group_weights import GroupView, NormEntries
+from secateurs.looking import Observed
 from secateurs.meters.scoring import Metric
 from secateurs.methods import Method
 from secateurs.plans import plan_from_counts
@@ -52,7 +53,7 @@ class _Seen:
 def rank(
     graph: Graph,
     method: str | Method | Callable[..., Any],
-    stats: Mapping[str, Any] | None = None,
+    stats: Observed | Mapping[str, Any] | None = None,
     *,
     seed: int = 0,
 ) -> Ranking:
@@ -61,9 +62,8 @@ def rank(
     Args:
         graph: From `trace(model, example)`.
         method: What to rank by: whatever `methods.get` takes.
-        stats: For methods that look at data, what they have seen of each group, by group name: what
-            `observe.glances(model, graph.free, data, method.look, gradients=method.gradients)` returns, or for
-            `moments` the orders of a survey. None for a group that could not be looked at.
+        stats: For methods that look at data: what `observe` returned, or by group name the statistic that the method
+            needs, None for a group that could not be looked at.
         seed: For methods that draw.
 
     Returns:
@@ -86,8 +86,10 @@ def rank(
     """
     check_kind("graph", graph, Graph, "what secateurs.trace(model, example) returns")
     chosen = methods.get(method)
+    if isinstance(stats, Observed):
+        stats = stats.of(chosen)
     if stats is not None:
-        check_kind("stats", stats, Mapping, "what was seen of each group, by its name")
+        check_kind("stats", stats, Mapping, "what secateurs.observe returns, or a statistic by group name")
     check_seed(seed)
     methods.check_data(chosen, stats is not None or chosen.search is not None)
     orders = {}

@@ -24,9 +24,9 @@ from secateurs.data.calibration import Calibration
 from secateurs.errors import InputError
 from secateurs.graph import Graph
 from secateurs.layers.tensors import named_tensors
+from secateurs.looking import look
 from secateurs.meters.scoring import Metric
 from secateurs.network.exported import Exports
-from secateurs.observe.glances import glances
 from secateurs.planning import rank
 from secateurs.recover.recalibrate import recalibrate_
 from secateurs.running.copies import copy_model
@@ -179,16 +179,7 @@ class Recipe:
             return self._survey(graph, levels=()).orders
         if self.method.look is None:
             return None
-        seen: Mapping[str, Tensor | None] = glances(
-            graph.model,
-            graph.free,
-            self.data,
-            self.method.look,
-            gradients=self.method.gradients,
-            limit=self.config.calibrate,
-            progress=self.progress,
-        )
-        return seen
+        return look(graph, self.data, self.method, self.config.calibrate, self.progress)
 
     def attempt(self, ranking: Ranking, allocation: Allocation, example: Any) -> Attempt:
         """What the target may look at: candidates are finished as the result will be."""

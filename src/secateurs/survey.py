@@ -26,9 +26,9 @@ from secateurs.layers.linear_map import channel_columns, from_matrix, linear_map
 from secateurs.network.blocks import Layer, layers, norm_of
 from secateurs.network.exported import Exports
 from secateurs.network.interpreter import Front, affordable
-from secateurs.observe.moments import Moments
 from secateurs.running.eval_mode import evaluation
 from secateurs.select.moments import Consumer, moments
+from secateurs.statistics.moments import Moments
 
 _LEVELS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
 

@@ -9,8 +9,8 @@ from networks import residual
 from secateurs import methods
 from secateurs.contracts import Order
 from secateurs.graph import trace
-from secateurs.observe import observe
-from secateurs.observe.glances import glances
+from secateurs.statistics import observe
+from secateurs.statistics.glances import glances
 
 DATA = [m for m in methods.METHODS if m.statistic is not None]
 SEEN = [m for m in DATA if m.look is not None]

@@ -8,7 +8,7 @@ import secateurs as sc
 from networks import residual
 from secateurs.graph import trace
 from secateurs.measure import MapMean
-from secateurs.observe.glances import glances
+from secateurs.statistics.glances import glances
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from secateurs.errors import InputError
-from secateurs.observe import Moments, Statistics
+from secateurs.statistics import Moments, Statistics
 
 
 def test_moments_add_up_to_those_of_all_rows():

@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 import secateurs as sc
 from secateurs.layers.linear_map import spread
-from secateurs.observe import observe
-from secateurs.observe.units import key
+from secateurs.statistics import observe
+from secateurs.statistics.units import key
 
 
 class Net(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from torch import multiprocessing, nn
 
 import secateurs as sc
-from secateurs.observe import Statistics, observe
+from secateurs.statistics import Statistics, observe
 
 
 def network() -> nn.Module:

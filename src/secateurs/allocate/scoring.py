@@ -18,9 +18,9 @@ from secateurs.errors import InputError
 from secateurs.graph import Graph
 from secateurs.layout import laid_out
 from secateurs.network.incremental import Caches, IncrementalRunner
-from secateurs.observe.units import observe
 from secateurs.plans import plan_from_keep
 from secateurs.running.eval_mode import device_of, evaluation
+from secateurs.statistics.units import observe
 from secateurs.surgery import remove
 
 Repair = Literal["none", "weights", "maps"]

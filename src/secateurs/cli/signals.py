@@ -8,8 +8,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-AGAIN = 0.5
-"""Seconds after which an interruption of an import is repeated."""
+AGAIN = 0.05
+"""Seconds after which an interruption that met an import is tried again."""
 
 _CAME: list[type[BaseException]] = []
 
@@ -49,20 +49,29 @@ def noticed() -> type[BaseException] | None:
 def _raising(kind: type[BaseException]) -> Callable[[int, FrameType | None], None]:
     def handle(number: int, frame: FrameType | None) -> None:
         _CAME.append(kind)
-        # Extension modules swallow what is raised while they are imported, or raise something else instead.
-        if hasattr(signal, "setitimer") and _importing(frame):
-            signal.signal(signal.SIGALRM, handle)
-            signal.setitimer(signal.ITIMER_REAL, AGAIN)
+        # Extension modules that are being imported swallow what is raised, raise something else, or abort.
+        if _importing(frame) and _again(kind):
+            return
         raise kind
 
     return handle
 
 
-def _quiet(before: Callable[[Any], object]) -> Callable[[Any], object]:
-    """A hook that is silent where a callback or `__del__` has swallowed what a signal raised: it comes again."""
+def _again(kind: type[BaseException]) -> bool:
+    """Have it raised a little later, where the system has a timer for that."""
+    if not hasattr(signal, "setitimer"):
+        return False
+    signal.signal(signal.SIGALRM, _raising(kind))
+    signal.setitimer(signal.ITIMER_REAL, AGAIN)
+    return True
 
-    def hook(report: Any) -> object:
-        return None if report.exc_type in (Interrupted, Terminated) else before(report)
+
+def _quiet(before: Callable[[Any], object]) -> Callable[[Any], object]:
+    """A hook that raises anew what a signal raised and a callback or `__del__` has swallowed."""
+
+    def hook(report: Any) -> None:
+        if report.exc_type not in (Interrupted, Terminated) or not _again(report.exc_type):
+            before(report)
 
     return hook
 

@@ -21,8 +21,8 @@ from secateurs.graph import Graph
 from secateurs.layers.group_weights import GroupView
 from secateurs.layers.reparametrised import is_reparametrised
 from secateurs.layers.tensors import named_tensors, take
-from secateurs.observe.statistics import Statistics
-from secateurs.observe.units import key
+from secateurs.statistics.statistics import Statistics
+from secateurs.statistics.units import key
 
 Keep = Mapping[str, IntArray]
 

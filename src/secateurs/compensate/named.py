@@ -20,7 +20,7 @@ from secateurs.data.batches import joined
 from secateurs.data.calibration import kept_apart
 from secateurs.data.own import Held
 from secateurs.errors import InputError
-from secateurs.observe.units import observe
+from secateurs.statistics.units import observe
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from secateurs.errors import InputError
 from secateurs.graph import Graph
 from secateurs.layers.batch_norm import shift_
 from secateurs.layers.linear_map import channel_columns, from_matrix, linear_map, matrix
-from secateurs.observe.moments import Moments
-from secateurs.observe.statistics import Statistics
-from secateurs.observe.units import key
+from secateurs.statistics.moments import Moments
+from secateurs.statistics.statistics import Statistics
+from secateurs.statistics.units import key
 from secateurs.surgery.plan import Plan
 
 Kind = Literal["bias", "merge", "least-squares-once"]

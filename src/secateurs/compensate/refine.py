@@ -21,7 +21,7 @@ from secateurs.compensate.conjugate import Parts, conjugate_gradients
 from secateurs.compensate.walk import WIDEST, Stop
 from secateurs.layers.linear_map import from_matrix, linear_map, matrix, positions, rows, to_matrix
 from secateurs.network.blocks import Layer, norm_of, weights_of
-from secateurs.observe.moments import Moments
+from secateurs.statistics.moments import Moments
 
 _ELEMENTS = 8e6  # outputs that a refinement looks at: enough for some ten thousand unknowns
 _BETWEEN = 1e8  # values that it computes on the way to them

@@ -12,8 +12,8 @@ from secateurs.errors import InputError
 from secateurs.network.blocks import running
 from secateurs.network.exported import Exports, is_batch_norm
 from secateurs.network.paired import PairedNetworks
-from secateurs.observe.units import disagreement
 from secateurs.running.eval_mode import device_of, evaluation
+from secateurs.statistics.units import disagreement
 from secateurs.surgery.plan import Plan
 
 

@@ -21,7 +21,7 @@ from secateurs.layers.linear_map import from_matrix, linear_map, matrix, output_
 from secateurs.layout import laid_out
 from secateurs.network.blocks import Block, blocks, norm_module, norm_name, norm_of
 from secateurs.network.paired import PairedNetworks
-from secateurs.observe.moments import Moments
+from secateurs.statistics.moments import Moments
 from secateurs.surgery.plan import Plan
 
 _FLOPS = 4e11  # a Gram matrix is given at most so many multiply-adds, unless that were too few rows

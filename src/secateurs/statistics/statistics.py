@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from secateurs.errors import InputError
-from secateurs.observe.moments import Moments
+from secateurs.statistics.moments import Moments
 
 _FORMAT = "secateurs.statistics"
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from secateurs.contracts import Group, Loader, Progress, Slot
 from secateurs.data.batches import batches, count
 from secateurs.layers.linear_map import channel_rows, linear_map, places_of, rows, spread
-from secateurs.observe.moments import Moments
-from secateurs.observe.statistics import Statistics
 from secateurs.running.eval_mode import device_of, evaluation
+from secateurs.statistics.moments import Moments
+from secateurs.statistics.statistics import Statistics
 
 _FAR = 0.5  # deviations by which means may differ before it is said
 _RATIO = 2.0  # factor by which variances may
