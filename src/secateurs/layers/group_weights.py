@@ -37,7 +37,6 @@ class GroupView:
 
     model: nn.Module
     group: Group
-    seen: Any = None
     norms_after: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
