@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from networks import residual
 
 import secateurs as sc
+from networks import residual
 from secateurs.errors import InputError
 
 EXAMPLE = torch.zeros(1, 3, 8, 8)

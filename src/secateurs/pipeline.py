@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from secateurs.surgery import Plan, Verification, remove, verify
 from secateurs.surgery.files import save_model
 from secateurs.surgery.remove import finish
 from secateurs.surgery.retrace import retrace_by_values
+from secateurs.targets import Attempt
 from secateurs.version import __version__
 
 _TRIES = 12
@@ -155,10 +157,73 @@ def prune(model: nn.Module, example: Any, /, **asked: Any) -> Result:
     with clock("trace"):
         whole, names = in_frames(work, example) if config.frame else (work, ())
         tracer = Tracer(whole, example, config.normalised)
-        graph = framed(tracer.graph(), names) if config.frame else tracer.graph()
+        form = partial(framed, names=names) if config.frame else _as_it_is
+        graph = form(tracer.graph())
     check_free(graph)
     with clock("costs"):
         before = count_costs(model, example, around=tracer.around)
+    cut = _proven(recipe, model, whole, example, tracer, graph, form, clock)
+    small, made, remarks = recipe.repaired(model, cut.small, cut.graph, cut.plan, clock)
+    if cut.verification.against:
+        remarks = (*remarks, f"proven {cut.verification.against}: their statistics are recomputed")
+    if config.frame:
+        small, remarks = finish(small, made), (*remarks, about_frames(names, made.folds))
+    with clock("check"):
+        remarks = (*remarks, *(recipe.target.remarks(cut.attempt, small) if recipe.target else ()))
+    with clock("costs"):
+        after = count_costs(small, example, around=tracer.around)
+    as_trained(small, model)
+    return Result(
+        model=small,
+        plan=made,
+        verification=cut.verification,
+        method=recipe.method.name,
+        target=dict(made.target),
+        before=before,
+        after=after,
+        groups=group_reports(cut.graph, made),
+        seconds=clock.seconds,
+        seed=recipe.seed,
+        versions=versions(),
+        allocate=name_of(recipe.allocation),
+        compensate=name_of(recipe.repair),
+        remarks=(
+            *graph.notes,
+            *doubts,
+            *about_standardisation(cut.graph.plain),
+            *about_ranking(cut.attempt.ranking),
+            *remarks,
+        ),
+        config=config,
+    )
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A proven removal: the smaller network before repair, and what it was made by."""
+
+    small: nn.Module
+    plan: Plan
+    graph: Graph
+    attempt: Attempt
+    verification: Verification
+
+
+def _proven(
+    recipe: Recipe,
+    model: nn.Module,
+    whole: nn.Module,
+    example: Any,
+    tracer: Tracer,
+    graph: Graph,
+    form: Callable[[Graph], Graph],
+    clock: Clock,
+) -> _Cut:
+    """Rank, plan, remove and prove, again where the proof blames groups that are then locked.
+
+    Raises:
+        VerificationError: The smaller network is not the silenced original.
+    """
     for _ in range(_TRIES):
         ranking, allocation = recipe.ranked(graph, clock)
         attempt = recipe.attempt(ranking, allocation, example)
@@ -169,49 +234,15 @@ def prune(model: nn.Module, example: Any, /, **asked: Any) -> Result:
         with clock("verify"):
             stays = keep_of(made)
             silenced, kept = graph.silenced(stays), graph.slices(stays)
-            verification = verify(
-                whole, small, silenced, example, kept=kept, seed=recipe.seed, around=tracer.around
-            )
-            found = None if verification.passed else retrace_by_values(tracer, stays)
-        if found is None:
+            found = verify(whole, small, silenced, example, kept=kept, seed=recipe.seed, around=tracer.around)
+            if found.passed:
+                return _Cut(small, made, graph, attempt, found)
+            other = retrace_by_values(tracer, stays)
+        if other is None:
             break
         # Code that computes with the number of channels: what it touches is locked now.
-        graph = framed(found, names) if config.frame else found
-    if not verification.passed:
-        raise VerificationError(f"{verification}. Nothing was written; please report this network.")
-    small, made, remarks = recipe.repaired(model, small, graph, made, clock)
-    if verification.against:
-        remarks = (*remarks, f"proven {verification.against}: their statistics are recomputed")
-    if config.frame:
-        small, remarks = finish(small, made), (*remarks, about_frames(names, made.folds))
-    with clock("check"):
-        remarks = (*remarks, *(recipe.target.remarks(attempt, small) if recipe.target else ()))
-    with clock("costs"):
-        after = count_costs(small, example, around=tracer.around)
-    as_trained(small, model)
-    return Result(
-        model=small,
-        plan=made,
-        verification=verification,
-        method=recipe.method.name,
-        target=dict(made.target),
-        before=before,
-        after=after,
-        groups=group_reports(graph, made),
-        seconds=clock.seconds,
-        seed=recipe.seed,
-        versions=versions(),
-        allocate=name_of(recipe.allocation),
-        compensate=name_of(recipe.repair),
-        remarks=(
-            *graph.notes,
-            *doubts,
-            *about_standardisation(graph.plain),
-            *about_ranking(ranking),
-            *remarks,
-        ),
-        config=config,
-    )
+        graph = form(other)
+    raise VerificationError(f"{found}. Nothing was written; please report this network.")
 
 
 def _recipe(model: Any, example: Any, settings: dict[str, Any], given: dict[str, Any]) -> Recipe:
@@ -229,6 +260,10 @@ def _recipe(model: Any, example: Any, settings: dict[str, Any], given: dict[str,
     recipe = Recipe.of(config, **given)
     check_finite(model)
     return recipe
+
+
+def _as_it_is(graph: Graph) -> Graph:
+    return graph
 
 
 def as_trained(small: nn.Module, model: nn.Module) -> None:

@@ -180,7 +180,8 @@ def asked_in(
     run = found.get("asked")
     if not isinstance(run, Mapping):
         raise InputError(
-            f"{path}: does not say what was asked (the demo or an earlier release wrote it); run `secateurs prune` by its options."
+            f"{path}: does not say what was asked (the demo or an earlier release wrote it); run `secateurs prune` by "
+            "its options."
         )
     asked = _asked(run, str(path))
     for name, used, runs in ((asked.model, own[0], names_own_code), (asked.data, own[1], names_own_data)):
