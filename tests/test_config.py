@@ -128,6 +128,40 @@ def test_an_allocation_of_ones_own_is_a_function():
     assert result.allocate == "last_first"
 
 
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        (None, "returned None; return group indices"),
+        ([0.5], "return group indices"),
+        ([[0]], "return group indices"),
+        ([99], "takes units that may not leave"),
+        ([-1], "takes units that may not leave"),
+        ([0] * 99, "takes units that may not leave"),
+    ],
+)
+def test_an_allocation_that_returns_something_else_is_told_so(returned, words):
+    with pytest.raises(InputError, match=words):
+        sc.prune(residual(), EXAMPLE, method="l1-norm", macs=0.9, allocate=lambda ranking: returned)
+
+
+def test_an_allocation_may_return_a_list():
+    uniform = lambda ranking: sc.allocate.get("uniform")(ranking).tolist()  # noqa: E731
+    one = sc.prune(residual(), EXAMPLE, method="l1-norm", macs=0.7, allocate=uniform)
+    assert one.plan.kept == sc.prune(residual(), EXAMPLE, method="l1-norm", macs=0.7).plan.kept
+
+
+def test_a_repair_that_returns_something_else_is_told_so():
+    with pytest.raises(InputError, match="returned 3; change the network in place"):
+        sc.prune(residual(), EXAMPLE, method="l1-norm", macs=0.7, compensate=lambda small, removal: 3)
+
+
+def test_the_help_names_every_allocation_and_repair():
+    by_name = {one.name: one.metadata["option"].help for one in fields(sc.PruneConfig)}
+    assert all(name in by_name["allocate"] for name in sc.allocate.names())
+    assert all(name in by_name["compensate"] for name in sc.compensate.names())
+    assert all(f'"{name}"' in sc.PruneConfig.__doc__ for name in sc.allocate.names())
+
+
 def units(graph):
     return lambda counts: float(counts.sum())
 

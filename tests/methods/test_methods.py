@@ -28,6 +28,14 @@ def filters(conv):
     return conv.weight.detach().double().flatten(1).numpy()
 
 
+def test_every_published_method_can_be_called_by_its_name():
+    from secateurs.methods import linear, maps, norms, pairs
+
+    families = [vars(family) for family in (linear, maps, norms, pairs)]
+    made = {name for family in families for name, thing in family.items() if hasattr(thing, "settings")}
+    assert made <= set(methods.__all__)
+
+
 def test_norms_add_up_over_coupled_layers():
     net = residual()
     coupled = [net.stem, net.one[3], net.two[2]]

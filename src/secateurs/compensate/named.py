@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from secateurs.checks import shown
 from secateurs.compensate.base import Removal, Repair, name_of
 from secateurs.compensate.combination import combined_
 from secateurs.compensate.one_shot import Kind, stand_in_
@@ -201,7 +202,13 @@ def repair_(repair: str | Repair, small: nn.Module, removal: Removal) -> Repaire
         'none'
     """
     check(repair, removal.data)
-    return get(repair)(small, removal) or Repaired(name_of(repair))
+    done: object = get(repair)(small, removal)
+    if done is not None and not isinstance(done, Repaired):
+        raise InputError(
+            f"compensate: '{name_of(repair)}' returned {shown(done)}; change the network in place and return nothing, "
+            "or a secateurs.compensate.Repaired."
+        )
+    return done or Repaired(name_of(repair))
 
 
 def _tenth_last(data: Loader, limit: int) -> Held:

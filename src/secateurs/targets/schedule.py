@@ -6,7 +6,7 @@ import fnmatch
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,11 +15,13 @@ from secateurs.allocate.sequence import (
     Stepwise,
     counts_after,
     in_blocks,
+    removable,
     shortest_prefix,
     whole_blocks,
 )
 from secateurs.allocate.uniform import Uniform
-from secateurs.checks import check_whole
+from secateurs.checks import check_whole, shown
+from secateurs.compensate.base import name_of
 from secateurs.contracts import IntArray, Ranking
 from secateurs.errors import InputError, TargetError
 from secateurs.graph import Graph
@@ -68,9 +70,27 @@ def removals(
         allocation = allocation.until(
             enough or (lambda counts: False), start=start, fixed=tuple(fixed.tolist()), multiple=round_to
         )
-    sequence = allocation(ranking)
+    sequence = _checked(allocation(ranking), ranking, name_of(allocation))
     sequence = sequence[~np.isin(sequence, fixed)]
     return Schedule(start, sequence if round_to == 1 else in_blocks(sequence, sizes, round_to), round_to)
+
+
+def _checked(sequence: Any, ranking: Ranking, name: str) -> IntArray:
+    """A sequence of group indices, none of which is locked or loses all its units."""
+    found = np.asarray(sequence) if isinstance(sequence, (list, tuple, np.ndarray)) else None
+    if found is None or found.ndim != 1 or (len(found) and found.dtype.kind not in "iu"):
+        raise InputError(
+            f"allocate: '{name}' returned {shown(sequence)}; return group indices, one for every unit that may leave."
+        )
+    groups = ranking.graph.groups
+    most = np.array([removable(ranking.orders[g.name]) if g.name in ranking.orders else 0 for g in groups])
+    inside = len(found) == 0 or (found.min() >= 0 and found.max() < len(groups))
+    if not inside or (np.bincount(found.astype(np.int64), minlength=len(groups)) > most).any():
+        raise InputError(
+            f"allocate: '{name}' takes units that may not leave; of the {len(groups)} groups, at most "
+            f"{', '.join(f'{m} of {g.name}' for g, m in zip(groups, most, strict=True) if m)} units may."
+        )
+    return found.astype(np.int64)
 
 
 def exceptions(ranking: Ranking, layers: Mapping[str, float], multiple: int) -> tuple[IntArray, IntArray]:
