@@ -19,6 +19,7 @@ GRAPH = sc.trace(NET, EXAMPLE)
 RANKING = sc.rank(GRAPH, sc.methods.get("l1-norm"))
 PLAN = sc.plan(RANKING, macs=0.6)
 SMALL = sc.remove(NET, PLAN)
+IMAGES = torch.zeros(4, 3, 8, 8)
 SILENCED = GRAPH.silenced(PLAN.kept)
 FRAMED = replace(PLAN, steps=(replace(PLAN.steps[0], frames=("head",)),))
 
@@ -343,7 +344,19 @@ OTHERS = (
     "calibrate",
     "round_to",
 )
-NAMES = (*TARGETS, *OTHERS, "layers", "frame", "seed", "progress")
+NAMES = (
+    *TARGETS,
+    *OTHERS,
+    "layers",
+    "frame",
+    "seed",
+    "progress",
+    "config",
+    "holdout",
+    "metric",
+    "target",
+    "normalised",
+)
 CALLS = {
     "trace": lambda a, b: sc.trace(*pair(a, b, NET, EXAMPLE)),
     "rank": lambda a, b: sc.rank(*pair(a, b, GRAPH, sc.methods.get("l1-norm"))),
@@ -351,6 +364,18 @@ CALLS = {
     "plan": lambda a, b: sc.plan(*pair(a, a, RANKING, None)[:1], macs=b),
     "plan, settings": lambda a, b: sc.plan(RANKING, macs=0.6, round_to=a, layers=b),
     "plan, allocation": lambda a, b: sc.plan(RANKING, keep=b, allocate=a),
+    "plan, measured": lambda a, b: sc.plan(RANKING, latency=a, example=b),
+    "plan, a floor": lambda a, b: sc.plan(RANKING, accuracy_drop=1.0, holdout=a, metric=b),
+    "plan, a target": lambda a, b: sc.plan(RANKING, target=a),
+    "observe": lambda a, b: sc.observe(*pair(a, b, NET, GRAPH), a),
+    "observe, settings": lambda a, b: sc.observe(NET, GRAPH, IMAGES, a, damage=False, limit=b),
+    "a config": lambda a, b: sc.PruneConfig.from_dict({"method": a, "layers": b}, "here"),
+    "a config's text": lambda a, b: sc.PruneConfig(compensate=a, macs=b).to_dict(),
+    "a config of nothing": lambda a, b: sc.PruneConfig.from_dict(a, "here"),
+    "evaluate": lambda a, b: sc.evaluate(*pair(a, b, NET, IMAGES)),
+    "count_costs": lambda a, b: sc.count_costs(*pair(a, b, NET, EXAMPLE)),
+    "recalibrate_": lambda a, b: sc.recalibrate_(*pair(a, b, residual(), IMAGES)),
+    "repair_": lambda a, b: sc.compensate.repair_(a, SMALL, b),
     "remove": lambda a, b: sc.remove(*pair(a, b, NET, PLAN)),
     "verify": lambda a, b: sc.verify(*pair(a, b, NET, SMALL), SILENCED, EXAMPLE),
     "verify, positions": lambda a, b: sc.verify(NET, SMALL, a, EXAMPLE, seed=b),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from secateurs.errors import InputError
@@ -204,7 +205,7 @@ class PruneConfig:
         return cls(**found)
 
     def _changed(self) -> list[Field[Any]]:
-        return [one for one in fields(PruneConfig) if getattr(self, one.name) != one.default]
+        return [one for one in fields(PruneConfig) if _differs(getattr(self, one.name), one.default)]
 
     def __repr__(self) -> str:
         return (
@@ -212,13 +213,21 @@ class PruneConfig:
         )
 
 
+def _differs(value: Any, default: Any) -> bool:
+    """Whether a setting has been changed; what is no plain value has, for arrays cannot be asked."""
+    plain = isinstance(value, (str, Real, Mapping)) or value is None
+    return not plain or bool(value != default)
+
+
 def _plain(one: Field[Any], value: Any) -> Any:
     if one.metadata["option"].kind == "method":
         value = getattr(value, "name", value)
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and all(isinstance(share, Real) for share in value.values()):
         return {str(key): float(share) for key, share in value.items()}
-    if isinstance(value, (str, bool, int, float)):
+    if isinstance(value, (str, bool)):
         return value
+    if isinstance(value, Real):  # of numpy, too
+        return int(value) if isinstance(value, Integral) else float(value)
     raise InputError(
         f"{one.name}: a {type(value).__name__} is an object of yours, which a file cannot hold; give a name."
     )

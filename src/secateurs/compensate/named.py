@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from secateurs.checks import shown
+from secateurs.checks import check_callable, check_kind, check_model, shown
 from secateurs.compensate.base import Removal, Repair, name_of
 from secateurs.compensate.combination import combined_
 from secateurs.compensate.one_shot import Kind, stand_in_
@@ -150,6 +150,9 @@ def get(repair: str | Repair) -> Repair:
         LeastSquares(name='least-squares', needs_data=True)
     """
     if not isinstance(repair, str):
+        check_callable(
+            "compensate", repair, "the name of a repair, or a function of the pruned network and the Removal"
+        )
         return repair
     if repair not in _NAMED:
         raise InputError(f"compensate: there is no '{repair}'; the repairs are {', '.join(names())}.")
@@ -201,6 +204,8 @@ def repair_(repair: str | Repair, small: nn.Module, removal: Removal) -> Repaire
         >>> repair_("none", net, Removal(net, trace(net, torch.zeros(1, 2)), Plan({}, {}, ()))).method
         'none'
     """
+    check_model(small, "small")
+    check_kind("removal", removal, Removal, "a secateurs.compensate.Removal")
     check(repair, removal.data)
     done: object = get(repair)(small, removal)
     if done is not None and not isinstance(done, Repaired):

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from secateurs.checks import check_example, check_model
 from secateurs.errors import InputError, RunError, VerificationError
 from secateurs.export.files import new_file
 from secateurs.running.quiet import quiet
@@ -80,6 +81,8 @@ def export_onnx(
         >>> written.batches, written.max_rel_diff < 1e-5
         ((1, 3), True)
     """
+    check_model(model)
+    check_example(example)
     require_onnx()
     arguments = _arguments(example)
     network = copy.deepcopy(model).cpu().eval()

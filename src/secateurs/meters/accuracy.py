@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from secateurs.checks import check_callable, check_model
 from secateurs.contracts import Loader, Progress
 from secateurs.data.batches import batches, count
 from secateurs.errors import InputError, RunError
@@ -88,6 +89,9 @@ def evaluate(
         >>> evaluate(nn.Identity(), data, metric=lambda z, y: float(z[y == 0].mean())).value
         0.3333333432674408
     """
+    check_model(model)
+    if metric is not None:
+        check_callable("metric", metric, "a function of outputs and labels that returns a number")
     device = device_of(model)
     batch_size = batch_size or (64 if device.type == "cpu" else 512)
     known = count(data)

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
+from secateurs.checks import check_example, check_model
 from secateurs.errors import InputError
 from secateurs.layers.cut import cut
 from secateurs.layers.types import layer_type
@@ -91,6 +92,8 @@ def count_costs(model: nn.Module, example: Any, *, around: Surroundings | None =
         >>> costs.params, costs.macs
         (224, 21600)
     """
+    check_model(model)
+    check_example(example)
     inputs = first_sample(inputs_of(example[0] if type(example) is list else example))
     around = around or Surroundings.of(model)
     with around.kept(), torch.no_grad():

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from secateurs.checks import check_model
 from secateurs.contracts import Loader, Progress
 from secateurs.data.batches import batches, count
 from secateurs.errors import InputError
@@ -74,6 +75,7 @@ def recalibrate_(
         >>> model.running_mean.item(), model.running_var.item(), done.samples
         (3.0, 7.0, 3)
     """
+    check_model(model)
     layers = {
         name: module
         for name, module in model.named_modules()
