@@ -155,6 +155,68 @@ def test_a_repair_that_returns_something_else_is_told_so():
         sc.prune(residual(), EXAMPLE, method="l1-norm", macs=0.7, compensate=lambda small, removal: 3)
 
 
+def narrow(small, removal):
+    small.head.weight = nn.Parameter(torch.full((1, 1), 7.0))
+
+
+def silent(small, removal):
+    with torch.no_grad():
+        small.head.weight.fill_(float("nan"))
+
+
+def halved(small, removal):
+    small.half()
+
+
+def bare(small, removal):
+    small.head.bias = None
+
+
+@pytest.mark.parametrize(
+    ("repair", "words"),
+    [
+        (narrow, r"'narrow' left 'head.weight' as \[1, 1\] of float32, which was"),
+        (silent, "'silent' left NaN or infinite values in 'head.weight'"),
+        (halved, "'halved' left .* of float16, which was .* of float32"),
+        (bare, "'bare' left 'head.bias' as missing"),
+    ],
+)
+def test_a_repair_that_does_more_than_repair_is_told_so(repair, words):
+    with pytest.raises(InputError, match=words):
+        sc.prune(residual(), EXAMPLE, method="l1-norm", macs=0.7, compensate=repair)
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        (None, "returned None"),
+        ([1], "returned a list"),
+        (np.array([0.5]), "return the units"),
+        ("all", "at most"),
+        ("none", "at least one"),
+    ],
+)
+def test_a_target_that_returns_something_else_is_told_so(counts, words):
+    class Mine:
+        name, value = "mine", 0.5
+
+        def counts(self, attempt):
+            sizes = attempt.ranking.graph.costs.sizes
+            return (
+                {"all": sizes + 1, "none": sizes * 0}.get(counts, counts)
+                if isinstance(counts, str)
+                else counts
+            )
+
+        def remarks(self, attempt, small):
+            return ()
+
+    with pytest.raises(InputError, match=words):
+        sc.prune(residual(), EXAMPLE, method="l1-norm", target=Mine())
+    with pytest.raises(InputError, match="give an object of it"):
+        sc.prune(residual(), EXAMPLE, method="l1-norm", target=Mine)
+
+
 def test_the_help_names_every_allocation_and_repair():
     by_name = {one.name: one.metadata["option"].help for one in fields(sc.PruneConfig)}
     assert all(name in by_name["allocate"] for name in sc.allocate.names())

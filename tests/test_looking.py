@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 import secateurs as sc
 from networks import residual
@@ -59,6 +60,22 @@ def test_what_was_not_observed_is_said():
     assert sc.rank(graph, "l1-norm", stats).method == "l1-norm"
 
 
+class InPlace(nn.Module):
+    def forward(self, x):
+        return x.sub_(0.5).mul_(2)
+
+
+def test_a_network_that_works_in_place_on_its_input_sees_the_same_samples_each_time():
+    model = nn.Sequential(InPlace(), residual()).eval()
+    graph = sc.trace(model, EXAMPLE)
+    mine = [IMAGES.clone()]
+    both = sc.observe(model, graph, mine, ["thinet", "hrank"], damage=False)
+    alone = sc.observe(model, graph, mine, "hrank", damage=False)
+    assert torch.equal(mine[0], IMAGES)
+    for name, seen in alone.seen["hrank"].items():
+        assert torch.equal(seen, both.seen["hrank"][name])
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -68,6 +85,9 @@ def test_what_was_not_observed_is_said():
         ({"seed": -1}, "seed is -1"),
         ({"model": "net"}, "model is 'net'"),
         ({"data": 3}, "cannot be read"),
+        ({"model": nn.Linear(2, 2)}, "not the network that the graph was traced from"),
+        ({"methods": None}, "method"),
+        ({"damage": "no"}, "damage is 'no'"),
     ],
 )
 def test_mistakes_are_sentences(change, words):

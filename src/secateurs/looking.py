@@ -10,7 +10,7 @@ from torch import nn
 
 from secateurs import methods as published
 from secateurs.allocate import Sensitivity
-from secateurs.checks import check_kind, check_model, check_seed, check_whole
+from secateurs.checks import check_flag, check_kind, check_model, check_seed, check_whole
 from secateurs.contracts import Loader, Progress
 from secateurs.data.calibration import Calibration
 from secateurs.errors import InputError
@@ -46,7 +46,7 @@ class Observed:
             names = sorted([*self.seen, *(["moments"] if self.survey is not None else [])])
             raise InputError(
                 f"stats: were observed for {', '.join(names) or 'no method'}, not for '{method.name}'; give it to "
-                "secateurs.statistics among its methods."
+                "secateurs.observe among its methods."
             )
         return self.seen[method.name]
 
@@ -109,9 +109,12 @@ def observe(
     """
     check_model(model)
     check_kind("graph", graph, Graph, "what secateurs.trace(model, example) returns")
+    if _shapes(model) != _shapes(graph.original):
+        raise InputError("model: is not the network that the graph was traced from; trace it anew.")
+    check_flag("damage", damage)
     check_whole("limit", limit)
     check_seed(seed)
-    several = [methods] if isinstance(methods, (str, Method)) or callable(methods) else list(methods)
+    several: list[Any] = list(methods) if isinstance(methods, (list, tuple)) else [methods]
     chosen = [published.get(one) for one in several]
     held = Calibration(data, limit)
     surveyed = None
@@ -120,6 +123,10 @@ def observe(
         surveyed = survey(graph.model, graph, held, limit=limit, seed=seed, progress=progress, **more)
     seen = {one.name: look(graph, held, one, limit, progress) for one in chosen if one.look is not None}
     return Observed(seen, surveyed)
+
+
+def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
 
 
 def look(

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from secateurs.arguments import check_data_kind, check_free, check_network
-from secateurs.checks import check_callable, check_kind
+from secateurs.checks import check_callable, check_kind, shown
 from secateurs.compensate import name_of
 from secateurs.config import PruneConfig
 from secateurs.contracts import Loader, Progress
@@ -35,7 +35,7 @@ from secateurs.surgery import Plan, Verification, remove, verify
 from secateurs.surgery.files import save_model
 from secateurs.surgery.remove import finish
 from secateurs.surgery.retrace import retrace_by_values
-from secateurs.targets import Attempt
+from secateurs.targets import Attempt, Target
 from secateurs.version import __version__
 
 _TRIES = 12
@@ -169,7 +169,7 @@ def prune(model: nn.Module, example: Any, /, **asked: Any) -> Result:
     if config.frame:
         small, remarks = finish(small, made), (*remarks, about_frames(names, made.folds))
     with clock("check"):
-        remarks = (*remarks, *(recipe.target.remarks(cut.attempt, small) if recipe.target else ()))
+        remarks = (*remarks, *_remarks(recipe.target, cut.attempt, small))
     with clock("costs"):
         after = count_costs(small, example, around=tracer.around)
     as_trained(small, model)
@@ -260,6 +260,13 @@ def _recipe(model: Any, example: Any, settings: dict[str, Any], given: dict[str,
     recipe = Recipe.of(config, **given)
     check_finite(model)
     return recipe
+
+
+def _remarks(target: Target | None, attempt: Attempt, small: nn.Module) -> tuple[str, ...]:
+    found: Any = () if target is None else target.remarks(attempt, small)
+    if not isinstance(found, (tuple, list)) or not all(isinstance(remark, str) for remark in found):
+        raise InputError(f"target: its remarks are {shown(found)}; return a tuple of sentences.")
+    return tuple(found)
 
 
 def _as_it_is(graph: Graph) -> Graph:

@@ -12,8 +12,16 @@ from torch import Tensor
 from secateurs import allocate as allocations
 from secateurs import methods
 from secateurs.allocate.sequence import Allocation
-from secateurs.checks import check_allocation, check_kind, check_seed, check_shares, check_whole, shown
-from secateurs.contracts import Group, Loader, Order, Ranking
+from secateurs.checks import (
+    check_allocation,
+    check_kind,
+    check_number,
+    check_seed,
+    check_shares,
+    check_whole,
+    shown,
+)
+from secateurs.contracts import Group, IntArray, Loader, Order, Ranking
 from secateurs.data.batches import batches
 from secateurs.errors import InputError
 from secateurs.graph import Graph
@@ -221,7 +229,25 @@ def plan_for(target: Target | None, attempt: Attempt) -> Plan:
     """
     if target is None:
         return _own_plan(attempt)
-    return plan_from_counts(attempt.ranking, target.counts(attempt), {target.name: float(target.value)})
+    counts = _counts(target, target.counts(attempt), attempt.ranking.graph)
+    return plan_from_counts(attempt.ranking, counts, {target.name: check_number("target", target.value)})
+
+
+def _counts(target: Target, found: Any, graph: Graph) -> IntArray:
+    """What a target returned, which may be the user's own: a whole number of units for every group."""
+    sizes = graph.costs.sizes
+    counts = np.asarray(found) if isinstance(found, (list, tuple, np.ndarray)) else None
+    if counts is None or counts.shape != sizes.shape or counts.dtype.kind not in "iu":
+        raise InputError(
+            f"target: '{target.name}' returned {shown(found)}; return the units that each of the {len(sizes)} groups "
+            "keeps, as whole numbers."
+        )
+    if (counts < 1).any() or (counts > sizes).any():
+        raise InputError(
+            f"target: '{target.name}' keeps {shown(counts.tolist())} units; each group keeps at least one, and at most "
+            f"{shown(sizes.tolist())}."
+        )
+    return counts.astype(np.int64)
 
 
 def _own_plan(attempt: Attempt) -> Plan:

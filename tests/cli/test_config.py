@@ -72,6 +72,11 @@ def test_own_code_in_a_file_is_not_run_for_the_asking(cli, work: Path):
         }
         path.write_text(json.dumps({**told, "asked": asked}))
         mistake(cli("prune", "--config", path, "--out", "two"), 2, "names 'evil:", "--trust")
+        mistake(cli("prune", "", "--data", "", "--config", path, "--out", "two"), 2, "MODEL is empty")
+        mistake(
+            cli("prune", "resnet20", "--data", "", "--config", path, "--out", "two"), 2, "--data is empty"
+        )
+        mistake(cli("prune", "--method", "", "--config", path, "--out", "two"), 2, "--method is empty")
         assert not (work / "mark").exists()
         assert not (work / "two").exists()
 

@@ -154,6 +154,26 @@ def test_calibration_reads_no_more_than_is_asked_for():
     assert seen == [0]
 
 
+def test_what_stopped_a_reading_stops_the_next():
+    def stream():
+        yield X[:2]
+        raise OSError("disk")
+
+    held = Calibration(stream(), 7)
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"failed after 1 batches.*disk"):
+            list(held)
+
+
+def test_what_works_in_place_on_a_batch_changes_nobody_elses():
+    given = [X.clone(), X.clone()]
+    held = Calibration(given, 14)
+    for (inputs,), _ in held:
+        inputs.zero_()
+    assert all(torch.equal(x, X) for (x,), _ in held)
+    assert all(torch.equal(x, X) for x in given)
+
+
 def test_calibration_knows_its_number():
     assert [count(Calibration(X, 5)), count(Calibration(X, 50)), count(Calibration(iter([X]), 5))] == [
         5,

@@ -127,6 +127,9 @@ def _asked(
     """
     from secateurs.arguments import check_config
 
+    for name, value in (("MODEL", model), ("--data", data), ("--method", settings.get("method"))):
+        if value == "":
+            raise InputError(f"{name} is empty; give a name, or leave it out.")
     found = (
         PruneConfig()
         if file is None
@@ -139,9 +142,9 @@ def _asked(
         raise InputError("missing argument 'MODEL|DIR'. See: secateurs prune --help")
     used = weights if weights is not None or model is not None else run.weights
     return Asked(
-        model or run.model,
+        run.model if model is None else model,
         None if used is None else str(used),
-        data or run.data,
-        tuple(inputs or run.inputs),
+        run.data if data is None else data,
+        tuple(inputs or (run.inputs if model in (None, run.model) else ())),
         config,
     )

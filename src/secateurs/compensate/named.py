@@ -21,6 +21,7 @@ from secateurs.data.batches import joined
 from secateurs.data.calibration import kept_apart
 from secateurs.data.own import Held
 from secateurs.errors import InputError
+from secateurs.layers.tensors import named_tensors
 from secateurs.statistics.units import observe
 
 
@@ -207,13 +208,47 @@ def repair_(repair: str | Repair, small: nn.Module, removal: Removal) -> Repaire
     check_model(small, "small")
     check_kind("removal", removal, Removal, "a secateurs.compensate.Removal")
     check(repair, removal.data)
+    before = _forms(small)
     done: object = get(repair)(small, removal)
     if done is not None and not isinstance(done, Repaired):
         raise InputError(
             f"compensate: '{name_of(repair)}' returned {shown(done)}; change the network in place and return nothing, "
             "or a secateurs.compensate.Repaired."
         )
+    _check_repaired(name_of(repair), before, small)
     return done or Repaired(name_of(repair))
+
+
+_Form = tuple[tuple[int, ...], torch.dtype]
+
+
+def _forms(small: nn.Module) -> dict[str, _Form]:
+    return {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in named_tensors(small)}
+
+
+def _check_repaired(repair: str, before: dict[str, _Form], small: nn.Module) -> None:
+    """A repair changes numbers and may add biases; anything else would be lost where its weights are taken over.
+
+    Raises:
+        InputError: A tensor is missing, of another shape or type, new and no bias, or not finite.
+    """
+    after = _forms(small)
+    for name in (*before, *after):
+        old, new = before.get(name), after.get(name)
+        if old != new and not (
+            old is None and name.endswith("bias") and new is not None and len(new[0]) == 1
+        ):
+            raise InputError(
+                f"compensate: '{repair}' left '{name}' as {_said(new)}, which was {_said(old)}; a repair changes "
+                "numbers in place, and may add biases."
+            )
+    for name, tensor in named_tensors(small):
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise InputError(f"compensate: '{repair}' left NaN or infinite values in '{name}'.")
+
+
+def _said(form: _Form | None) -> str:
+    return "missing" if form is None else f"{list(form[0])} of {str(form[1]).removeprefix('torch.')}"
 
 
 def _tenth_last(data: Loader, limit: int) -> Held:

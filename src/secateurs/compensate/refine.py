@@ -59,7 +59,8 @@ def refine_(stop: Stop, *, steps: int = 8) -> float:
     unknowns = [
         u for u in (_unknown(stop, producer, used) for producer in stop.block.producers) if u is not None
     ]
-    if not unknowns:
+    types = {p.dtype for p in stop.pair.small.net.model.parameters() if p.is_floating_point()}
+    if not unknowns or len(types) > 1:  # gradients of several precisions do not add up
         return 1.0
     leaves = _leaves(stop, unknowns)
     values = {number: _values(stop, number) for number in (*used, *held)}

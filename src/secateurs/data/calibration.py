@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from secateurs.checks import check_whole
 from secateurs.contracts import Loader
 from secateurs.data.batches import Batch, batches, count
 
@@ -37,6 +40,11 @@ class Calibration:
     limit: int
     _read: list[Batch] = field(default_factory=list, repr=False)
     _rest: list[Iterator[Batch]] = field(default_factory=list, repr=False)
+    _problem: list[Exception] = field(default_factory=list, repr=False)
+    _lock: Any = field(default_factory=Lock, repr=False)
+
+    def __post_init__(self) -> None:
+        check_whole("limit", self.limit)
 
     @property
     def samples(self) -> int | None:
@@ -45,18 +53,33 @@ class Calibration:
         return None if known is None else min(known, self.limit)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Batches of inputs and labels, from memory as far as they have been read."""
-        if not self._rest:
-            self._rest.append(batches(self.data, _BATCH, limit=self.limit))
+        """Copies of the batches of inputs and labels, from memory as far as they have been read.
+
+        They are copies, as a network may work in place on what it is given. What stopped a reading stops the next.
+        """
         place = 0
-        while True:
-            if place == len(self._read):
-                batch = next(self._rest[0], None)
-                if batch is None:
-                    return
-                self._read.append(batch)
-            yield self._read[place]
+        while self._has(place):
+            inputs, labels = self._read[place]
+            yield tuple(x.clone() for x in inputs), labels
             place += 1
+
+    def _has(self, place: int) -> bool:
+        """Read on where a batch is not in memory; False at the end."""
+        with self._lock:
+            if place < len(self._read):
+                return True
+            if self._problem:
+                raise self._problem[0]
+            try:
+                if not self._rest:
+                    self._rest.append(batches(self.data, _BATCH, limit=self.limit))
+                batch = next(self._rest[0], None)
+            except Exception as problem:
+                self._problem.append(problem)
+                raise
+            if batch is not None:
+                self._read.append(batch)
+            return batch is not None
 
 
 def kept_apart(total: int, number: int) -> Tensor:

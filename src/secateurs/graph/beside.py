@@ -41,12 +41,19 @@ def _home(name: str, modules: Mapping[str, nn.Module], read: Collection[str]) ->
     return home
 
 
-def beside(group: Group, unread: Mapping[str, str], shapes: Shapes) -> Group:
-    """The group, locked where a tensor that no run has touched lies beside it and has its width."""
+def beside(group: Group, unread: Mapping[str, str], shapes: Shapes, seen: Collection[int] = ()) -> Group:
+    """The group, locked where a tensor that no run has touched lies beside it and has its width.
+
+    Args:
+        group: Free or locked.
+        unread: From `unread_tensors`.
+        shapes: Of all tensors by name.
+        seen: Lengths of the axes that the group's channels had on their way.
+    """
     if group.locked is not None:
         return group
     # a unit can hold several positions of an axis (groups) or a part of one (concatenation); code sees the axis
-    widths = {group.size, *(shapes[s.tensor][s.axis] for s in group.slots)}
+    widths = {group.size, *seen, *(shapes[s.tensor][s.axis] for s in group.slots)}
     for name, home in unread.items():
         if widths & set(shapes[name]) and any(_within(slot.tensor, home) for slot in group.slots):
             return replace(

@@ -272,7 +272,10 @@ class Tracer:
         units = make_groups(labels)
         graph = _graph(labels, units, self.model, self.shapes)
         unread = unread_tensors(self.model, labels.read)
-        groups = tuple(beside(group, unread, self.shapes) for group in graph.groups)
+        seen = _widths(labels, units) if unread else {}
+        groups = tuple(
+            beside(group, unread, self.shapes, seen.get(i, ())) for i, group in enumerate(graph.groups)
+        )
         found = replace(graph, groups=groups, notes=self.notes, plain=self.plain, norms=self.norms)
         return found, _Seen(labels, units)
 
@@ -340,6 +343,16 @@ class Tracer:
         """Lock a group by its places in the stored tensors, which stay when groups change."""
         for slot in group.slots_as("producer"):
             self.fixed.setdefault((slot.tensor, slot.axis), []).append((slot.positions.ravel(), reason))
+
+
+def _widths(labels: Labels, units: Units) -> dict[int, set[int]]:
+    """The lengths of all axes on which channels of a group lie, by the group's index."""
+    found: dict[int, set[int]] = {}
+    for axes in labels.axes.values():
+        for axis in axes:
+            for group in units.groups_of(axis):
+                found.setdefault(group, set()).add(len(axis))  # type: ignore[arg-type]
+    return found
 
 
 def _sizes(graph: Graph | None) -> dict[str, int]:

@@ -151,7 +151,7 @@ class FromData:
         if not isinstance(mean, Tensor) or mean.shape not in ((n,), (n, n)):
             raise InputError(
                 f"stats: what was seen of a group of {n} units is {shown(mean)}; give what "
-                f"secateurs.statistics.glances makes with this method's `look`."
+                "secateurs.observe returns for this method."
             )
         order: Order = on(self.select, group)(mean)
         return order

@@ -102,7 +102,7 @@ class ExportedNetwork:
         args: Any = torch.fx.node.map_arg(node.args, read)
         if is_batch_norm(node):
             x, gamma, beta, mean, var = args[:5]
-            return affine(x, gamma, beta, mean, var, float(args[7]))
+            return affine(x, gamma, beta, mean, var, float(args[7])).to(x.dtype)
         return node.target(*args, **torch.fx.node.map_arg(node.kwargs, read))  # type: ignore[operator]
 
     def given(self, index: int, position: int) -> int | None:
@@ -202,10 +202,16 @@ def _is_sound_(node: Node) -> bool:
     if not schema.is_mutable:
         return True
     twin = _functional(node.target)
-    if twin is None or not _only_reader(node):
+    if twin is None or not _only_reader(node) or not _one_type(node):
         return False
     node.target = twin
     return True
+
+
+def _one_type(node: Node) -> bool:
+    """Whether all tensors that an operation takes are of one type: in place, the first one's holds; else the larger."""
+    values = [n.meta.get("val") for n in node.all_input_nodes]
+    return len({value.dtype for value in values if isinstance(value, torch.Tensor)}) <= 1
 
 
 def _functional(target: Any) -> Any:

@@ -165,7 +165,8 @@ class IncrementalRunner:
         scale, shift = norm_affine(gamma, beta, mean, var, eps)
         bias = read(conv, 2)
         shift = shift if bias is None else shift + bias * scale
-        return weight * scale.reshape(-1, *(1 for _ in weight.shape[1:])), shift
+        folded = weight * scale.reshape(-1, *(1 for _ in weight.shape[1:]))
+        return folded.to(weight.dtype), shift.to(weight.dtype)
 
     def _bytes(self, places: Sequence[int]) -> float:
         """Of all values alive at any of these operations, each once."""

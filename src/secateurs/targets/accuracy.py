@@ -243,7 +243,7 @@ def _where(read: Sequence[Batch], flags: Sequence[Tensor]) -> list[Batch]:
 @torch.no_grad()
 def _scores(model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
     with evaluation(model):
-        out: Any = answer_of(model(*(x.to(device_of(model)) for x in inputs)))
+        out: Any = answer_of(model(*(x.to(device_of(model), copy=True) for x in inputs)))
     if not isinstance(out, Tensor) or out.dim() < 2:
         raise InputError(
             "accuracy_drop: the network's output is no tensor of class scores; use another target."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from secateurs.checks import check_kind
+from secateurs.checks import check_kind, shown
 from secateurs.errors import InputError
 from secateurs.targets.accuracy import AccuracyDrop
 from secateurs.targets.base import Target
@@ -52,6 +52,8 @@ def one_target(given: Mapping[str, Any], spelled: Callable[[str], str] = str) ->
         return None
     name, value = found[0]
     if name == "target":
+        if isinstance(value, type):
+            raise InputError(f"target is {shown(value)}; give an object of it.")
         check_kind("target", value, Target, _OWN)
         own: Target = value
         return own
