@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
+from secateurs import allocate as allocations
+from secateurs import compensate as repairs
 from secateurs import methods
 from secateurs.checks import (
     check_allocation,
@@ -62,9 +64,15 @@ def _method(name: str, value: Any) -> None:
     methods.get(value)
 
 
+def _allocation(name: str, value: Any) -> None:
+    check_allocation(value, names=True)
+    allocations.get(value)
+
+
 def _repair(name: str, value: Any) -> None:
     if not isinstance(value, str):
         check_callable(name, value, _REPAIR)
+    repairs.get(value)
 
 
 def _apart(name: str, value: Any) -> None:
@@ -75,7 +83,7 @@ CHECKS: Mapping[Kind, Check] = {
     "method": _unless_none(_method),
     "goal": _apart,
     "target": _apart,
-    "allocation": _unless_none(lambda name, value: check_allocation(value, names=True)),
+    "allocation": _unless_none(_allocation),
     "repair": _unless_none(_repair),
     "count": check_whole,
     "shares": check_shares,

@@ -42,7 +42,10 @@ def taking(asked: Callable[P, Any]) -> Callable[[Callable[..., R]], Pruning[P, R
 
         @functools.wraps(function)
         def call(*args: Any, **settings: Any) -> R:
-            bound = signature.bind(*args, **settings).arguments
+            try:
+                bound = signature.bind(*args, **settings).arguments
+            except TypeError as error:
+                raise TypeError(f"{function.__name__}(): {error}; settings go by name") from None
             return function(bound.pop("model"), bound.pop("example"), **bound)
 
         call.__signature__ = signature  # type: ignore[attr-defined]

@@ -102,3 +102,13 @@ def test_a_file_that_is_none_is_a_mistake(cli, work: Path, text, words):
 
 def test_a_file_that_is_not_there_is_a_mistake(cli):
     mistake(cli(*OWN, "--config", "none.json", "--out", "one"), 2, "none.json: cannot be read")
+
+
+def test_flags_of_the_file_can_be_taken_back(cli, work: Path):
+    (work / "mine.json").write_text(json.dumps({"method": "l1-norm", "macs": 0.8, "frame": True}))
+    done = cli(*OWN, "--config", "mine.json", "--no-frame", "--out", "one")
+    assert done.status == 0, done.err
+    assert json.loads((work / "one" / "result.json").read_text())["asked"]["config"] == {
+        "method": "l1-norm",
+        "macs": 0.8,
+    }

@@ -86,6 +86,8 @@ def check_shares(name: str, value: Any) -> dict[str, float]:
         if not isinstance(pattern, str):
             raise InputError(f"{name}: a pattern is {shown(pattern)}; give text such as 'layer1.*'.")
         found[pattern] = check_number(f"{name}: the share of {shown(pattern)}", share, "a number in (0, 1]")
+        if not 0 < found[pattern] <= 1:
+            raise InputError(f"{name}: '{pattern}' is to keep {found[pattern]:g}; give a share in (0, 1].")
     return found
 
 

@@ -76,7 +76,9 @@ def _parameter(one: Field[Any]) -> inspect.Parameter:
         told["parser"] = number
     if option.kind == "seed":
         told.update(min=0, max=2**32 - 1)
-    if option.kind != "flag":
+    if option.kind == "flag":
+        flag = f"{flag}/--no-{flag[2:]}"
+    else:
         told["metavar"] = option.metavar
     kind = _READ.get(option.kind, str | None)
     annotation = Annotated[kind, typer.Option(flag, **told)]  # type: ignore[valid-type]

@@ -63,7 +63,12 @@ def parted(latency: LatencyTarget | None) -> tuple[float | None, Measure | None]
         ((0.5, None), (0.5, <built-in function len>))
     """
     if isinstance(latency, (tuple, list)):
-        if len(latency) == 2 and isinstance(latency[0], (int, float)) and callable(latency[1]):
+        if (
+            len(latency) == 2
+            and isinstance(latency[0], (int, float))
+            and not isinstance(latency[0], bool)
+            and callable(latency[1])
+        ):
             return float(latency[0]), latency[1]
         raise InputError(
             "latency is a sequence, but not a share and a function: give (0.6, measure), where measure(module) "
