@@ -36,6 +36,19 @@ def by_loop(x):
     return x
 
 
+def by_annotated(x):
+    n: int = x.shape[-1]
+    n += 1
+    return x.relu() if n > 100 else x
+
+
+def by_match(x):
+    match x.shape[-1]:
+        case 1:
+            return x.relu()
+    return x
+
+
 def checked(x):
     if x.dim() != 4:
         raise ValueError("four axes")
@@ -52,7 +65,10 @@ def elsewhere(x):
     return by_attribute(x) if x.shape[0] > 100 else x
 
 
-@pytest.mark.parametrize(("middle", "line"), [(by_attribute, 1), (by_name, 3), (by_loop, 1), (elsewhere, 1)])
+@pytest.mark.parametrize(
+    ("middle", "line"),
+    [(by_attribute, 1), (by_name, 3), (by_loop, 1), (by_annotated, 3), (by_match, 1), (elsewhere, 1)],
+)
 def test_a_choice_by_size_is_said_with_its_line(middle, line):
     notes = sc.trace(Net(middle), torch.zeros(1, 3, 12, 12)).notes
     place = f"test_branches.py:{inspect.getsourcelines(middle)[1] + line}"

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from secateurs.graph.places import user_line
 from secateurs.network import chance
 
-_SIZES = {"shape", "size", "ndim", "dim"}
+_SIZES = {"shape", "size", "ndim", "dim", "numel"}
 _READS = {Tensor.shape.__get__, Tensor.ndim.__get__, Tensor.size, Tensor.dim}  # type: ignore[attr-defined]
 _SHOWN = 3
 _HANDED_ON = {chance.__file__, __file__}  # modes that pass a call on to the next
@@ -76,23 +76,26 @@ def _places(code: CodeType) -> Iterator[str]:
     sizes = _names_of_sizes(tree)
     for node in ast.walk(tree):
         if (
-            isinstance(node, ast.If | ast.IfExp | ast.While)
-            and _speaks_of(node.test, sizes)
+            isinstance(node, ast.If | ast.IfExp | ast.While | ast.Match)
+            and _speaks_of(_asked_by(node), sizes)
             and not (isinstance(node, ast.If) and _only_raises(node))
         ):
-            yield user_line([(code.co_filename, first + node.test.lineno - 1)])
+            yield user_line([(code.co_filename, first + _asked_by(node).lineno - 1)])
+
+
+def _asked_by(node: ast.If | ast.IfExp | ast.While | ast.Match) -> ast.expr:
+    return node.subject if isinstance(node, ast.Match) else node.test
 
 
 def _names_of_sizes(tree: ast.AST) -> set[str]:
     """Names that were given a size, or something computed from one, in the order of the code."""
     names: set[str] = set()
     for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Assign)
-            and _speaks_of(node.value, names)
-            and not _made_of_tensors(node.value)
-        ):
-            names |= {n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+        if not isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign) or node.value is None:
+            continue
+        if _speaks_of(node.value, names) and not _made_of_tensors(node.value):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
     return names
 
 
