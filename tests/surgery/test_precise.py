@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from secateurs.surgery import verify
 from secateurs.surgery.precise import Precise
 
 
@@ -37,3 +38,17 @@ def test_a_depthwise_convolution_on_too_small_a_map_fails_as_the_layer_does() ->
     layer = nn.Conv2d(6, 6, 5, groups=6)
     with Precise(layer, {}, torch.float64), pytest.raises(RuntimeError, match=r"[Kk]ernel size"):
         layer(torch.randn(1, 6, 3, 3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("problem", [ZeroDivisionError, KeyError, AttributeError, AssertionError, IndexError])
+def test_code_that_fails_on_the_smaller_network_is_a_failed_proof(problem):
+    class Fails(nn.Sequential):
+        def forward(self, x):
+            if self[0].out_channels < 8:
+                raise problem("too small")
+            return super().forward(x)
+
+    whole, small = (Fails(nn.Conv2d(3, width, 3), nn.Conv2d(width, 4, 1)) for width in (8, 4))
+    proof = verify(whole, small, {"1.weight": {1: [4, 5, 6, 7]}}, torch.zeros(1, 3, 6, 6))
+    assert not proof.passed
+    assert "too small" in proof.problem

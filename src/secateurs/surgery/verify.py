@@ -187,9 +187,21 @@ def _proven(sides: _Sides, example: Any, seed: int, around: Surroundings) -> Ver
                 f"model: a copy of it still reads the original's '{stranger}', so its code holds the original itself "
                 "(a function or global that refers to it); let the code reach its weights by `self`."
             ) from None
-        except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+        except _FAILURES as error:
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
     return Verification(False, float("inf"), 0.0, "float32", ("example",), first)
+
+
+# What a network's own code raises where it meets a size that it was not written for.
+_FAILURES = (
+    RuntimeError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+)
 
 
 def _proof(sides: _Sides, example: Any, precision: torch.dtype, seed: int) -> Verification:
@@ -324,7 +336,7 @@ class _Sides:
                 return self._passed(
                     self._copied(model, whole), silenced, pytree.tree_map(cast, given), precision, whole
                 )
-            except (NeedsCopy, RuntimeError, TypeError, ValueError):
+            except (NeedsCopy, *_FAILURES):
                 pass
         cast_copy = silence(self._copied(model, whole), silenced, cast)
         made = self._passed(cast_copy, {}, pytree.tree_map(cast, given), precision, whole, writable=True)
