@@ -93,7 +93,7 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Asked(PruneConfig):
+class Given(PruneConfig):
     """What `prune` takes by name: the settings of a `PruneConfig`, one as a whole, and what no file can hold.
 
     Attributes:
@@ -115,7 +115,7 @@ class Asked(PruneConfig):
     progress: Progress | None = None
 
 
-@taking(Asked)
+@taking(Given)
 def prune(model: nn.Module, example: Any, /, **asked: Any) -> Result:
     """Make a smaller network, prove it, and repair it.
 
@@ -128,7 +128,7 @@ def prune(model: nn.Module, example: Any, /, **asked: Any) -> Result:
         example: One input: a tensor, a tuple of inputs, or a dict of named ones; a list of several examples where the
             code takes other paths on some (sizes, optional inputs), the first of which counts for costs.
         **asked: The settings of `PruneConfig`, by name; `config` for one as a whole; `data`, `holdout`, `metric` and
-            `progress`, see `Asked`.
+            `progress`, see `Given`.
 
     Returns:
         The smaller network with its plan, its proof and its costs.

@@ -69,7 +69,7 @@ def _with_settings(after: str, command: Callable[..., None]) -> Callable[..., No
 
 def _parameter(one: Field[Any]) -> inspect.Parameter:
     option: Option = one.metadata["option"]
-    flag = option.flag or f"--{one.name.replace('_', '-')}"
+    flag = option.flag or _flag(one.name)
     usual = f" By default {one.default}." if one.default not in (None, False) else ""
     told: dict[str, Any] = {"help": option.help + usual, "show_default": False}
     if option.kind == "goal":

@@ -152,7 +152,9 @@ def get(repair: str | Repair) -> Repair:
     """
     if not isinstance(repair, str):
         check_callable(
-            "compensate", repair, "the name of a repair, or a function of the pruned network and the Removal"
+            "compensate",
+            repair,
+            "a name from secateurs.compensate.names(), or a function of the network and the Removal",
         )
         return repair
     if repair not in _NAMED:

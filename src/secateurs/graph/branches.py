@@ -66,12 +66,8 @@ def _places(code: CodeType) -> Iterator[str]:
     try:
         lines, first = inspect.getsourcelines(code)
         tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (
-        OSError,
-        SyntaxError,
-        TypeError,
-        IndexError,
-    ):  # code that has no source, or a lambda amid an expression
+    # code that has no source, or a lambda amid an expression
+    except (OSError, SyntaxError, TypeError, IndexError):
         return
     sizes = _names_of_sizes(tree)
     for node in ast.walk(tree):

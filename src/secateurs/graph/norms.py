@@ -23,7 +23,7 @@ def norms_after(programs: Iterable[Program]) -> dict[str, str]:
     """
     found: dict[str, set[str | None]] = {}
     for program in programs:
-        readers, sources = _readers(program), _sources(program)
+        readers, sources = program.readers(), _sources(program)
         for op in program.ops:
             place = entry_of(op).weight
             if place < 0 or len(op.args) <= place:
@@ -45,14 +45,6 @@ def _norm(program: Program, readers: Mapping[Value, list[Op]], op: Op) -> str | 
     mean = users[0].args[3]
     name = program.state.get(mean) if isinstance(mean, Value) else None
     return None if name is None else name.rpartition(".")[0]
-
-
-def _readers(program: Program) -> dict[Value, list[Op]]:
-    found: dict[Value, list[Op]] = {}
-    for op in program.ops:
-        for value in dict.fromkeys(op.values()):
-            found.setdefault(value, []).append(op)
-    return found
 
 
 def _sources(program: Program) -> dict[Value, tuple[str, ...]]:

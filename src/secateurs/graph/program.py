@@ -77,6 +77,14 @@ class Program:
     aliases: Mapping[str, str] = field(default_factory=dict)
     constants: frozenset[Value] = frozenset()
 
+    def readers(self) -> dict[Value, list[Op]]:
+        """The operations that read each value, in order, each once."""
+        found: dict[Value, list[Op]] = {}
+        for op in self.ops:
+            for value in dict.fromkeys(op.values()):
+                found.setdefault(value, []).append(op)
+        return found
+
 
 def make_op(
     target: Any,

@@ -47,7 +47,7 @@ def _propagated(programs: Iterable[Program], labels: Labels, fixed: FixedPositio
             labels.add_state(value, name)
         lock_packed(labels)
         labels.read.update(program.state[v] for op in program.ops for v in op.values() if v in program.state)
-        labels.readers = _readers(program)
+        labels.readers = program.readers()
         for op in program.ops:
             labels.step += 1
             _apply(labels, op)
@@ -59,14 +59,6 @@ def _propagated(programs: Iterable[Program], labels: Labels, fixed: FixedPositio
             if key in labels.names:
                 labels.lock(labels.names[key] + positions, reason)
     return labels
-
-
-def _readers(program: Program) -> dict[Value, list[Op]]:
-    found: dict[Value, list[Op]] = {}
-    for op in program.ops:
-        for value in dict.fromkeys(op.values()):
-            found.setdefault(value, []).append(op)
-    return found
 
 
 def _apply(labels: Labels, op: Op) -> None:

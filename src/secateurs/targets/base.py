@@ -9,12 +9,27 @@ from typing import Any, Protocol, runtime_checkable
 from torch import nn
 
 from secateurs.allocate.sequence import Allocation
+from secateurs.checks import check_number
 from secateurs.contracts import IntArray, Ranking
 from secateurs.data.batches import Batch
+from secateurs.errors import InputError
 from secateurs.meters.scoring import Metric
 from secateurs.plans import plan_from_counts
 from secateurs.surgery import Plan, remove
 from secateurs.targets.schedule import Schedule, removals
+
+
+def check_stays(name: str, value: Any) -> None:
+    """Make sure that a target is a share that stays.
+
+    Raises:
+        InputError: It is no number, or outside (0, 1].
+
+    Example:
+        >>> check_stays("macs", 0.5)
+    """
+    if not 0 < check_number(name, value) <= 1:
+        raise InputError(f"{name} is {value:g}; a target is the share that stays: give a number in (0, 1].")
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from secateurs.checks import check_number
 from secateurs.contracts import IntArray
-from secateurs.errors import InputError
 from secateurs.graph import Graph
-from secateurs.targets.base import Attempt
+from secateurs.targets.base import Attempt, check_stays
 from secateurs.targets.schedule import Cost, limit_of, refilled, steps_to
 
 
@@ -38,11 +36,7 @@ class Counted:
     cost: Callable[[Graph], Cost]
 
     def __post_init__(self) -> None:
-        check_number(self.name, self.value)
-        if not 0 < self.value <= 1:
-            raise InputError(
-                f"{self.name} is {self.value:g}; a target is the share that stays: give a number in (0, 1]."
-            )
+        check_stays(self.name, self.value)
 
     def counts(self, attempt: Attempt) -> IntArray:
         """The most units in every group with which the cost is at most the share of what it was.

@@ -9,12 +9,11 @@ from typing import Any, TypeAlias
 
 from torch import nn
 
-from secateurs.checks import check_number
 from secateurs.contracts import IntArray
 from secateurs.errors import InputError, RunError, TargetError
 from secateurs.meters.latency import compare_latency
 from secateurs.meters.timing import Clocks
-from secateurs.targets.base import Attempt
+from secateurs.targets.base import Attempt, check_stays
 
 Measure: TypeAlias = Callable[[nn.Module], float]
 """From a network to the seconds it takes, on whatever device the user has."""
@@ -105,11 +104,7 @@ class Latency:
     name: str = field(default="latency", init=False)
 
     def __post_init__(self) -> None:
-        check_number(self.name, self.value)
-        if not 0 < self.value <= 1:
-            raise InputError(
-                f"latency is {self.value:g}; a target is the share that stays: give a number in (0, 1]."
-            )
+        check_stays(self.name, self.value)
 
     def counts(self, attempt: Attempt) -> IntArray:
         """The largest network, to one part in 256 of the way, that is fast enough.
