@@ -57,6 +57,23 @@ def test_proof_uses_a_part_of_a_large_example():
     assert "a part of the example" in " ".join(proof.inputs)
 
 
+def test_proof_of_a_network_of_many_weights_takes_both_inputs_in_one_pass():
+    model, x = _plain(), torch.randn(1, 3, 300, 300)
+    graph = trace(model, x)
+    keep = {group.name: np.arange(2) for group in graph.free}
+    other = {group.name: np.arange(2) + 1 for group in graph.free}
+    small = remove(model, plan_of(graph, keep))
+    sizes = []
+    small.register_forward_pre_hook(lambda module, given: sizes.append(tuple(given[0].shape)))
+    with mock.patch("secateurs.surgery.verify.MANY_WEIGHTS", 0):
+        proof = verify(model, small, graph.silenced(keep), x)
+        wrong = verify(model, small, graph.silenced(other), x)
+    assert proof.passed, str(proof)
+    assert not wrong.passed
+    assert proof.inputs == ("random input and a part of the example as",)
+    assert set(sizes) == {(2, 3, 64, 64)}
+
+
 def _groups(n):
     return [Group(str(i), 4, ()) for i in range(n)]
 

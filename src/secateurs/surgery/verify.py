@@ -31,7 +31,7 @@ from secateurs.running.eval_mode import evaluating
 from secateurs.running.examples import as_arguments, outputs
 from secateurs.running.surroundings import Surroundings
 from secateurs.surgery.given import check_verify
-from secateurs.surgery.inputs import numel, parts, random_like
+from secateurs.surgery.inputs import joined, numel, parts, random_like
 from secateurs.surgery.masked_norm import SEEN, MaskedNorms
 from secateurs.surgery.places import Place, differences, gap
 from secateurs.surgery.precise import NeedsCopy, Precise, Stranger
@@ -42,6 +42,8 @@ RESCALED = 1e-4
 """Tolerance for weight norm and spectral norm: their scales are written anew, rounded to the weights' type."""
 LONG_PASS, VERY_LONG_PASS = 5e7, 1e10
 """Multiply-adds of one pass over the example above which a part of it is taken, or no random input beside it."""
+MANY_WEIGHTS = 10**8
+"""Weights above which casting them takes longer than a pass, so that two inputs go through a network as one batch."""
 Positions = Mapping[str, Mapping[int, IntArray]]
 
 
@@ -91,7 +93,7 @@ def verify(
     Both run on the example and on random input. Weights are cast to float64 and silenced layer by layer as
     they are read. Cost: a copy of the weights of either at a time, and two forward passes of each in float64; a
     pass of more than `LONG_PASS` multiply-adds is made on a part of the example, `SIDES` pixels wide, where the
-    network takes one.
+    network takes one; with more than `MANY_WEIGHTS` weights, on that part and random numbers as one batch.
 
     Args:
         model: The original.
@@ -260,9 +262,10 @@ def _inputs(sides: _Sides, example: Any, precision: torch.dtype, seed: int) -> I
     """What to compare on: random input first, small where that will do, then the example or a part of it."""
     for part in parts(example):
         drawn = random_like(part, seed)
-        try:
-            sides.try_small(drawn, precision)
-        except Exception:  # the network takes no smaller input
+        if sides.weights > MANY_WEIGHTS and sides.takes(both := joined(drawn, part), precision):
+            yield "random input and a part of the example as", both
+            return
+        if not sides.takes(drawn, precision):
             continue
         yield "random", drawn
         whole = sides.macs * numel(example) / max(1, numel(part))
@@ -303,6 +306,7 @@ class _Sides:
         self.strangers = {
             id(t): name for net in (self.model, self.small) for name, t in named_tensors(net) if t.numel()
         }
+        self.weights = sum(tensor.numel() for _, tensor in named_tensors(self.model))
         # every layer, as channels that nothing reads may leave too, and code may then pick others in their place
         self.watched = {name for name, t in named_tensors(self.model) if t.dim() > 1} | set(self.silenced)
         if not is_reparametrised(self.model, self.silenced):
@@ -320,9 +324,13 @@ class _Sides:
             found = self._run(self.small, False, given, precision)
         return self._run(self.model, True, given, precision), found
 
-    def try_small(self, given: Any, precision: torch.dtype) -> None:
+    def takes(self, given: Any, precision: torch.dtype) -> bool:
         """Run the small network alone, to see whether it takes an input; what comes out is kept for it."""
-        self.tried = (given, self._run(self.small, False, given, precision))
+        try:
+            self.tried = (given, self._run(self.small, False, given, precision))
+        except Exception:  # whatever the network's code raises where an input is too small for it
+            return False
+        return True
 
     def _run(self, model: nn.Module, whole: bool, given: Any, precision: torch.dtype) -> _Run:
         def cast(tensor: Any) -> Any:
