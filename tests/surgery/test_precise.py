@@ -1,6 +1,7 @@
 """Weights read in float64, against a float64 copy of the model."""
 
 import copy
+from unittest import mock
 
 import pytest
 import torch
@@ -52,3 +53,37 @@ def test_code_that_fails_on_the_smaller_network_is_a_failed_proof(problem):
     proof = verify(whole, small, {"1.weight": {1: [4, 5, 6, 7]}}, torch.zeros(1, 3, 6, 6))
     assert not proof.passed
     assert "too small" in proof.problem
+
+
+class _Raw(nn.Module):
+    """Reads or writes its weights past the functions of torch that the proof watches."""
+
+    def __init__(self, width, use):
+        super().__init__()
+        self.first, self.last, self.use = nn.Conv2d(3, width, 3), nn.Conv2d(width, 4, 1), use
+
+    def forward(self, x):
+        self.use(self.first.weight)
+        return self.last(self.first(x).relu() * float(self.first.weight.data.abs().max() > 0))
+
+
+@pytest.mark.parametrize("use", [lambda w: None, lambda w: w.data.mul_(2), lambda w: w.detach().numpy()])
+def test_a_network_of_many_weights_is_proven_without_a_copy_of_them(use):
+    torch.manual_seed(0)
+    whole, small = _Raw(8, use), _Raw(4, use)
+    gone, before = [1, 4, 5, 7], copy.deepcopy(whole.state_dict())
+    with torch.no_grad():
+        stays = [0, 2, 3, 6]
+        small.first.weight.copy_(whole.first.weight[stays]), small.first.bias.copy_(whole.first.bias[stays])
+        small.last.weight.copy_(whole.last.weight[:, stays]), small.last.bias.copy_(whole.last.bias)
+    x = torch.randn(1, 3, 6, 6)
+    with (
+        mock.patch("secateurs.surgery.verify.MANY_WEIGHTS", 0),
+        mock.patch("secateurs.surgery.replaced.LARGE", 0),
+        mock.patch("secateurs.surgery.precise._LARGE", 0),
+    ):
+        proof = verify(whole, small, {"last.weight": {1: gone}}, x)
+        wrong = verify(whole, small, {"last.weight": {1: [0, *gone[1:]]}}, x)
+    assert proof.passed, proof
+    assert not wrong.passed
+    assert all(torch.equal(value, before[name]) for name, value in whole.state_dict().items())

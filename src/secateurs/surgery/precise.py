@@ -27,6 +27,9 @@ _READ_ONLY = {
     "__len__",
     "ndimension",
 }
+_LARGE = (
+    2**18
+)  # numbers of a tensor from which the operating system, not Python's allocator, gives its memory
 
 
 class NeedsCopy(Exception):
@@ -89,6 +92,7 @@ class Precise(TorchFunctionMode):
         watched: Names of the tensors whose uses are kept.
         strangers: Tensors that must not be read, by `id`, with their names.
         seed: Of the random functions.
+        sources: What is read in the place of a tensor of the model, by `id`: the original's, whose copy was saved.
         writable: Whether the model's state is in this precision already, so that it may be written.
 
     Raises:
@@ -105,10 +109,12 @@ class Precise(TorchFunctionMode):
         watched: Collection[str] = (),
         strangers: Mapping[int, str] | None = None,
         seed: int = 0,
+        sources: Mapping[int, Tensor] | None = None,
         writable: bool = False,
     ) -> None:
         super().__init__()
         self.precision, self.macs, self.strangers = precision, 0.0, strangers or {}
+        self.sources, self.room = sources or {}, torch.empty(0, dtype=precision)
         self.writable = writable
         self.chance = Chance(seed)
         self.quiet: dict[int, Mapping[int, IntArray]] = {}
@@ -134,13 +140,17 @@ class Precise(TorchFunctionMode):
         if name in _READ_ONLY:
             if args and id(args[0]) in self.state and getattr(func, "__self__", None) is Tensor.dtype:
                 return self._type(args[0])
+            if args and id(args[0]) in self.sources and getattr(func, "__self__", None) is Tensor.data:
+                raise NeedsCopy(name)
             return func(*args, **kwargs)
         if not self.writable and self._writes(name, args, kwargs):
             raise NeedsCopy(name)
         given = (*args, *kwargs.values())
         used = [(self.watched[id(a)], i) for i, a in enumerate(given) if id(a) in self.watched]
         shapes = [given[i].shape for _, i in used]
-        args = tuple(self._wider(item) for item in args)
+        args = tuple(
+            self._wider(item, lent=i == 1 and kind_of(name) == "layer") for i, item in enumerate(args)
+        )
         kwargs = {key: self._wider(item) for key, item in kwargs.items()}
         result = self._result(name, func, args, kwargs)
         for tensor, position in used:
@@ -182,10 +192,10 @@ class Precise(TorchFunctionMode):
         changes = changes or (name.startswith("__i") and name not in ("__invert__", "__index__", "__int__"))
         return (changes or "out" in kwargs) and id(target) in self.state
 
-    def _wider(self, item: Any) -> Any:
+    def _wider(self, item: Any, lent: bool = False) -> Any:
         """State as it is to be read, and every type of floats that code asks for replaced."""
         if isinstance(item, Tensor):
-            return self._read(item)
+            return self._read(item, lent)
         if isinstance(item, torch.dtype) and item.is_floating_point:
             return self.precision
         if type(item) in (list, tuple):
@@ -197,17 +207,27 @@ class Precise(TorchFunctionMode):
     def _type(self, tensor: Tensor) -> torch.dtype:
         return self.precision if tensor.is_floating_point() else tensor.dtype
 
-    def _read(self, tensor: Tensor) -> Tensor:
+    def _read(self, tensor: Tensor, lent: bool) -> Tensor:
+        """A tensor as it is to be read; one that is `lent` holds only until the next is."""
         if id(tensor) in self.strangers:
             raise Stranger(self.strangers[id(tensor)])
         if id(tensor) not in self.state:
             return tensor
         with torch._C.DisableTorchFunction():
-            plain = tensor.detach()
-            cast = plain.to(self.precision) if plain.is_floating_point() else plain
+            plain = self.sources.get(id(tensor), tensor).detach()
+            if lent and plain.is_floating_point() and plain.numel() > _LARGE:
+                cast = self._room(plain).copy_(plain)
+            else:
+                cast = plain.to(self.precision) if plain.is_floating_point() else plain
             gone = self.quiet.get(id(tensor))
             if gone is not None:
                 cast = cast.clone() if cast.data_ptr() == plain.data_ptr() else cast
                 for axis, positions in gone.items():
                     cast.index_fill_(axis, torch.as_tensor(positions, device=cast.device), 0)
             return cast
+
+    def _room(self, plain: Tensor) -> Tensor:
+        """Memory for the cast weights of one layer after the other: fresh memory takes longer than the cast."""
+        if self.room.numel() < plain.numel() or self.room.device != plain.device:
+            self.room = torch.empty(plain.numel(), dtype=self.precision, device=plain.device)
+        return self.room[: plain.numel()].view(plain.shape)

@@ -11,7 +11,6 @@ What runs are copies: neither the original nor the smaller network is touched, n
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -36,6 +35,7 @@ from secateurs.surgery.masked_norm import SEEN, MaskedNorms
 from secateurs.surgery.places import Place, differences, gap
 from secateurs.surgery.precise import NeedsCopy, Precise, Stranger
 from secateurs.surgery.remove import silence
+from secateurs.surgery.replaced import drawn, weightless
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
 RESCALED = 1e-4
@@ -310,7 +310,7 @@ class _Sides:
         # every layer, as channels that nothing reads may leave too, and code may then pick others in their place
         self.watched = {name for name, t in named_tensors(self.model) if t.dim() > 1} | set(self.silenced)
         if not is_reparametrised(self.model, self.silenced):
-            self.drawn = dict(_drawn(self.model, self.seed))
+            self.drawn = dict(drawn(self.model, self.seed))
 
     def start(self) -> None:
         """Forget what was found in another precision."""
@@ -340,9 +340,11 @@ class _Sides:
 
         silenced = self.silenced if whole else {}
         if not self.doubles and not is_reparametrised(model, silenced):
+            held = weightless(model, self.drawn) if self.weights > MANY_WEIGHTS else {}
+            copied = self._copied(model, whole, held)
             try:
                 return self._passed(
-                    self._copied(model, whole), silenced, pytree.tree_map(cast, given), precision, whole
+                    copied, silenced, pytree.tree_map(cast, given), precision, whole, held=held
                 )
             except (NeedsCopy, *_FAILURES):
                 pass
@@ -351,15 +353,17 @@ class _Sides:
         self.doubles = True
         return made
 
-    def _copied(self, model: nn.Module, whole: bool) -> nn.Module:
+    def _copied(
+        self, model: nn.Module, whole: bool, held: Mapping[int, nn.Parameter] | None = None
+    ) -> nn.Module:
         """A copy in which parameters that are one number throughout are random, the same on both sides."""
         found = dict(named_tensors(model))
-        drawn: dict[int, Any] = {}
+        others: dict[int, Any] = dict(held or {})
         for name, tensor in self.drawn.items():
             value = tensor if whole else take(tensor, self.kept.get(name, {}))
             if name in found and found[name].shape == value.shape:
-                drawn[id(found[name])] = nn.Parameter(value.to(found[name]), requires_grad=False)
-        return copy_model(model, drawn)
+                others[id(found[name])] = nn.Parameter(value.to(found[name]), requires_grad=False)
+        return copy_model(model, others)
 
     def _passed(
         self,
@@ -368,8 +372,11 @@ class _Sides:
         given: Any,
         precision: torch.dtype,
         whole: bool,
+        *,
+        held: Mapping[int, nn.Parameter] | None = None,
         writable: bool = False,
     ) -> _Run:
+        originals = dict(named_tensors(self.model if whole else self.small)) if held else {}
         mode = Precise(
             copied,
             silenced,
@@ -377,23 +384,15 @@ class _Sides:
             watched=self.watched,
             strangers=self.strangers,
             seed=self.seed,
+            sources={id(held[id(t)]): t for t in originals.values() if held and id(t) in held},
             writable=writable,
         )
         args, kwargs = as_arguments(given)
         norms = MaskedNorms(copied, self.kept if whole else {})
         with evaluating(copied), mode, norms:
             result = outputs(copied, args, kwargs)
+        if held and any(bool(torch.isnan(x).any()) for x in result if x.is_floating_point()):
+            raise NeedsCopy("NaN")
         self.masked |= norms.used
         self.macs = max(self.macs, mode.macs)
         return _Run(result, mode.places)
-
-
-def _drawn(model: nn.Module, seed: int) -> Iterator[tuple[str, Tensor]]:
-    """Random numbers for the parameters that are one number throughout, of the size of that number (1 for 0)."""
-    for name, tensor in model.named_parameters():
-        if tensor.numel() > 1 and tensor.is_floating_point() and tensor.device.type != "meta":
-            low, high = torch.aminmax(tensor.detach())
-            if bool(low == high):
-                generator = torch.Generator().manual_seed(zlib.crc32(name.encode()) + seed % 2**32)
-                size = float(low) or 1.0
-                yield name, size * (0.5 + torch.rand(tensor.shape, generator=generator)).to(tensor.device)
