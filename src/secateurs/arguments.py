@@ -85,6 +85,7 @@ CHECKS: Mapping[Kind, Check] = {
     "shares": check_shares,
     "normalised": check_normalised,
     "flag": check_flag,
+    "choice": _unless_none(check_flag),
     "seed": lambda name, value: check_seed(value, name),
 }
 

@@ -19,7 +19,17 @@ if TYPE_CHECKING:  # the command line reads the fields for its help, which does 
     from secateurs.targets.latency import LatencyTarget
 
 Kind: TypeAlias = Literal[
-    "method", "goal", "target", "allocation", "repair", "count", "shares", "normalised", "flag", "seed"
+    "method",
+    "goal",
+    "target",
+    "allocation",
+    "repair",
+    "count",
+    "shares",
+    "normalised",
+    "flag",
+    "choice",
+    "seed",
 ]
 """What a setting is: how it is checked (`arguments.CHECKS`) and how the command line reads it."""
 
@@ -74,7 +84,8 @@ class PruneConfig:
         round_to: Groups keep a multiple of this many units.
         layers: Exceptions: groups whose name matches a pattern keep that share of their units.
         frame: Put the papers' identity 1x1 convolutions around each k x k one but the first, and remove only
-            channels between them; they are folded away where that is cheaper.
+            channels between them; they are folded away where that is cheaper. By default where the method's
+            published procedure does (`lrf:faithful`).
         normalised: "lock" keeps channels that a LayerNorm, RMSNorm or one-group GroupNorm takes together;
             "recompute" lets them leave: the statistics are then those of what is left, another function than the
             silenced original, and the proof is made against one whose normalisations see the kept channels only.
@@ -149,9 +160,9 @@ class PruneConfig:
             "HOW",
         ),
     )
-    frame: bool = field(
-        default=False,
-        metadata=_option("flag", "Put 1x1 convolutions around each larger one and cut only between them."),
+    frame: bool | None = field(
+        default=None,
+        metadata=_option("choice", "Put 1x1 convolutions around each larger one and cut only between them."),
     )
     recalibrate: bool = field(
         default=False,

@@ -84,12 +84,16 @@ class Order:
 class Ranking:
     """The orders of all prunable groups, by group name, with the method that made them.
 
+    `rounding` is how the method's procedure makes counts of shares (`methods.Procedure`). `again` ranks the units of
+    a group, or some of them, in a network with other weights; None where the method needs more than weights.
     Printed, it is a table: one line a group.
     """
 
     graph: Any
     orders: Mapping[str, Order]
     method: str
+    rounding: str = "kept up"
+    again: Callable[[Any, Group], Order] | None = field(default=None, compare=False)
 
     @property
     def notes(self) -> dict[str, Mapping[str, Any]]:

@@ -21,11 +21,13 @@ from secateurs.data.samples import about_samples
 from secateurs.errors import InputError, VerificationError
 from secateurs.graph import Graph, Tracer
 from secateurs.graph.attribution import attribute
+from secateurs.graph.convolutions import convolutions_only
 from secateurs.graph.framed import about_frames, framed, in_frames
 from secateurs.layers.standardised import about_standardisation
 from secateurs.layers.tensors import named_tensors
 from secateurs.meters.costs import Costs, count_costs
 from secateurs.meters.scoring import Metric
+from secateurs.methods import Method
 from secateurs.planning import about_ranking, plan_for
 from secateurs.plans import keep_of
 from secateurs.recipe import Clock, Recipe
@@ -155,9 +157,9 @@ def prune(model: nn.Module, example: Any, /, **asked: Any) -> Result:
     clock = Clock(recipe.progress)
     work = copy_model(model)  # whatever runs a network here, runs this one
     with clock("trace"):
-        whole, names = in_frames(work, example) if config.frame else (work, ())
+        whole, names = in_frames(work, example) if recipe.frame else (work, ())
         tracer = Tracer(whole, example, config.normalised)
-        form = partial(framed, names=names) if config.frame else _as_it_is
+        form = partial(_formed, names=names, method=recipe.method)
         graph = form(tracer.graph())
     check_free(graph)
     with clock("costs"):
@@ -166,7 +168,7 @@ def prune(model: nn.Module, example: Any, /, **asked: Any) -> Result:
     small, made, remarks = recipe.repaired(model, cut.small, cut.graph, cut.plan, clock)
     if cut.verification.against:
         remarks = (*remarks, f"proven {cut.verification.against}: their statistics are recomputed")
-    if config.frame:
+    if recipe.frame:
         small, remarks = finish(small, made), (*remarks, about_frames(names, made.folds))
     with clock("check"):
         remarks = (*remarks, *_remarks(recipe.target, cut.attempt, small))
@@ -269,8 +271,10 @@ def _remarks(target: Target | None, attempt: Attempt, small: nn.Module) -> tuple
     return tuple(found)
 
 
-def _as_it_is(graph: Graph) -> Graph:
-    return graph
+def _formed(graph: Graph, names: tuple[str, ...], method: Method) -> Graph:
+    """The graph with what stays whole locked: outside frames, and outside what the method's paper prunes."""
+    graph = framed(graph, names) if names else graph
+    return convolutions_only(graph, method.name) if method.procedure.convolutions_only else graph
 
 
 def as_trained(small: nn.Module, model: nn.Module) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from secateurs import allocate as allocations
 from secateurs import methods
@@ -105,7 +105,23 @@ def rank(
         statistic = None if chosen.statistic is None else _of_group(group.name, chosen, stats or {})
         seen = _Seen(GroupView(graph.model, group, norms_after=graph.norms), statistic, seed * 1_000_003 + i)
         orders[group.name] = _complete(chosen.order(seen), group, chosen.name)
-    return Ranking(graph, orders, chosen.name)
+    again = _Again(chosen, graph, seed) if chosen.statistic is None else None
+    return Ranking(graph, orders, chosen.name, chosen.procedure.rounding, again)
+
+
+@dataclass(frozen=True, eq=False)
+class _Again:
+    """Ranks the units of a group that are left, in the network as it is then."""
+
+    method: Method
+    graph: Graph
+    seed: int
+
+    def __call__(self, model: nn.Module, group: Group) -> Order:
+        index = next(i for i, free in enumerate(self.graph.free) if free.name == group.name)
+        view = GroupView(model, group, norms_after=self.graph.norms)
+        seen = _Seen(view, None, self.seed * 1_000_003 + index)
+        return _complete(self.method.order(seen), group, self.method.name)
 
 
 def _of_group(name: str, method: Method, stats: Mapping[str, Any]) -> Any:

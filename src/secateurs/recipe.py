@@ -150,6 +150,12 @@ class Recipe:
         return ranking, found.sensitivity()
 
     @property
+    def frame(self) -> bool:
+        """Whether channels leave between 1x1 convolutions only: as asked, or as the method's paper does."""
+        asked = self.config.frame
+        return self.method.procedure.frame if asked is None else asked
+
+    @property
     def seed(self) -> int:
         """The seed as Python's own number."""
         return int(self.config.seed)
@@ -232,10 +238,10 @@ class Recipe:
 def _chosen(config: PruneConfig, with_data: bool) -> tuple[methods.Method, str | Allocation, str | Repair]:
     """The method, the allocation and the repair, by name where they were not said."""
     usual = WITH_DATA if with_data else DATA_FREE
-    if config.method is not None:
-        usual = ("", "uniform", "none")
     given = config.method if config.method is not None else usual[0]
     method = methods.get(given)
+    if config.method is not None:
+        usual = (method.name, "uniform", method.procedure.repair)
     if method.search is not None:
         usual = (method.name, "search", "weights")
     allocation = config.allocate if config.allocate is not None else usual[1]

@@ -111,4 +111,5 @@ def test_flags_of_the_file_can_be_taken_back(cli, work: Path):
     assert json.loads((work / "one" / "result.json").read_text())["asked"]["config"] == {
         "method": "l1-norm",
         "macs": 0.8,
+        "frame": False,
     }

@@ -14,6 +14,8 @@ from secateurs.contracts import IntArray, Ranking
 class Uniform:
     r"""The k-th of the n units of a group leaves at time $k / n$, whatever the method says of other groups.
 
+    For methods whose paper rounds the number that leaves it is $(k - 1/2) / n$: so up to time p round(p n) leave.
+
     Example:
         >>> Uniform()
         Uniform()
@@ -25,5 +27,6 @@ class Uniform:
         for index, group in enumerate(ranking.graph.groups):
             if group.name in ranking.orders:
                 order = ranking.orders[group.name]
-                times[index] = np.arange(1, removable(order) + 1) / len(order.units)
+                first = 0.5 if ranking.rounding == "removed" else 1.0
+                times[index] = (np.arange(removable(order)) + first) / len(order.units)
         return merge_by_time(times)

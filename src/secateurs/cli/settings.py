@@ -24,6 +24,7 @@ _READ: Mapping[Kind, Any] = {
     "count": int | None,
     "seed": int | None,
     "flag": bool | None,
+    "choice": bool | None,
     "shares": list[str] | None,
 }
 
@@ -76,7 +77,7 @@ def _parameter(one: Field[Any]) -> inspect.Parameter:
         told["parser"] = number
     if option.kind == "seed":
         told.update(min=0, max=2**32 - 1)
-    if option.kind == "flag":
+    if option.kind in ("flag", "choice"):
         flag = f"{flag}/--no-{flag[2:]}"
     else:
         told["metavar"] = option.metavar

@@ -6,7 +6,7 @@ returns a `Method` in the file of its family, and name it here. A criterion of y
 from filters (n, d) to n numbers is a method.
 """
 
-from secateurs.methods.base import Method, published
+from secateurs.methods.base import Method, Procedure, published
 from secateurs.methods.linear import fp_backward, fp_omp, fp_omp_search, hbgs, hbgts, lrf
 from secateurs.methods.maps import hrank, lasso, moments, qsfm_psnr, qsfm_ssim, taylor, thinet
 from secateurs.methods.norms import (
@@ -36,6 +36,7 @@ __all__ = [
     "Composition",
     "FromData",
     "Method",
+    "Procedure",
     "Scores",
     "Seed",
     "bn_scale",

@@ -16,12 +16,42 @@ P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
+class Procedure:
+    """What belongs to a method as published, beside its ranking; what a run asks for by name takes its place.
+
+    Attributes:
+        frame: Whether it works between identity 1x1 convolutions (`PruneConfig.frame`).
+        convolutions_only: Whether hidden dense layers stay whole.
+        rounding: How a share of n units becomes a count. "kept up": ceil(share n) stay. "removed": as the papers
+            round, round((1 - share) n) leave, to the even number where two are equally near; 11 of 16 stay at 0.7.
+        repair: Name of the repair.
+        coefficients: Of removed filters in kept ones, for the repair "weights": "least-squares", or "published"
+            (`select.published_omp_coefficients`).
+
+    Example:
+        >>> Procedure(frame=True).rounding
+        'kept up'
+    """
+
+    frame: bool = False
+    convolutions_only: bool = False
+    rounding: Literal["kept up", "removed"] = "kept up"
+    repair: str = "none"
+    coefficients: Literal["least-squares", "published"] = "least-squares"
+
+
+PLAIN = Procedure()
+CONVOLUTIONS = Procedure(convolutions_only=True, rounding="removed")
+"""Of papers that prune a share of each convolution and repair by fine-tuning alone."""
+
+
+@dataclass(frozen=True)
 class Method:
     """A way to rank: `order` turns the weights and statistics of a group into its order of removal.
 
     `certain` says what is found in the source and what is a reading of it; `own_ratio` where the method decides by
     itself how many leave. `searches` holds the settings of the whole-network search (`allocate.Search`) that belongs
-    to the method, and with it the repair "weights".
+    to the method, and with it the repair "weights". `procedure` is what else belongs to it.
 
     Example:
         >>> from secateurs import represent, select
@@ -39,6 +69,7 @@ class Method:
     certain: str = ""
     own_ratio: bool = False
     searches: tuple[tuple[str, Any], ...] | None = None
+    procedure: Procedure = PLAIN
 
     @property
     def statistic(self) -> str | None:

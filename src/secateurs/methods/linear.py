@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from secateurs import measure, represent, select
-from secateurs.methods.base import Method, published
+from secateurs.methods.base import PLAIN, Method, Procedure, published
 from secateurs.methods.stages import Composition, Scores, part
 
 _OMP = "Purohit et al., Accurate and efficient channel pruning via OMP, AIMLSystems"
 _HBGS = "Purohit et al., A greedy hierarchical approach to whole-network filter pruning, TMLR"
+_FRAMED = Procedure(frame=True, convolutions_only=True, rounding="removed", repair="weights")
+_MISPLACED = replace(_FRAMED, coefficients="published")
 _SEARCHED = "official code, which scores on the test set; here on training samples"
 
 
@@ -15,19 +19,25 @@ _SEARCHED = "official code, which scores on the test set; here on training sampl
 def fp_omp(faithful: bool = False) -> Method:
     """Filters that matching pursuit chooses last to represent all of them leave first. [purohit2022accurate].
 
-    `faithful` fits with the published ridge of 1.
+    `faithful` is the published procedure whole: in frames, outputs first and inputs on what is left, fitted with a
+    ridge of 1, and repaired with the coefficients of that fit as the code places them.
 
     Example:
         >>> fp_omp(faithful=True).name
         'fp-omp:faithful'
     """
     order = Composition(represent.Filters(), measure.gram, part(select.omp, faithful=faithful))
-    return Method("fp-omp", "filters chosen last by matching pursuit", order, _OMP, 2022, "official code")
+    procedure = _MISPLACED if faithful else PLAIN
+    summary = "filters chosen last by matching pursuit"
+    return Method("fp-omp", summary, order, _OMP, 2022, "official code", procedure=procedure)
 
 
 @published()
-def fp_backward() -> Method:
+def fp_backward(faithful: bool = False) -> Method:
     """Backward elimination: the filter that the remaining ones represent best leaves first. [purohit2024hierarchical].
+
+    `faithful` is the published procedure whole: in frames, outputs first and inputs on what is left, with the repair
+    by least squares of the weights.
 
     Example:
         >>> fp_backward().year
@@ -35,12 +45,16 @@ def fp_backward() -> Method:
     """
     order = Composition(represent.Filters(), measure.gram, select.backward)
     summary = "filters that the others represent best"
-    return Method("fp-backward", summary, order, _HBGS, 2024, "official code")
+    procedure = _FRAMED if faithful else PLAIN
+    return Method("fp-backward", summary, order, _HBGS, 2024, "official code", procedure=procedure)
 
 
 @published()
-def lrf() -> Method:
+def lrf(faithful: bool = False) -> Method:
     """Linearly replaceable filters leave first, weighted by the norms of their consumer weights. [joo2021lrf].
+
+    `faithful` is the published procedure whole: in frames, outputs first and inputs on what is left, with the repair
+    by least squares of the weights.
 
     Example:
         >>> lrf().certain
@@ -50,7 +64,8 @@ def lrf() -> Method:
     order = Composition(represent.Filters(), measure.gram, part(select.lrf, outgoing=outgoing))
     paper = "Joo et al., Linearly replaceable filters for deep network channel pruning, AAAI"
     summary = "filters that are linear combinations of the others"
-    return Method("lrf", summary, order, paper, 2021, "authors' code")
+    procedure = _FRAMED if faithful else PLAIN
+    return Method("lrf", summary, order, paper, 2021, "authors' code", procedure=procedure)
 
 
 @published()

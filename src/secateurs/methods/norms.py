@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secateurs import measure, represent, select
-from secateurs.methods.base import Method, published
+from secateurs.methods.base import CONVOLUTIONS, PLAIN, Method, published
 from secateurs.methods.stages import Composition, Seed, part
 
 
@@ -74,7 +74,8 @@ def operator_norm(faithful: bool = False) -> Method:
     order = Composition(represent.Filters(represent.kernels), scores, select.by_worth)
     paper = "Singh & Plumbley, Efficient CNNs via passive filter pruning"
     summary = "filters with little energy along the leading directions"
-    return Method("operator-norm", summary, order, paper, 2023, "official code")
+    procedure = CONVOLUTIONS if faithful else PLAIN
+    return Method("operator-norm", summary, order, paper, 2023, "official code", procedure=procedure)
 
 
 @published()

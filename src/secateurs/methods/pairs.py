@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from secateurs import measure, represent, select
 from secateurs.contracts import Measure
 from secateurs.errors import InputError
-from secateurs.methods.base import Method, published
+from secateurs.methods.base import CONVOLUTIONS, PLAIN, Method, published
 from secateurs.methods.stages import Composition, Scores, part
 
 Centrality = Literal["degree", "absolute-degree", "betweenness", "closeness", "eigenvector", "pagerank"]
@@ -32,7 +32,10 @@ def similarity(faithful: bool = False) -> Method:
     order = Composition(_directions(faithful), cosine, part(select.nearest_pairs, faithful=faithful))
     paper = "Singh & Plumbley, A passive similarity based CNN filter pruning, Interspeech"
     summary = "one of each pair of filters with the closest directions"
-    return Method("similarity", summary, order, paper, 2022, "official code", own_ratio=True)
+    procedure = CONVOLUTIONS if faithful else PLAIN
+    return Method(
+        "similarity", summary, order, paper, 2022, "official code", own_ratio=True, procedure=procedure
+    )
 
 
 @published()
@@ -49,7 +52,17 @@ def similarity_nystrom(columns: int | None = None, faithful: bool = False) -> Me
     order = Composition(_directions(faithful), part(measure.nystrom, columns=columns), pairs)
     paper = "Singh & Plumbley, Efficient similarity-based passive filter pruning, ICASSP"
     summary = "as similarity, from a few columns of the matrix"
-    return Method("similarity-nystrom", summary, order, paper, 2023, "official code", own_ratio=True)
+    procedure = CONVOLUTIONS if faithful else PLAIN
+    return Method(
+        "similarity-nystrom",
+        summary,
+        order,
+        paper,
+        2023,
+        "official code",
+        own_ratio=True,
+        procedure=procedure,
+    )
 
 
 @published(in_name=("kind",))
@@ -78,7 +91,8 @@ def centrality(kind: Centrality = "degree", faithful: bool = False) -> Method:
     summary = f"central filters ({kind} in the graph of cosines)"
     in_code = kind in ("degree", "absolute-degree", "betweenness")
     name = "centrality" if kind == "degree" else f"centrality-{kind}"
-    return Method(name, summary, order, paper, 2023, "official code" if in_code else "a variant of ours")
+    certain = "official code" if in_code else "a variant of ours"
+    return Method(name, summary, order, paper, 2023, certain, procedure=CONVOLUTIONS if faithful else PLAIN)
 
 
 @published()

@@ -9,14 +9,16 @@ from typing import Any, Protocol, runtime_checkable
 from torch import nn
 
 from secateurs.allocate.sequence import Allocation
-from secateurs.checks import check_number
+from secateurs.allocate.uniform import Uniform
+from secateurs.checks import check_number, check_whole
 from secateurs.contracts import IntArray, Ranking
 from secateurs.data.batches import Batch
 from secateurs.errors import InputError
+from secateurs.graph import Graph
 from secateurs.meters.scoring import Metric
 from secateurs.plans import plan_from_counts
 from secateurs.surgery import Plan, remove
-from secateurs.targets.schedule import Schedule, removals
+from secateurs.targets.schedule import Schedule, count_of, exceptions, removals, rounded
 
 
 def check_stays(name: str, value: Any) -> None:
@@ -59,6 +61,22 @@ class Attempt:
     def schedule(self, enough: Callable[[IntArray], bool] | None = None) -> Schedule:
         """The removals in order; an allocation that searches stops where counts are `enough`."""
         return removals(self.ranking, self.allocate, self.round_to, self.layers, enough)
+
+    @property
+    def uniform(self) -> bool:
+        """Whether every group loses the same share."""
+        return isinstance(self.allocate, (Uniform, type(None)))
+
+    def shares(self, share: float) -> IntArray:
+        """Counts where every group keeps a share of its units, less the exceptions by name."""
+        check_whole("round_to", self.round_to)
+        graph: Graph = self.ranking.graph
+        start, fixed = exceptions(self.ranking, self.layers or {}, self.round_to)
+        counts = start.copy()
+        for i, group in enumerate(graph.groups):
+            if group.name in self.ranking.orders and i not in fixed:
+                counts[i] = count_of(share, group.size, self.ranking.rounding)
+        return rounded(counts, graph.costs.sizes, self.round_to)
 
     def candidate(self, counts: IntArray) -> nn.Module:
         """The network in which every group keeps so many units, without repair."""

@@ -22,6 +22,8 @@ class Counted:
         value: The share, in (0, 1].
         name: What the target is called on record.
         cost: From a graph to that function, which must only fall as units leave.
+        by_group: Whether the share is that of every group where units leave uniformly by a method whose paper rounds
+            what leaves: round((1 - share) n) of n units, whatever that makes of the whole.
 
     Raises:
         InputError: The share is no number in (0, 1].
@@ -34,6 +36,7 @@ class Counted:
     value: float
     name: str
     cost: Callable[[Graph], Cost]
+    by_group: bool = False
 
     def __post_init__(self) -> None:
         check_stays(self.name, self.value)
@@ -49,6 +52,8 @@ class Counted:
         Cost:
             O(N log N) for N units.
         """
+        if self.by_group and attempt.ranking.rounding == "removed" and attempt.uniform:
+            return attempt.shares(self.value)
         graph: Graph = attempt.ranking.graph
         cost = self.cost(graph)
         limit = limit_of(self.value, cost(graph.costs.sizes))
@@ -92,7 +97,7 @@ def keep(share: float) -> Counted:
         >>> keep(1.0).value
         1.0
     """
-    return Counted(share, "keep", _units)
+    return Counted(share, "keep", _units, by_group=True)
 
 
 def _macs(graph: Graph) -> Cost:

@@ -106,15 +106,34 @@ def exceptions(ranking: Ranking, layers: Mapping[str, float], multiple: int) -> 
     for index, group in enumerate(ranking.graph.groups):
         match = next((p for p in layers if fnmatch.fnmatchcase(group.name, p)), None)
         if group.name in ranking.orders and match is not None:
-            start[index] = max(1, math.ceil(layers[match] * group.size - 1e-9))
+            start[index] = count_of(layers[match], group.size, ranking.rounding)
             fixed.append(index)
             unused.discard(match)
     if unused:
         names = ", ".join(list(ranking.orders)[:8])
+        whole = {g.name: g.locked for g in ranking.graph.groups if fnmatch.fnmatchcase(g.name, min(unused))}
+        if whole:
+            name, why = next(iter(whole.items()))
+            raise InputError(
+                f"layers: '{min(unused)}' asks for units of groups that stay whole: '{name}' {why}; leave it out. The "
+                f"free groups are {names}, ..."
+            )
         raise InputError(
             f"layers: no free group matches '{sorted(unused)[0]}'; the free groups are {names}, ..."
         )
     return rounded(start, ranking.graph.costs.sizes, multiple), np.array(fixed, dtype=np.int64)
+
+
+def count_of(share: float, size: int, rounding: str) -> int:
+    """How many of some units a share is, by the rule of the method (`methods.Procedure`); never none.
+
+    Example:
+        >>> count_of(0.7, 16, "kept up"), count_of(0.7, 16, "removed")
+        (12, 11)
+    """
+    if rounding == "removed":  # rounded to 9 places first, so that 1 - 0.95 of 10 is a half and not more
+        return max(1, size - round(round((1 - share) * size, 9)))
+    return max(1, math.ceil(share * size - 1e-9))
 
 
 def steps_to(graph: Graph, schedule: Schedule, name: str, value: float, cost: Cost) -> int:
