@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from secateurs import allocate as allocations
 from secateurs import compensate as repairs
-from secateurs import methods
+from secateurs import methods, select
 from secateurs.allocate import Allocation
 from secateurs.arguments import check_config
 from secateurs.compensate import Repair
+from secateurs.compensate.combination import Combination
 from secateurs.config import PruneConfig
 from secateurs.contracts import Loader, Progress, Ranking
 from secateurs.data.batches import Batch, batches
@@ -224,6 +225,7 @@ class Recipe:
                     self.seed,
                     self.progress,
                     self.exports,
+                    self._combination(graph),
                 )
                 remarks = repairs.repair_(self.repair, work, removal).remarks
             made = made.with_added(added_biases(graph.model, work))
@@ -233,6 +235,12 @@ class Recipe:
         repaired = remove(model, made)
         take_weights_(repaired, work)
         return repaired, made.ended_as(whole), remarks
+
+    def _combination(self, graph: Graph) -> Combination | None:
+        """How the method's paper lets kept units stand in; None for the library's own way."""
+        if self.method.procedure.coefficients == "least-squares":
+            return None
+        return Combination(graph, find=select.published_omp_coefficients)
 
 
 def _chosen(config: PruneConfig, with_data: bool) -> tuple[methods.Method, str | Allocation, str | Repair]:

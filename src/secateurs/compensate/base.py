@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from torch import nn
 
+from secateurs.compensate.combination import Combination
 from secateurs.compensate.walk import Repaired
 from secateurs.contracts import Loader, Progress
 from secateurs.graph import Graph
@@ -28,6 +29,7 @@ class Removal:
         seed: For what is drawn.
         progress: Told of every layer.
         exports: Captures of networks that are known already.
+        combination: How kept units stand in for removed ones by the weights, where the method has a way of its own.
     """
 
     model: nn.Module
@@ -38,6 +40,7 @@ class Removal:
     seed: int = 0
     progress: Progress | None = None
     exports: Exports = field(default_factory=Exports)
+    combination: Combination | None = None
 
 
 Repair: TypeAlias = Callable[[nn.Module, Removal], Repaired | None]

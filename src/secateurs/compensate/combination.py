@@ -8,7 +8,7 @@ an activation in between adds is not seen.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,14 +25,16 @@ from secateurs.statistics.statistics import Statistics
 from secateurs.statistics.units import key
 
 Keep = Mapping[str, IntArray]
+Coefficients = Callable[[Tensor, Sequence[int]], Tensor]
 
 
-def mixing(gram: Tensor, kept: IntArray) -> Tensor:
+def mixing(gram: Tensor, kept: IntArray, find: Coefficients = select.coefficients_of_gram) -> Tensor:
     r"""How kept units stand in for all: $P_{ll} = 1$ on the kept, $P_{jl} = \lambda_{jl}$ for the others.
 
     Args:
         gram: $F F^T$, shape (n, n).
         kept: The units that stay.
+        find: Coefficients of the others in them, shape (n - k, k).
 
     Returns:
         Shape (n, n), zero in the columns of removed units, so that $V P$ is the repaired V.
@@ -54,7 +56,7 @@ def mixing(gram: Tensor, kept: IntArray) -> Tensor:
         stays = torch.zeros(n, dtype=torch.bool, device=gram.device)
         stays[index] = True
         gone = (~stays).nonzero()[:, 0]
-        result[gone[:, None], index] = select.coefficients_of_gram(gram.double(), kept.tolist()).to(result)
+        result[gone[:, None], index] = find(gram.double(), kept.tolist()).to(result)
     return result
 
 
@@ -88,10 +90,17 @@ class Combination:
         combine: Whether kept units stand in for removed ones; if not, these are silenced only.
         stats: From `observe`; with it units stand in for others by their maps, $E[x x^T]$ of what the consumers read
             in place of $F F^T$, and what the activation does is seen.
+        find: From a Gram matrix and the kept units to the coefficients of the others; least squares by default.
     """
 
-    def __init__(self, graph: Graph, combine: bool = True, stats: Statistics | None = None) -> None:
-        self.graph, self.combine = graph, combine
+    def __init__(
+        self,
+        graph: Graph,
+        combine: bool = True,
+        stats: Statistics | None = None,
+        find: Coefficients = select.coefficients_of_gram,
+    ) -> None:
+        self.graph, self.combine, self.find = graph, combine, find
         self._tensors = {name: t.detach() for name, t in named_tensors(graph.model)}
         behind = {
             slot.tensor: group.name
@@ -146,10 +155,10 @@ class Combination:
         if not self.combine or not part.mixed:
             return mixing(torch.eye(size), keep[name])
         if part.after is not None and part.after in keep:
-            return mixing(part.gram(keep), keep[name])
+            return mixing(part.gram(keep), keep[name], self.find)
         if name not in self._grams:
             self._grams[name] = part.gram({})
-        return mixing(self._grams[name], keep[name])
+        return mixing(self._grams[name], keep[name], self.find)
 
 
 def combine_(
@@ -191,7 +200,7 @@ def combine_(
     return tuple(found)
 
 
-def combined_(small: nn.Module, graph: Graph, keep: Keep) -> Repaired:
+def combined_(small: nn.Module, graph: Graph, keep: Keep, combination: Combination | None = None) -> Repaired:
     """The repair `weights`: `combine_`, and a remark on every layer whose weights are computed.
 
     Example:
@@ -200,7 +209,7 @@ def combined_(small: nn.Module, graph: Graph, keep: Keep) -> Repaired:
         >>> combined_(net, trace(net, torch.zeros(1, 1, 2, 2)), {}).method
         'weights'
     """
-    changed = combine_(small, graph, keep)
+    changed = combine_(small, graph, keep, combination)
     less = [graph[name] for name, units in keep.items() if len(units) < graph[name].size]
     slots = [slot.tensor for group in less for slot in group.slots_as("consumer")]
     left = dict.fromkeys(tensor for tensor in slots if tensor not in changed)

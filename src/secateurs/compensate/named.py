@@ -64,7 +64,7 @@ class Combine:
     def __call__(self, small: nn.Module, removal: Removal) -> Repaired:
         """Repair `small` in place."""
         keep = {g: np.array(units, dtype=np.int64) for g, units in removal.plan.kept.items()}
-        return combined_(small, removal.graph, keep)
+        return combined_(small, removal.graph, keep, removal.combination)
 
 
 @dataclass(frozen=True)

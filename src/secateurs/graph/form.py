@@ -19,6 +19,11 @@ class Form(Protocol):
         ...
 
     @property
+    def sides(self) -> Sequence[tuple[int, int]]:
+        """Groups that are the inputs and the outputs of one layer and nothing else, by index."""
+        ...
+
+    @property
     def before(self) -> Mapping[str, tuple[str, ...]]:
         """What the step of a plan does before its cut, as fields of the step."""
         ...

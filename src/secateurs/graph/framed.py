@@ -137,6 +137,11 @@ class Framed:
         return fold_frames(self.model, dict.fromkeys(self.names, "both"))
 
     @property
+    def sides(self) -> tuple[tuple[int, int], ...]:
+        """Groups before and behind each framed convolution."""
+        return tuple((f.entering, f.leaving) for f in self.costs.frames if f.entering >= 0 and f.leaving >= 0)
+
+    @property
     def before(self) -> Mapping[str, tuple[str, ...]]:
         """Frames are put around these convolutions."""
         return {"frames": self.names}

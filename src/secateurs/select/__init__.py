@@ -3,7 +3,7 @@
 from secateurs.select.backward import backward
 from secateurs.select.by_worth import by_redundancy, by_worth
 from secateurs.select.cluster import cluster
-from secateurs.select.coefficients import coefficients, coefficients_of_gram
+from secateurs.select.coefficients import coefficients, coefficients_of_gram, published_omp_coefficients
 from secateurs.select.lasso import lasso
 from secateurs.select.lrf import lrf
 from secateurs.select.nearest_pairs import nearest_pairs
@@ -26,5 +26,6 @@ __all__ = [
     "nearest_pairs_of_factor",
     "nearest_pairs_of_rows",
     "omp",
+    "published_omp_coefficients",
     "thinet",
 ]

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from secateurs.arrays import alike, checked, square
+from secateurs.checks import shown
 from secateurs.contracts import ArrayT
 from secateurs.errors import InputError
+from secateurs.select.omp import omp
 
 _SINGULAR = 1e-12
 
@@ -73,7 +75,46 @@ def coefficients_of_gram(gram: ArrayT, kept: Sequence[int], *, ridge: float = 0.
     return alike(_solve(square(gram, "gram"), list(kept), ridge), gram)
 
 
-def _solve(gram: Tensor, kept: list[int], ridge: float) -> Tensor:
+def published_omp_coefficients(gram: ArrayT, kept: Sequence[int]) -> ArrayT:
+    r"""Coefficients as the published code of FP-OMP applies them.
+
+    They are fitted to the *normalised* filters with a ridge of 1,
+    $\lambda_j = (\hat A \hat A^T + I)^{-1} \hat A \hat f_j$, but used on the filters as they are; and their columns
+    stand in the order in which the pursuit chose the filters, but are used for the chosen filters by rising index.
+
+    Args:
+        gram: $F F^T$ of the filters, shape (n, n).
+        kept: The filters that stay, by rising index; the pursuit (`omp` with `faithful`) says in which order.
+
+    Returns:
+        Shape (n - k, k): the removed filters by rising index; column l is used for the l-th of `kept`.
+
+    Raises:
+        InputError: Not square, not symmetric, not finite, or kept is empty, not rising or out of range.
+
+    Cost:
+        O(n^3 / 2).
+
+    Example:
+        >>> import numpy as np
+        >>> f = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 2.0]])
+        >>> published_omp_coefficients(f @ f.T, [0, 1])  # f_1 was chosen first, so the half goes to f_0
+        array([[0.5, 0. ]])
+
+    References:
+        [purohit2022accurate]
+    """
+    matrix, index = square(gram, "gram"), [int(k) for k in kept]
+    if index != sorted(set(index)) or index[-1:] >= [len(matrix)]:
+        raise InputError(f"kept: got {shown(index)}; give different indices below {len(matrix)}, rising")
+    length = matrix.diagonal().clamp(min=0.0).sqrt()
+    scale = torch.where(length > 0, 1.0 / torch.where(length > 0, length, 1.0), 0.0)
+    chosen = [unit for unit in reversed(omp(matrix, faithful=True).units) if unit in index]
+    unit = matrix * scale[:, None] * scale
+    return alike(_solve(unit, chosen, 0.0, noise=1.0), gram)
+
+
+def _solve(gram: Tensor, kept: list[int], ridge: float, noise: float = 0.0) -> Tensor:
     n = len(gram)
     if not kept or len(set(kept)) != len(kept) or min(kept) < 0 or max(kept) >= n:
         raise InputError(
@@ -86,7 +127,7 @@ def _solve(gram: Tensor, kept: list[int], ridge: float) -> Tensor:
     stays[index] = True
     removed = (~stays).nonzero()[:, 0]
     left, right = gram[index][:, index], gram[index][:, removed]
-    left.diagonal().add_(ridge * left.diagonal().mean())
+    left.diagonal().add_(ridge * left.diagonal().mean() + noise)
     factor, failed = torch.linalg.cholesky_ex(left)
     pivots = factor.diagonal().square()
     if not int(failed) and bool((pivots > _SINGULAR * left.diagonal()).all()):
