@@ -116,6 +116,32 @@ class Ranking:
         return "\n".join(rows)
 
 
+@dataclass(frozen=True)
+class Redundant:
+    """Units of a group that leave first, whatever the method: what reads the group can do without them.
+
+    Attributes:
+        unread: All weights that read them are zero. Their loss changes nothing.
+        constant: Their filters are zero, so that they give the same for every input: bias and batch norm make a
+            constant of nothing. A consumer whose bias takes it in (the repairs `bias`, `merge` and those by
+            least squares) misses nothing but what padding does to a constant at the borders.
+        copies: They equal another unit that stays, in all that makes them. A consumer that adds their weights to
+            those of the twin (`merge` and the repairs by least squares) misses nothing.
+
+    Without such a repair a constant and a copy are still no information that is lost, but their sum in the
+    consumer is. No unit is named twice.
+    """
+
+    unread: tuple[int, ...] = ()
+    constant: tuple[int, ...] = ()
+    copies: tuple[int, ...] = ()
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        """All of them, the unread first."""
+        return (*self.unread, *self.constant, *self.copies)
+
+
 class Entries(Protocol):
     """Batch-norm factors and biases of the units of a group, each of shape (n,)."""
 
@@ -156,6 +182,11 @@ class GroupWeights(Protocol):
     @property
     def seed(self) -> int:
         """Where the generator of this group starts."""
+        ...
+
+    @property
+    def redundant(self) -> Redundant:
+        """Units that leave first in every method."""
         ...
 
 

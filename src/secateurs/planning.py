@@ -21,11 +21,12 @@ from secateurs.checks import (
     check_whole,
     shown,
 )
-from secateurs.contracts import Group, IntArray, Loader, Order, Ranking
+from secateurs.contracts import Group, IntArray, Loader, Order, Ranking, Redundant
 from secateurs.data.batches import batches
 from secateurs.errors import InputError
 from secateurs.graph import Graph
 from secateurs.layers.group_weights import GroupView, NormEntries
+from secateurs.layers.redundant import redundant
 from secateurs.looking import Observed
 from secateurs.meters.scoring import Metric
 from secateurs.methods import Method
@@ -57,6 +58,10 @@ class _Seen:
     def norms(self) -> Sequence[NormEntries]:
         return self.view.norms
 
+    @property
+    def redundant(self) -> Redundant:
+        return redundant(self.view)
+
 
 def rank(
     graph: Graph,
@@ -75,7 +80,9 @@ def rank(
         seed: For methods that draw.
 
     Returns:
-        One order a group, each of all its units. Notes say which groups could not be ranked by the method.
+        One order a group, each of all its units: first those that the consumers can do without (`contracts.Redundant`),
+        at damage 0, then the others as the method ranks them; methods that are `faithful` know no such rule. Notes
+        say how many those are, and which groups could not be ranked by the method.
 
     Raises:
         InputError: The method needs data and there are none, a group is missing among them, or an argument is of the
@@ -104,7 +111,7 @@ def rank(
     for i, group in enumerate(graph.free):
         statistic = None if chosen.statistic is None else _of_group(group.name, chosen, stats or {})
         seen = _Seen(GroupView(graph.model, group, norms_after=graph.norms), statistic, seed * 1_000_003 + i)
-        orders[group.name] = _complete(chosen.order(seen), group, chosen.name)
+        orders[group.name] = _complete(chosen.order_of(seen), group, chosen.name)
     again = _Again(chosen, graph, seed) if chosen.statistic is None else None
     return Ranking(graph, orders, chosen.name, chosen.procedure.rounding, again)
 
@@ -121,7 +128,7 @@ class _Again:
         index = next(i for i, free in enumerate(self.graph.free) if free.name == group.name)
         view = GroupView(model, group, norms_after=self.graph.norms)
         seen = _Seen(view, None, self.seed * 1_000_003 + index)
-        return _complete(self.method.order(seen), group, self.method.name)
+        return _complete(self.method.order_of(seen), group, self.method.name)
 
 
 def _of_group(name: str, method: Method, stats: Mapping[str, Any]) -> Any:

@@ -46,7 +46,7 @@ class GroupView:
     @cached_property
     def carriers(self) -> list[Tensor]:
         """Depthwise filters and the like that go along with the channels: (n, c, taps) each."""
-        return [self._rows(slot) for slot in self.group.slots_as("carrier") if self._tensor(slot).dim() > 2]
+        return [self._rows(slot) for slot in self.group.slots_as("carrier") if self.tensor(slot).dim() > 2]
 
     @cached_property
     def consumers(self) -> list[Tensor]:
@@ -69,12 +69,12 @@ class GroupView:
         """The batch norm that reads the output of the `position`-th producer's layer, if any."""
         if self.entering:
             return None
-        slots = [s for s in self.group.slots_as("producer") if self._tensor(s).dim() > 1]
+        slots = [s for s in self.group.slots_as("producer") if self.tensor(s).dim() > 1]
         owner = self.norms_after.get(slots[position].tensor)
         return dict(self._norms()).get(owner) if owner is not None else None
 
     def _matrices(self, role: Role) -> list[Tensor]:
-        return [self._rows(slot) for slot in self.group.slots_as(role) if self._tensor(slot).dim() > 1]
+        return [self._rows(slot) for slot in self.group.slots_as(role) if self.tensor(slot).dim() > 1]
 
     def _norms(self) -> list[tuple[str, NormEntries]]:
         modules = dict(self.model.named_modules(remove_duplicate=False))
@@ -87,12 +87,13 @@ class GroupView:
                 found.append((owner, _entries(module, slot, *entries)))
         return found
 
-    def _tensor(self, slot: Slot) -> Tensor:
+    def tensor(self, slot: Slot) -> Tensor:
+        """The tensor that a slot lies on, or the weight that a reparametrisation makes of it."""
         return effective(self.model, slot.tensor)
 
     def _rows(self, slot: Slot) -> Tensor:
         """Units in front, then what one unit holds: (n, channels, taps)."""
-        tensor = self._tensor(slot).detach().to(torch.float64).movedim(slot.axis, 0)
+        tensor = self.tensor(slot).detach().to(torch.float64).movedim(slot.axis, 0)
         index = torch.as_tensor(slot.positions, device=tensor.device)
         rows = tensor[index]
         rows = rows.reshape(*rows.shape[:2], tensor.shape[1], -1)

@@ -27,7 +27,7 @@ def nystrom_factor(filters: ArrayT, *, columns: int | None = None, rank: int | N
         rank: k, at most m; None is m.
 
     Returns:
-        Shape (n, r) with r the rank of $A_k$, at most min(m, d).
+        Shape (n, r) with r the rank of $A_k$, at most min(m, d); one column of zeros where that is 0.
 
     Raises:
         InputError: Not two axes, empty, not finite, m not from 1 to n, or k not from 1 to m.
@@ -62,6 +62,8 @@ def nystrom_factor(filters: ArrayT, *, columns: int | None = None, rank: int | N
         values, vectors = torch.linalg.eigh(head.T @ head)
         values, vectors = values.flip(0)[:rank], vectors.flip(1)[:, :rank]
         weights = vectors[:, values > _RANK * values[0].clamp(min=1e-300)]
+    if not weights.shape[1]:  # filters of zeros: their likeness is 0
+        weights = weights.new_zeros(len(weights), 1)
     return alike(directions @ weights, filters)
 
 

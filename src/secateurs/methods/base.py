@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, Literal, ParamSpec
 
-from secateurs.contracts import LayerInput
+from secateurs.contracts import GroupWeights, LayerInput, Order
 from secateurs.measure import MapMean
+from secateurs.methods.redundancy import redundant_first
 from secateurs.methods.stages import FromData, FromSurvey, Ranks
 
 P = ParamSpec("P")
@@ -51,7 +52,8 @@ class Method:
 
     `certain` says what is found in the source and what is a reading of it; `own_ratio` where the method decides by
     itself how many leave. `searches` holds the settings of the whole-network search (`allocate.Search`) that belongs
-    to the method, and with it the repair "weights". `procedure` is what else belongs to it.
+    to the method, and with it the repair "weights". `procedure` is what else belongs to it. `faithful` leaves out the
+    rule that dead filters and copies leave first, which no published code has.
 
     Example:
         >>> from secateurs import represent, select
@@ -70,6 +72,11 @@ class Method:
     own_ratio: bool = False
     searches: tuple[tuple[str, Any], ...] | None = None
     procedure: Procedure = PLAIN
+    faithful: bool = False
+
+    def order_of(self, group: GroupWeights) -> Order:
+        """The order of removal of a group: units that its consumers can do without first, unless `faithful`."""
+        return self.order(group) if self.faithful else redundant_first(self.order, group)
 
     @property
     def statistic(self) -> str | None:
@@ -110,7 +117,8 @@ def published(*, in_name: tuple[str, ...] = ()) -> Callable[[Callable[P, Method]
         in_name: Arguments that the name it returns says already.
 
     Returns:
-        A decorator. Arguments that differ from their defaults are added to the name: see `spelled`.
+        A decorator. Arguments that differ from their defaults are added to the name: see `spelled`. An argument
+        `faithful` is that of the method.
 
     Example:
         >>> from secateurs.methods import fp_omp
@@ -130,7 +138,8 @@ def published(*, in_name: tuple[str, ...] = ()) -> Callable[[Callable[P, Method]
                 if name in given and name not in in_name and given[name] != parameter.default
             }
             method = factory(*args, **kwargs)
-            return replace(method, name=spelled(method.name, changed))
+            faithful = bool(given.get("faithful", False))
+            return replace(method, name=spelled(method.name, changed), faithful=faithful)
 
         vars(make)["settings"] = signature.parameters
         return make

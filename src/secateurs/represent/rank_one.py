@@ -24,11 +24,12 @@ def rank_one_direction(weights: ArrayT, *, faithful: bool = False) -> ArrayT:
     Args:
         weights: Shape (n, c, t).
         faithful: For t = 1 every direction is $\pm 1$ and says nothing, so there the unit vector of
-            the c weights is taken instead; True gives the published $\pm 1$.
+            the c weights is taken instead; True gives the published $\pm 1$. A filter of zeros has no direction;
+            True gives the published (1, 0, ..., 0), so that two of them are duplicates.
 
     Returns:
         Shape (n, t), or (n, c) where t = 1 and not `faithful`. Rows have length 1, those of filters
-        that are all zero have length 0.
+        that are all zero have length 0 unless `faithful`.
 
     Raises:
         InputError: Not three axes, empty, or not finite.
@@ -48,7 +49,10 @@ def rank_one_direction(weights: ArrayT, *, faithful: bool = False) -> ArrayT:
     tensor = checked(weights, "weights", ndim=3)
     if tensor.shape[2] == 1 and not faithful:
         tensor = tensor.transpose(1, 2)
-    return alike(_directions(tensor), weights)
+    directions = _directions(tensor)
+    if faithful:
+        directions[(tensor == 0).all(dim=2).all(dim=1), 0] = 1.0
+    return alike(directions, weights)
 
 
 def _directions(weights: Tensor) -> Tensor:
