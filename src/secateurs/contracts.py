@@ -142,6 +142,15 @@ class Redundant:
         return (*self.unread, *self.constant, *self.copies)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Which of the groups of a ranking one is: `number` of `count`, with `size` units before any has left."""
+
+    number: int = 0
+    count: int = 1
+    size: int = 0
+
+
 class Entries(Protocol):
     """Batch-norm factors and biases of the units of a group, each of shape (n,)."""
 
@@ -187,6 +196,11 @@ class GroupWeights(Protocol):
     @property
     def redundant(self) -> Redundant:
         """Units that leave first in every method."""
+        ...
+
+    @property
+    def place(self) -> Place:
+        """Which of the groups of the ranking this is."""
         ...
 
 
@@ -240,8 +254,8 @@ class Select(Protocol):
 class Factor:
     """A likeness S (n, n) that is held as rows B (n, r) with S = B B^T, and never formed.
 
-    `columns` is how many columns of the matrix each layer's part was made from, `error` the largest
-    spectral norm of what a part leaves out. The sum of two likenesses has their rows side by side.
+    `columns` is how many columns of the matrix each layer's part was made from (none where it is the matrix itself),
+    `error` the largest spectral norm of what a part leaves out. The sum of two likenesses has their rows side by side.
 
     Example:
         >>> import torch
@@ -260,8 +274,8 @@ class Factor:
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What is to be known about an order that rests on it."""
-        return {"columns": list(self.columns), "nystrom_error": self.error}
+        """What is to be known about an order that rests on it; nothing where it is no approximation."""
+        return {"columns": list(self.columns), "nystrom_error": self.error} if self.columns else {}
 
 
 class Progress(Protocol):

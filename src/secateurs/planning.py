@@ -21,7 +21,7 @@ from secateurs.checks import (
     check_whole,
     shown,
 )
-from secateurs.contracts import Group, IntArray, Loader, Order, Ranking, Redundant
+from secateurs.contracts import Group, IntArray, Loader, Order, Place, Ranking, Redundant
 from secateurs.data.batches import batches
 from secateurs.errors import InputError
 from secateurs.graph import Graph
@@ -45,6 +45,7 @@ class _Seen:
     view: GroupView
     statistic: Any
     seed: int
+    place: Place
 
     @property
     def producers(self) -> Sequence[Tensor]:
@@ -110,7 +111,8 @@ def rank(
     orders = {}
     for i, group in enumerate(graph.free):
         statistic = None if chosen.statistic is None else _of_group(group.name, chosen, stats or {})
-        seen = _Seen(GroupView(graph.model, group, norms_after=graph.norms), statistic, seed * 1_000_003 + i)
+        view = GroupView(graph.model, group, norms_after=graph.norms)
+        seen = _Seen(view, statistic, seed * 1_000_003 + i, Place(i, len(graph.free), group.size))
         orders[group.name] = _complete(chosen.order_of(seen), group, chosen.name)
     again = _Again(chosen, graph, seed) if chosen.statistic is None else None
     return Ranking(graph, orders, chosen.name, chosen.procedure.rounding, again)

@@ -1,5 +1,7 @@
 """Every composition against its formula on a network, coupled groups included; published figures."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -91,6 +93,85 @@ def test_nystrom_gives_the_order_of_the_full_matrix_and_reports_no_error():
     assert all(note["nystrom_error"] < 1e-8 for note in few.notes.values())
     rough = sc.rank(graph, methods.similarity_nystrom(columns=2))
     assert max(note["nystrom_error"] for note in rough.notes.values()) > 0.1
+
+
+def plain_nystrom_code(weights, m):
+    """The published code on one layer: which filters stay, with distances from the first m columns."""
+    n, c = weights.shape[:2]
+    directions = []
+    for f in weights.reshape(n, c, -1):
+        u, s, vt = np.linalg.svd(f.T)
+        column = (s[0] * np.outer(u[:, 0], vt[0]))[:, 0]
+        directions.append(column / np.linalg.norm(column))
+    few = np.array(directions) @ np.array(directions)[:m].T
+    u, s, vt = np.linalg.svd(few[:m])
+    distance = np.round(1.0 - few @ (vt.T @ np.diag(1 / s) @ u.T) @ few.T, 5)
+    second = [int(np.argsort(row, kind="stable")[1]) for row in distance]
+    closeness = np.array([distance[i, second[i]] for i in range(n)])
+    kept, red = [], []
+    for i in np.argsort(closeness, kind="stable").tolist():
+        if i not in red:
+            kept.append(i)
+            red.append(second[i])
+    return set(kept)
+
+
+@pytest.mark.parametrize("m", range(1, 10))
+def test_faithful_nystrom_is_the_published_code_for_any_number_of_columns(m):
+    """Where the approximation is rough, a filter's smallest distance need not be that to itself."""
+    net = residual(width=10, inner=24)
+    graph = trace(net, EXAMPLE)
+    order = sc.rank(graph, methods.similarity_nystrom(m, faithful=True)).orders["one.0"]
+    assert set(order.units[order.own :]) == plain_nystrom_code(net.one[0].weight.detach().double().numpy(), m)
+    delta = order.notes["nystrom_error"]
+    assert (delta > 0.1) == (m < 9)
+
+
+def test_the_rule_of_the_published_code_is_another_where_the_approximation_is_rough():
+    graph = trace(residual(inner=24), EXAMPLE)
+    ways = [
+        sc.rank(graph, f"similarity-nystrom:columns=2{more}").orders["one.0"] for more in ("", ",faithful")
+    ]
+    assert ways[0].units != ways[1].units
+
+
+def test_each_group_may_have_its_own_columns():
+    graph = trace(residual(), EXAMPLE)
+    several = sc.rank(graph, "similarity-nystrom:columns=3+5").orders
+    for k, (name, order) in enumerate(several.items()):
+        alone = f"similarity-nystrom:columns={(3, 5)[k]}" if k < 2 else "similarity-nystrom"
+        assert order == sc.rank(graph, alone).orders[name]
+        assert order.notes == sc.rank(graph, alone).orders[name].notes
+    with pytest.raises(sc.InputError, match="columns has 4 numbers, and the network 3 groups to rank"):
+        sc.rank(graph, methods.similarity_nystrom((1, 2, 3, 4)))
+
+
+def test_a_rank_below_the_columns_makes_the_approximation_rougher():
+    graph = trace(residual(), EXAMPLE)
+    rough, fine = (sc.rank(graph, f"similarity-nystrom:columns=6,rank={k}").notes["one.0"] for k in (2, 6))
+    assert rough["nystrom_error"] > fine["nystrom_error"]
+    with pytest.raises(sc.InputError, match="rank: got 5; give 1 to 4, the number of columns"):
+        sc.rank(graph, methods.similarity_nystrom(4, rank=5))
+
+
+def test_columns_count_filters_that_have_left_first():
+    net = residual()
+    with torch.no_grad():
+        net.one[0].weight[[2, 3]] = 0.0
+    order = sc.rank(trace(net, EXAMPLE), "similarity-nystrom:columns=8").orders["one.0"]
+    assert order.units[:2] == (2, 3)
+
+
+def test_similarity_of_many_filters_forms_no_matrix_and_gives_the_same(monkeypatch):
+    graph = trace(residual(), EXAMPLE)
+    whole = sc.rank(graph, "similarity").orders
+    monkeypatch.setattr(sys.modules["secateurs.measure.cosine"], "MOST_IN_A_MATRIX", 4)
+    monkeypatch.setattr("secateurs.select.nearest_rows.nearest_pairs", None)
+    by_rows = sc.rank(graph, "similarity")
+    assert not by_rows.notes
+    for name, order in by_rows.orders.items():
+        assert (order.units, order.own) == (whole[name].units, whole[name].own)
+        np.testing.assert_allclose(order.damage, whole[name].damage, atol=1e-12)
 
 
 def test_more_columns_than_filters_are_refused():

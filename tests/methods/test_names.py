@@ -14,6 +14,7 @@ SETTINGS = [
     (methods.fp_omp(True), "fp-omp:faithful"),
     (methods.similarity(faithful=True), "similarity:faithful"),
     (methods.similarity_nystrom(9, True), "similarity-nystrom:columns=9,faithful"),
+    (methods.similarity_nystrom((12, 6, 21), rank=4), "similarity-nystrom:columns=12+6+21,rank=4"),
     (methods.qsfm_ssim(window=False), "qsfm-ssim:window=false"),
     (methods.qsfm_ssim(0.8, window=False), "qsfm-ssim:threshold=0.8,window=false"),
     (methods.qsfm_psnr(threshold=30), "qsfm-psnr:threshold=30"),
@@ -45,7 +46,7 @@ def test_methods_are_values(method):
 
 
 def test_methods_of_other_settings_are_others():
-    assert len(set(EVERY)) == len({method.name for method in EVERY}) == len(methods.METHODS) + 12
+    assert len(set(EVERY)) == len({method.name for method in EVERY}) == len(methods.METHODS) + 13
 
 
 @pytest.mark.parametrize(
@@ -66,16 +67,18 @@ def test_other_spellings_mean_the_same(spelled, name):
 @pytest.mark.parametrize(
     ("spelled", "words"),
     [
-        ("similarity-nystrom:column=9", "no setting 'column'; its settings are columns, faithful"),
+        ("similarity-nystrom:column=9", "no setting 'column'; its settings are columns, faithful, rank"),
         (
             "similarity-nystrom:columns=x",
-            "columns of 'similarity-nystrom' is 'x'; give a whole number or none",
+            "columns of 'similarity-nystrom' is 'x'; give a whole number or several .12.6.21. or none",
         ),
-        ("similarity-nystrom:columns=2.5", "columns of .* is 2.5; give a whole number or none"),
+        ("similarity-nystrom:columns=2.5", "columns of .* is 2.5; give a whole number or several"),
         ("qsfm-psnr:threshold=nan", "threshold of 'qsfm-psnr' is 'nan'; give a number or none"),
         ("qsfm-psnr:threshold=1e999", "is '1e999'; give a number or none"),
-        ("similarity-nystrom:columns=" + "9" * 5000, "give a whole number or none"),
-        ("similarity-nystrom:columns", "columns of .* is True; give a whole number or none"),
+        ("similarity-nystrom:columns=" + "9" * 5000, "give a whole number or several"),
+        ("similarity-nystrom:columns=4+x", "is '4.x'; give a whole number or several"),
+        ("similarity-nystrom:rank=4+5", "is a tuple; give a whole number or none"),
+        ("similarity-nystrom:columns", "columns of .* is True; give a whole number or several"),
         ("centrality:kind=loudness", "kind of 'centrality' is 'loudness'; give one of degree, "),
         ("centrality-closeness:kind=degree", "no setting 'kind'; its settings are faithful"),
         ("l1-norm:faithful", "'l1-norm' has no setting 'faithful'; it has no settings"),

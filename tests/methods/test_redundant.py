@@ -9,7 +9,7 @@ from torch import nn
 import secateurs as sc
 from networks import residual
 from secateurs import methods
-from secateurs.contracts import Order, Redundant
+from secateurs.contracts import Order, Place, Redundant
 from secateurs.graph import trace
 from secateurs.layers.group_weights import GroupView
 from secateurs.layers.redundant import redundant
@@ -159,6 +159,7 @@ class View:
     """A group by its matrices."""
 
     def __init__(self, producers, consumers, norms, statistic, seed, redundant=None):
+        self.place = Place(0, 1, len(producers[0]))
         self.producers, self.consumers, self.norms = producers, consumers, norms
         self.statistic, self.seed, self.redundant = statistic, seed, redundant or Redundant()
 

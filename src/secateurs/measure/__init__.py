@@ -6,7 +6,7 @@ feature maps end in `_sum`: they add up over batches (`MapMean`).
 
 from secateurs.measure.bn_scale import bn_scale
 from secateurs.measure.channel_distribution import channel_distances
-from secateurs.measure.cosine import cosine
+from secateurs.measure.cosine import cosine, cosine_likeness
 from secateurs.measure.degree import absolute_degree, weighted_degree
 from secateurs.measure.geometric_mean import geometric_mean_gap
 from secateurs.measure.geometric_median import distance_to_all
@@ -32,6 +32,7 @@ __all__ = [
     "channel_distances",
     "closeness",
     "cosine",
+    "cosine_likeness",
     "distance_to_all",
     "eigenvector_centrality",
     "geometric_mean_gap",

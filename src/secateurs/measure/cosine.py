@@ -6,8 +6,11 @@ import torch
 from torch import Tensor
 
 from secateurs.arrays import alike, checked, normalise_rows
-from secateurs.contracts import ArrayT, Traits
+from secateurs.contracts import ArrayT, Factor, Traits
 from secateurs.errors import InputError
+
+MOST_IN_A_MATRIX = 1024
+"""Filters whose cosines are written out; of more, pairs are found tile by tile."""
 
 
 @Traits(scale=True, rotation=True)
@@ -44,6 +47,30 @@ def cosine(filters: ArrayT, *, decimals: int | None = None) -> ArrayT:
     directions = normalise_rows(checked(filters, "filters"))
     product = directions @ directions.T
     return alike(rounded((product + product.T) / 2, decimals), filters)
+
+
+def cosine_likeness(filters: Tensor) -> Tensor | Factor:
+    """The cosines of the filters: the matrix of all, or of more than 1,024 filters the rows it is made of.
+
+    Args:
+        filters: One filter a row, shape (n, d).
+
+    Returns:
+        Shape (n, n) as `cosine` gives it, or a `Factor` of the filters divided by their lengths.
+
+    Raises:
+        InputError: Not two axes, empty, or not finite.
+
+    Cost:
+        O(n^2 d) for the matrix, O(n d) for the rows.
+
+    Example:
+        >>> cosine_likeness(torch.eye(2)).shape, cosine_likeness(torch.ones(1025, 3)).rows.shape
+        (torch.Size([2, 2]), torch.Size([1025, 3]))
+    """
+    if len(filters) <= MOST_IN_A_MATRIX:
+        return cosine(filters)
+    return Factor(normalise_rows(checked(filters, "filters")), (), 0.0)
 
 
 def rounded(similarity: Tensor, decimals: int | None) -> Tensor:

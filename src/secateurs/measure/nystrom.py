@@ -105,12 +105,13 @@ def nystrom_cosine(
     return alike(rounded((product + product.T) / 2, decimals), filters)
 
 
-def nystrom(filters: FloatArray | Tensor, *, columns: int | None = None) -> Factor:
+def nystrom(filters: FloatArray | Tensor, *, columns: int | None = None, rank: int | None = None) -> Factor:
     """The Nyström approximation of the cosine matrix as a `Factor`, never written out.
 
     Args:
         filters: One filter a row, shape (n, d).
         columns: m, see `nystrom_factor`.
+        rank: k, see `nystrom_factor`.
 
     Returns:
         Rows (n, r), with the columns used and the spectral norm of the error.
@@ -126,8 +127,9 @@ def nystrom(filters: FloatArray | Tensor, *, columns: int | None = None) -> Fact
         (2,)
     """
     tensor = checked(filters, "filters")
-    rows = nystrom_factor(tensor, columns=columns)
-    return Factor(rows, (columns or rows.shape[1],), nystrom_error(tensor, columns=columns))
+    m = _columns(normalise_rows(tensor), columns)
+    rows = nystrom_factor(tensor, columns=m, rank=rank)
+    return Factor(rows, (m,), nystrom_error(tensor, columns=m, rank=rank))
 
 
 def nystrom_error(

@@ -29,7 +29,7 @@ from secateurs.methods.registry import (
     names_own_method,
     settings_of,
 )
-from secateurs.methods.stages import Composition, FromData, Scores, Seed, part
+from secateurs.methods.stages import Composition, FromData, Scores, Seed, UpTo, part
 
 __all__ = [
     "METHODS",
@@ -39,6 +39,7 @@ __all__ = [
     "Procedure",
     "Scores",
     "Seed",
+    "UpTo",
     "bn_scale",
     "centrality",
     "channel_similarity",

@@ -155,15 +155,18 @@ def spelled(name: str, settings: Mapping[str, Any]) -> str:
         settings: What differs from them.
 
     Returns:
-        `name:key=value,flag`; a flag is a setting that is True.
+        `name:key=value,flag`; a flag is a setting that is True, several numbers have + between them.
 
     Example:
         >>> spelled("qsfm-ssim", {"threshold": 0.8, "window": False}), spelled("fp-omp", {"faithful": True})
         ('qsfm-ssim:threshold=0.8,window=false', 'fp-omp:faithful')
     """
     lower = {False: "false", None: "none"}
-    words = [
-        key if value is True else f"{key}={lower[value] if value is False or value is None else value}"
-        for key, value in settings.items()
-    ]
+
+    def written(value: Any) -> str:
+        if isinstance(value, tuple):
+            return "+".join(map(str, value))
+        return lower[value] if value is False or value is None else str(value)
+
+    words = [key if value is True else f"{key}={written(value)}" for key, value in settings.items()]
     return f"{name}:{','.join(words)}" if words else name

@@ -8,7 +8,7 @@ from secateurs import measure, represent, select
 from secateurs.contracts import Measure
 from secateurs.errors import InputError
 from secateurs.methods.base import CONVOLUTIONS, PLAIN, Method, published
-from secateurs.methods.stages import Composition, Scores, part
+from secateurs.methods.stages import Composition, Scores, UpTo, part
 
 Centrality = Literal["degree", "absolute-degree", "betweenness", "closeness", "eigenvector", "pagerank"]
 Distances = Literal["independent", "wasserstein", "relu"]
@@ -28,8 +28,12 @@ def similarity(faithful: bool = False) -> Method:
         >>> similarity(faithful=True).name
         'similarity:faithful'
     """
-    cosine = part(measure.cosine, decimals=5 if faithful else None)
-    order = Composition(_directions(faithful), cosine, part(select.nearest_pairs, faithful=faithful))
+    if faithful:
+        order = Composition(
+            _directions(True), part(measure.cosine, decimals=5), part(select.nearest_pairs, faithful=True)
+        )
+    else:
+        order = Composition(_directions(False), measure.cosine_likeness, select.nearest_pairs_of)
     paper = "Singh & Plumbley, A passive similarity based CNN filter pruning, Interspeech"
     summary = "one of each pair of filters with the closest directions"
     procedure = CONVOLUTIONS if faithful else PLAIN
@@ -39,17 +43,23 @@ def similarity(faithful: bool = False) -> Method:
 
 
 @published()
-def similarity_nystrom(columns: int | None = None, faithful: bool = False) -> Method:
+def similarity_nystrom(
+    columns: int | tuple[int, ...] | None = None, faithful: bool = False, rank: int | None = None
+) -> Method:
     """`similarity` by the Nyström approximation of the cosine matrix; exact by default. [singh2023nystrom].
 
-    `columns` is m; None takes the fewest that lose nothing. The error made is in the ranking's notes.
+    `columns` is m, one for all groups or one for each in the order of the forward pass; None (and groups after the
+    last) takes the fewest that lose nothing. `rank` is k, None for m. The error made is in the ranking's notes.
+    `faithful` rounds distances to 5 decimals and takes the second smallest of the approximated row as neighbour, as
+    the published code does, whether or not the smallest is that of the filter itself.
 
     Example:
-        >>> similarity_nystrom(columns=9).name
-        'similarity-nystrom:columns=9'
+        >>> similarity_nystrom(columns=(12, 6, 21)).name
+        'similarity-nystrom:columns=12+6+21'
     """
-    pairs = part(select.nearest_pairs_of_factor, decimals=5 if faithful else None)
-    order = Composition(_directions(faithful), part(measure.nystrom, columns=columns), pairs)
+    pairs = part(select.nearest_pairs_of_factor, decimals=5 if faithful else None, faithful=faithful)
+    factor = part(measure.nystrom, columns=UpTo(columns, "columns"), rank=UpTo(rank, "rank"))
+    order = Composition(_directions(faithful), factor, pairs)
     paper = "Singh & Plumbley, Efficient similarity-based passive filter pruning, ICASSP"
     summary = "as similarity, from a few columns of the matrix"
     procedure = CONVOLUTIONS if faithful else PLAIN

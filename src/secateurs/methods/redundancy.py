@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from secateurs.contracts import Entries, GroupWeights, Order, Redundant
+from secateurs.contracts import Entries, GroupWeights, Order, Place, Redundant
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,10 @@ class _Left:
     @property
     def redundant(self) -> Redundant:
         return Redundant()
+
+    @property
+    def place(self) -> Place:
+        return self.whole.place
 
     def _of(self, values: Tensor) -> Tensor:
         return values[torch.as_tensor(self.units, device=values.device)]

@@ -89,7 +89,7 @@ def settings_of(name: str) -> tuple[str, ...]:
 
     Example:
         >>> settings_of("similarity-nystrom")
-        ('columns', 'faithful')
+        ('columns', 'faithful', 'rank')
     """
     return tuple(_parameters(_BY_NAME[name]))
 
@@ -195,19 +195,23 @@ def _parsed(method: str, text: str, known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _value(written: str) -> Any:
-    """What a setting is written as: a word, a finite number, or text."""
+    """What a setting is written as: a word, a finite number, several whole ones (12+6+21), or text."""
     if written.lower() in _WORDS:
         return _WORDS[written.lower()]
     with suppress(ValueError):
         return int(written)
     with suppress(ValueError):
         return number if math.isfinite(number := float(written)) else written
+    with suppress(ValueError):
+        return tuple(int(one) for one in written.split("+"))
     return written
 
 
 def _fits(value: Any, kind: Any) -> bool:
     if get_origin(kind) is Literal:
         return value in get_args(kind)
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(type(one) is int for one in value)
     if get_args(kind):  # a union
         return any(_fits(value, one) for one in get_args(kind))
     if isinstance(value, bool) or kind is bool or kind is type(None):
@@ -219,4 +223,5 @@ def _kind(kind: Any) -> str:
     words = {bool: "true or false", int: "a whole number", float: "a number", type(None): "none"}
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(get_args(kind))
-    return " or ".join(words[one] for one in get_args(kind) or (kind,))
+    kinds = get_args(kind) or (kind,)
+    return " or ".join("several (12+6+21)" if get_origin(one) is tuple else words[one] for one in kinds)

@@ -27,7 +27,7 @@ from secateurs.represent import Contributions, FeatureMaps, Filters
 class Part:
     """A function with some keyword arguments set, like `functools.partial`, but comparable and hashable.
 
-    A setting that is `Scores` or `Seed` is found when a group is there: see `on`.
+    A setting that is `Scores`, `Seed` or `UpTo` is found when a group is there: see `on`.
     """
 
     function: Callable[..., Any]
@@ -39,7 +39,7 @@ class Part:
 
     def on(self, group: GroupWeights) -> Part:
         """The same with those settings filled in that depend on the group."""
-        found = [(k, v.of(group) if isinstance(v, (Scores, Seed)) else v) for k, v in self.settings]
+        found = [(k, v.of(group) if isinstance(v, (Scores, Seed, UpTo)) else v) for k, v in self.settings]
         return replace(self, settings=tuple(found))
 
 
@@ -48,7 +48,7 @@ def part(function: Callable[..., Any], **settings: Any) -> Part:
 
     Args:
         function: A representation, a measure or a selection.
-        settings: Some of its keyword arguments; `Scores` and `Seed` are found group by group.
+        settings: Some of its keyword arguments; `Scores`, `Seed` and `UpTo` are found group by group.
 
     Returns:
         A value that is called like the function.
@@ -87,6 +87,43 @@ class Seed:
     def of(self, group: GroupWeights) -> int:
         """The group's seed."""
         return group.seed
+
+
+@dataclass(frozen=True)
+class UpTo:
+    """A number of filters of a group, at most all of them: one for every group, or one for each in order.
+
+    Groups that come after the last of several numbers have None.
+
+    Example:
+        >>> UpTo((12, 6, 21), "columns").values
+        (12, 6, 21)
+    """
+
+    values: int | tuple[int, ...] | None
+    name: str
+
+    def of(self, group: GroupWeights) -> int | None:
+        """The group's number, or what is left of it where filters have left before.
+
+        Raises:
+            InputError: It is below 1 or above the number of filters, or there are more numbers than groups.
+        """
+        place, values = group.place, self.values
+        if isinstance(values, tuple) and len(values) > place.count:
+            raise InputError(
+                f"{self.name} has {len(values)} numbers, and the network {place.count} groups to rank; give at most "
+                "one for each."
+            )
+        if isinstance(values, tuple):
+            values = values[place.number] if place.number < len(values) else None
+        if values is None:
+            return None
+        if not 1 <= values <= place.size:
+            raise InputError(
+                f"{self.name} is {values}; give 1 to {place.size}, the number of filters of the group"
+            )
+        return min(values, len(group.producers[0]))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from secateurs.select.coefficients import coefficients, coefficients_of_gram, pu
 from secateurs.select.lasso import lasso
 from secateurs.select.lrf import lrf
 from secateurs.select.nearest_pairs import nearest_pairs
-from secateurs.select.nearest_rows import nearest_pairs_of_factor, nearest_pairs_of_rows
+from secateurs.select.nearest_rows import nearest_pairs_of, nearest_pairs_of_factor, nearest_pairs_of_rows
 from secateurs.select.omp import omp
 from secateurs.select.similar_pairs import most_similar_pair
 from secateurs.select.thinet import thinet
@@ -23,6 +23,7 @@ __all__ = [
     "lrf",
     "most_similar_pair",
     "nearest_pairs",
+    "nearest_pairs_of",
     "nearest_pairs_of_factor",
     "nearest_pairs_of_rows",
     "omp",

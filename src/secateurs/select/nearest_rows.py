@@ -10,8 +10,8 @@ from torch import Tensor
 from secateurs.arrays import checked
 from secateurs.contracts import Factor, FloatArray, IntArray, Order
 from secateurs.errors import InputError
+from secateurs.select.nearest_pairs import nearest_pairs, settled
 from secateurs.select.nearest_pairs import rounds as pair_rounds
-from secateurs.select.nearest_pairs import settled
 
 _STRIPES = 64  # so many stripes of columns; one number a row and stripe is remembered
 _HEIGHT, _WIDTH = 256, 1024  # of one tile of products: 1 MiB, which stays in the cache
@@ -19,12 +19,39 @@ _BLOCK = 2**20  # entries of one block of products in float64: 8 MiB
 _EPSILON = float(torch.finfo(torch.float32).eps)
 
 
-def nearest_pairs_of_factor(likeness: Factor, *, decimals: int | None = None) -> Order:
+def nearest_pairs_of(likeness: Tensor | Factor) -> Order:
+    """Select by nearest pairs of a likeness that is a matrix or a factor, to the same order.
+
+    Args:
+        likeness: Shape (n, n), or rows (n, r) with inner products as likeness; see `measure.cosine_likeness`.
+
+    Returns:
+        All n units.
+
+    Raises:
+        InputError: As `nearest_pairs`.
+
+    Cost:
+        That of `nearest_pairs`, or of `nearest_pairs_of_rows`.
+
+    Example:
+        >>> rows = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
+        >>> nearest_pairs_of(Factor(rows, (), 0.0)).units == nearest_pairs_of(rows @ rows.T).units
+        True
+    """
+    return nearest_pairs_of_factor(likeness) if isinstance(likeness, Factor) else nearest_pairs(likeness)
+
+
+def nearest_pairs_of_factor(
+    likeness: Factor, *, decimals: int | None = None, faithful: bool = False
+) -> Order:
     """Select by nearest pairs of a likeness that is held as a factor; its notes go on record with the order.
 
     Args:
         likeness: Rows (n, r) with inner products as likeness; see `measure.nystrom`.
         decimals: As in `nearest_pairs_of_rows`.
+        faithful: Take the second smallest distance of each row, as `nearest_pairs` does, of the matrix written out.
+            A filter's distance to itself need not be the smallest where a likeness is approximated.
 
     Returns:
         All n units.
@@ -33,14 +60,20 @@ def nearest_pairs_of_factor(likeness: Factor, *, decimals: int | None = None) ->
         InputError: As `nearest_pairs_of_rows`.
 
     Cost:
-        That of `nearest_pairs_of_rows`.
+        That of `nearest_pairs_of_rows`; O(n^2 r) and O(n^2) memory if `faithful`.
 
     Example:
         >>> likeness = Factor(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]]), (2,), 0.0)
         >>> nearest_pairs_of_factor(likeness).units
         (2, 1, 0)
     """
-    return replace(nearest_pairs_of_rows(likeness.rows, decimals=decimals), notes=likeness.notes)
+    if not faithful:
+        return replace(nearest_pairs_of_rows(likeness.rows, decimals=decimals), notes=likeness.notes)
+    product = likeness.rows @ likeness.rows.T
+    whole = (product + product.T) / 2
+    if decimals is not None:
+        whole = 1.0 - torch.round(1.0 - whole, decimals=decimals)
+    return replace(nearest_pairs(whole, faithful=True), notes=likeness.notes)
 
 
 def nearest_pairs_of_rows(
