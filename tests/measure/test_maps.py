@@ -76,11 +76,13 @@ def test_psnr(scaled):
     np.testing.assert_allclose(measure.psnr_sum(maps, scaled=scaled).mean(), expected, rtol=1e-9)
 
 
-def test_blocks_of_windows_give_the_same(monkeypatch):
-    maps = drawn(2, 5, 12, 12)
-    whole = measure.ssim_sum(maps).mean()
-    monkeypatch.setattr("secateurs.measure.ssim._BLOCK", 1)
-    np.testing.assert_allclose(measure.ssim_sum(maps).mean(), whole, atol=1e-13)
+@pytest.mark.parametrize("block", [1, 1500, 2**16])
+def test_blocks_of_windows_give_the_same(monkeypatch, block):
+    """One line of places a block, and eight maps; several lines; everything at once."""
+    maps = drawn(1, 20, 13, 12)
+    expected = over_pairs(plain_range(maps), lambda x, y: plain_ssim(x, y, 11))
+    monkeypatch.setattr("secateurs.measure.ssim._BLOCK", block)
+    np.testing.assert_allclose(measure.ssim_sum(maps).mean(), expected, atol=1e-12)
 
 
 SUMS = [measure.ssim_sum, part(measure.ssim_sum, window=False), measure.psnr_sum, measure.rank_sum]
