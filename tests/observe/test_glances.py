@@ -134,3 +134,23 @@ def test_identical_maps_go_first():
     for method in ("qsfm-ssim", "qsfm-psnr"):
         plan = sc.prune(net, images[:1], method=method, keep=0.8, data=images).plan
         assert len({1, 4} & set(plan.kept["0"])) == 1
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_who_is_told_hears_of_a_few_samples_first_and_gets_the_same(images, gradients):
+    graph = trace(residual(), images[:1])
+    told = []
+    given = {"gradients": gradients, "batch_size": 6}
+    found = glances(
+        graph.model, graph.free, images, mean_map, progress=lambda *said: told.append(said), **given
+    )
+    alone = glances(graph.model, graph.free, images, mean_map, **given)
+    assert all(torch.equal(found[name], alone[name]) for name in alone)
+    assert told == [("look at feature maps", done, 10) for done in (0, 4, 6, 10)]
+
+
+def test_a_single_batch_is_looked_at_once(images):
+    graph = trace(residual(), images[:1])
+    told = []
+    glances(graph.model, graph.free, images, mean_map, progress=lambda *said: told.append(said))
+    assert told == [("look at feature maps", 10, 10)]

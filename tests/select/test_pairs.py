@@ -158,6 +158,13 @@ def test_most_similar_pair_equals_the_plain_rule(filters):
     np.testing.assert_allclose(order.damage[:-1], [max(0.0, q.max()) - s for s in strengths])
 
 
+def test_what_differs_by_rounding_is_a_tie():
+    q = cosine(plain.filters(12, 3), decimals=2)
+    noise = 1e-15 * np.random.default_rng(0).standard_normal(q.shape)
+    assert most_similar_pair(q + noise + noise.T).units == most_similar_pair(q).units
+    assert most_similar_pair(q * 37).units == most_similar_pair(q).units
+
+
 def test_most_similar_pair_without_a_threshold_has_no_ratio_of_its_own():
     assert most_similar_pair(cosine(plain.filters(5, 3))).own is None
 

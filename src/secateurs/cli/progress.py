@@ -23,6 +23,8 @@ from secateurs.cli.console import console, note, on_terminal
 
 WAIT = 30.0
 """Seconds after which a stage that is not over says how far it is, where there is no terminal."""
+LONG = 60.0
+"""Seconds that a stage may take before it says so as soon as it knows."""
 
 
 @dataclass
@@ -30,7 +32,8 @@ class Bars:
     """Draws the progress of every stage on the standard error.
 
     A terminal gets a bar for every stage that takes longer than `after` seconds, which vanishes when the stage is
-    over. A file or a pipe gets one line a stage with its seconds, and one every `WAIT` seconds of a long stage.
+    over. A file or a pipe gets one line a stage with its seconds, and one every `WAIT` seconds of a long stage. Both
+    are told once, as soon as some steps are done, where a stage takes longer than `LONG` seconds.
     """
 
     after: float = 0.7
@@ -38,6 +41,7 @@ class Bars:
     _tasks: dict[str, TaskID] = field(default_factory=dict)
     _since: dict[str, float] = field(default_factory=dict)
     _spoke: dict[str, float] = field(default_factory=dict)
+    _warned: set[str] = field(default_factory=set)
 
     def __enter__(self) -> Bars:
         if on_terminal(sys.stderr):
@@ -66,10 +70,18 @@ class Bars:
         seconds = time.monotonic() - start
         if done >= total:
             del self._since[stage]
+        if 0 < done < total and stage not in self._warned:
+            self._warned.add(stage)
+            self._warn(stage, seconds * (total - done) / done)
         if self._progress is not None:
             self._draw(self._progress, stage, done, total, seconds)
         else:
             self._tell(stage, done, total, seconds)
+
+    def _warn(self, stage: str, left: float) -> None:
+        if left > LONG:
+            looks = "; --calibrate N looks at fewer samples" if stage.startswith("look at ") else ""
+            note(f"{stage}: will take about {left / 60:.0f} min{looks}")
 
     @contextmanager
     def working(self, stage: str) -> Iterator[None]:

@@ -8,13 +8,15 @@ from torch import Tensor
 
 from secateurs.arrays import square
 from secateurs.contracts import FloatArray, Order
+from secateurs.select.nearest_pairs import settled
 
 
 def most_similar_pair(likeness: FloatArray | Tensor, *, threshold: float | None = None) -> Order:
     r"""Remove one unit of the most similar remaining pair, until one unit is left.
 
     Of the pair (i, j) the one leaves whose second-best likeness to what is left is larger, for it is
-    the more redundant; ties go to the larger index. Of equally alike pairs the first one is taken.
+    the more redundant; ties go to the larger index. Of equally alike pairs the first one is taken. Likeness is
+    compared to 12 digits.
 
     Args:
         likeness: Shape (n, n), higher is more alike.
@@ -42,7 +44,8 @@ def most_similar_pair(likeness: FloatArray | Tensor, *, threshold: float | None 
         [wang2022qsfm] QSFM: model pruning based on quantified similarity between feature maps for AI
         on edge, IEEE Internet of Things Journal 2022 (abstract; the pair rule is a reading).
     """
-    q = square(likeness, "likeness").cpu().numpy().copy()
+    matrix = square(likeness, "likeness")
+    q = settled(matrix, float(matrix.abs().max())).cpu().numpy()
     n, equal = len(q), max(0.0, float(q.max()))
     np.fill_diagonal(q, -np.inf)
     neighbours = np.argsort(-q, axis=1, kind="stable")

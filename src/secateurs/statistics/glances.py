@@ -18,6 +18,8 @@ from secateurs.measure import MapMean
 from secateurs.running.eval_mode import device_of, evaluation
 
 Look = Callable[[FeatureMaps], MapMean | None]
+_STAGE = "look at feature maps"
+_FEW = 4  # samples that tell how long the others take
 
 
 def glances(
@@ -42,7 +44,8 @@ def glances(
             network's own decisions).
         limit: Use at most this many samples.
         batch_size: Samples a pass.
-        progress: Told of the samples.
+        progress: Told of the samples, the first few before all others, so that it knows how long the rest takes; a
+            look of minutes is then no surprise.
 
     Returns:
         One tensor a group; None for groups that `look` says nothing of, or that no plain layer reads or makes.
@@ -51,7 +54,8 @@ def glances(
         InputError: No data, or maps that are not finite.
 
     Cost:
-        One forward pass (and backward, with `gradients`) and one `look` a batch, layer and group.
+        One forward pass (and backward, with `gradients`) and one `look` a batch, layer and group. With `progress` and
+        more than one batch, five samples are looked at once more.
     """
     sums: dict[tuple[str, str], MapMean] = {}
 
@@ -65,19 +69,29 @@ def glances(
     with evaluation(model), _watching(model, groups, see, gradients), torch.set_grad_enabled(gradients):
         for inputs, labels in batches(data, batch_size, limit=limit):
             placed = tuple(x.to(device_of(model)) for x in inputs)
-            if gradients:
-                _loss(model, placed, labels).backward()  # type: ignore[no-untyped-call]
-                model.zero_grad(set_to_none=True)
-            else:
-                model(*placed)
+            if progress is not None and not done and whole > len(placed[0]) > _FEW:
+                _run(model, tuple(x[:1] for x in placed), None, gradients)  # what is slow but once
+                progress(_STAGE, 0, whole)
+                _run(model, tuple(x[:_FEW] for x in placed), None, gradients)
+                progress(_STAGE, _FEW, whole)
+                sums.clear()
+            _run(model, placed, labels, gradients)
             done += len(placed[0])
             if progress is not None:
-                progress("look at feature maps", done, max(whole, done))
+                progress(_STAGE, done, max(whole, done))
     result: dict[str, Tensor | None] = dict.fromkeys(group.name for group in groups)
     for (name, _), part in sums.items():
         before = result[name]
         result[name] = part.mean() if before is None else before + part.mean()
     return result
+
+
+def _run(model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor | None, gradients: bool) -> None:
+    if gradients:
+        _loss(model, inputs, labels).backward()  # type: ignore[no-untyped-call]
+        model.zero_grad(set_to_none=True)
+    else:
+        model(*inputs)
 
 
 def _loss(model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor | None) -> Tensor:
