@@ -85,7 +85,19 @@ def test_blocks_of_windows_give_the_same(monkeypatch, block):
     np.testing.assert_allclose(measure.ssim_sum(maps).mean(), expected, atol=1e-12)
 
 
-SUMS = [measure.ssim_sum, part(measure.ssim_sum, window=False), measure.psnr_sum, measure.rank_sum]
+def test_differences():
+    maps = 5.0 * drawn(3, 4, 5, 6) - 100.0
+    expected = over_pairs(maps, lambda x, y: np.mean((x - y) ** 2))
+    np.testing.assert_allclose(measure.difference_sum(maps).mean(), expected, rtol=1e-9, atol=1e-12)
+
+
+SUMS = [
+    measure.difference_sum,
+    measure.ssim_sum,
+    part(measure.ssim_sum, window=False),
+    measure.psnr_sum,
+    measure.rank_sum,
+]
 
 
 @pytest.mark.parametrize("m", SUMS)

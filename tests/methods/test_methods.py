@@ -254,12 +254,44 @@ def test_random_orders_differ_by_group_and_seed():
     assert len(set(same_size)) == len(same_size)
 
 
-@pytest.mark.parametrize("kind", ["correlated", "nothing"])
+@pytest.mark.parametrize("how", ["average", "complete", "single"])
+def test_channel_similarity_by_data_is_the_distance_of_the_maps_that_are_read(how):
+    """The formula of correlated channels, with means, deviations and correlations of what `one.3` reads."""
+    net, images = residual(), torch.randn(9, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+    graph = trace(net, EXAMPLE)
+    method = methods.channel_similarity("correlated", linkage=how)
+    assert method.name == "channel-similarity:kind=correlated" + (
+        "" if how == "average" else f",linkage={how}"
+    )
+    assert (method.needs, methods.channel_similarity().needs) == ("data", "nothing")
+    found = sc.rank(graph, method, sc.observe(net, graph, images, method, damage=False)).orders["one.0"]
+    with torch.no_grad():
+        stem = torch.relu(net.norm(net.stem(images)))
+        x = torch.relu(net.one[1](net.one[0](stem))).double().transpose(0, 1).flatten(1).numpy()
+    beta, gamma = x.mean(axis=1), x.std(axis=1)
+    shared = np.cov(x, bias=True)  # rho gamma_i gamma_j
+    distance = (beta[:, None] - beta) ** 2 + gamma[:, None] ** 2 + gamma**2 - 2 * shared
+    distance /= distance[~np.eye(12, dtype=bool)].mean()
+    np.fill_diagonal(distance, 0)
+    tree = linkage(squareform(distance, checks=False), how)
+    scale = net.one[1].weight.detach().abs().numpy()
+    np.testing.assert_allclose(found.damage[:-1], tree[:, 2], rtol=1e-5, atol=1e-12)
+    for gone in range(1, 11):
+        low, high = found.damage[gone - 1 : gone + 1]
+        if high - low > 1e-9:  # dead channels are all alike
+            label = fcluster(tree, (low + high) / 2, "distance")
+            kept = {max(np.flatnonzero(label == c), key=lambda i: (scale[i], -i)) for c in set(label)}
+            assert set(found.units[gone:]) == kept
+
+
+@pytest.mark.parametrize("kind", ["likely", "nothing"])
 def test_unknown_kinds_are_refused(kind):
     with pytest.raises(sc.InputError, match="kind is"):
         methods.channel_similarity(kind)
     with pytest.raises(sc.InputError, match="kind is"):
         methods.centrality(kind)
+    with pytest.raises(sc.InputError, match="linkage is"):
+        methods.channel_similarity(linkage=kind)
 
 
 def dcase(c1=16, c2=16, c3=32):

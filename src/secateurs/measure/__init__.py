@@ -14,6 +14,7 @@ from secateurs.measure.gram import gram
 from secateurs.measure.graph_paths import betweenness, closeness
 from secateurs.measure.graph_spectrum import eigenvector_centrality, pagerank
 from secateurs.measure.hrank import rank_sum
+from secateurs.measure.map_difference import difference_sum
 from secateurs.measure.map_mean import MapMean, batch_sum
 from secateurs.measure.norm import l1_norm, l2_norm
 from secateurs.measure.nystrom import nystrom, nystrom_cosine, nystrom_error, nystrom_factor
@@ -33,6 +34,7 @@ __all__ = [
     "closeness",
     "cosine",
     "cosine_likeness",
+    "difference_sum",
     "distance_to_all",
     "eigenvector_centrality",
     "geometric_mean_gap",

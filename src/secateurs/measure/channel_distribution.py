@@ -26,7 +26,8 @@ def channel_distances(entries: ArrayT, *, kind: Kind = "independent") -> ArrayT:
       $m = \beta \Phi(\beta / |\gamma|) + |\gamma| \varphi(\beta / |\gamma|)$ and
       $q = (\beta^2 + \gamma^2) \Phi(\beta / |\gamma|) + \beta |\gamma| \varphi(\beta / |\gamma|)$.
 
-    The paper's own formula was not at hand; these three are readings of it.
+    The paper's own formula was not at hand; these three are readings of it, and a fourth, that of correlated
+    channels, needs data (`difference_sum`).
 
     Args:
         entries: Bias and weight (beta, gamma) of a batch norm, shape (n, 2); see `represent.BatchNorms`.

@@ -8,10 +8,11 @@ from secateurs import measure, represent, select
 from secateurs.contracts import Measure
 from secateurs.errors import InputError
 from secateurs.methods.base import CONVOLUTIONS, PLAIN, Method, published
-from secateurs.methods.stages import Composition, Scores, UpTo, part
+from secateurs.methods.stages import Composition, FromData, Scores, UpTo, part
+from secateurs.select.cluster import Linkage
 
 Centrality = Literal["degree", "absolute-degree", "betweenness", "closeness", "eigenvector", "pagerank"]
-Distances = Literal["independent", "wasserstein", "relu"]
+Distances = Literal["independent", "wasserstein", "relu", "correlated"]
 
 
 def _directions(faithful: bool) -> represent.Filters:
@@ -106,24 +107,34 @@ def centrality(kind: Centrality = "degree", faithful: bool = False) -> Method:
 
 
 @published()
-def channel_similarity(kind: Distances = "independent", threshold: float | None = None) -> Method:
-    """Hierarchical clustering of channels by batch-norm distribution; each cluster keeps one. [zhang2019channel].
+def channel_similarity(
+    kind: Distances = "independent", threshold: float | None = None, linkage: Linkage = "average"
+) -> Method:
+    """Hierarchical clustering of channels by their distributions; each cluster keeps one. [zhang2019channel].
 
-    `kind` is one of independent, wasserstein, relu. `threshold`, in units of the mean distance, gives the
-    method a ratio of its own; without it the target decides.
+    `kind` is one of independent, wasserstein, relu, which read batch norms only (`measure.channel_distances`), and
+    correlated, which takes means, deviations and correlations from the data, where the channels are read. `threshold`,
+    in units of the mean distance, gives the method a ratio of its own; without it the target decides. `linkage`, the
+    distance of two clusters, is the average, complete (largest) or single (smallest) of their members' distances.
 
     Example:
         >>> channel_similarity("relu", threshold=0.5).name
         'channel-similarity:kind=relu,threshold=0.5'
     """
     if kind not in get_args(Distances):
-        raise InputError(f"kind is '{kind}'; without data there are {', '.join(get_args(Distances))}.")
+        raise InputError(f"kind is '{kind}'; the distances are {', '.join(get_args(Distances))}.")
+    if linkage not in get_args(Linkage):
+        raise InputError(f"linkage is '{linkage}'; there are {', '.join(get_args(Linkage))}.")
     if threshold is not None and not threshold > 0:
         raise InputError(f"threshold is {threshold:g}; give a positive share of the mean distance.")
     worth = Scores(represent.BatchNorms(), measure.bn_scale)
-    clusters = part(select.cluster, worth=worth, threshold=threshold, relative=True)
-    order = Composition(represent.BatchNorms(), part(measure.channel_distances, kind=kind), clusters)
+    clusters = part(select.cluster, worth=worth, linkage=linkage, threshold=threshold, relative=True)
+    order: Composition | FromData
+    if kind == "correlated":
+        order = FromData(represent.FeatureMaps(), measure.difference_sum, clusters)
+    else:
+        order = Composition(represent.BatchNorms(), part(measure.channel_distances, kind=kind), clusters)
     paper = "Zhang et al., Exploiting channel similarity, 2019; Zhao et al., IEEE TCSVT"
     summary = "one of each cluster of channels distributed alike"
-    certain = "abstract only; three readings of the distance"
+    certain = "abstract only; four readings of the distance"
     return Method("channel-similarity", summary, order, paper, 2023, certain, own_ratio=threshold is not None)
