@@ -5,7 +5,8 @@ Batch norms in evaluation are one operation here, `batch_norm`, whatever torch.e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -48,6 +49,7 @@ class ExportedNetwork:
         weights: Their values. `fixed` holds those of constants.
         inputs: The nodes of the inputs.
         outputs: Those of the tensors that come out.
+        writes: Whether a pass changes inputs or buffers.
 
     Raises:
         InputError: torch.export cannot capture it.
@@ -58,9 +60,11 @@ class ExportedNetwork:
         program = captured(model, chunk)
         self.nodes: list[Node] = list(program.graph.nodes)
         self.index = {node: i for i, node in enumerate(self.nodes)}
+        specs = program.graph_signature.output_specs
+        self.writes = any(spec.kind is not OutputKind.USER_OUTPUT for spec in specs)
         self.outputs = [
             self.index[node]
-            for node, spec in zip(_returned(self.nodes), program.graph_signature.output_specs, strict=True)
+            for node, spec in zip(_returned(self.nodes), specs, strict=True)
             if spec.kind is OutputKind.USER_OUTPUT  # others are inputs and buffers that the model writes into
             and isinstance(node, Node)
             and isinstance(node.meta.get("val"), Tensor)
@@ -71,6 +75,15 @@ class ExportedNetwork:
         self._sort(program)
         tensors = dict(named_tensors(model))
         self.weights: Values = {i: tensors[name].detach() for i, name in self.state.items()}
+
+    def instead(self, model: nn.Module, graph: Graph) -> ExportedNetwork:
+        """The same with the tensors of another model, and the nodes of another graph, which are as many."""
+        made = copy.copy(self)
+        tensors = dict(named_tensors(model))
+        made.model, made.nodes = model, list(graph.nodes)
+        made.index = {node: i for i, node in enumerate(made.nodes)}
+        made.weights = {i: tensors[name].detach() for i, name in self.state.items()}
+        return made
 
     def _sort(self, program: torch.export.ExportedProgram) -> None:
         """Tell inputs, state and constants apart."""
@@ -127,6 +140,9 @@ def _returned(nodes: Sequence[Node]) -> Sequence[Any]:
     return tuple(found)
 
 
+Capture = Callable[[nn.Module, Sequence[Tensor]], ExportedNetwork]
+
+
 class Exports:
     """Networks that have been captured, so that each is captured once for chunks of one form.
 
@@ -140,10 +156,12 @@ class Exports:
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], ExportedNetwork] = {}
 
-    def of(self, model: nn.Module, chunk: Sequence[Tensor]) -> ExportedNetwork:
-        """The capture of a network on chunks of this form; the last few are kept."""
+    def of(
+        self, model: nn.Module, chunk: Sequence[Tensor], capture: Capture | None = None
+    ) -> ExportedNetwork:
+        """The capture of a network on chunks of this form, made by `capture` or anew; the last few are kept."""
         key = (id(model), *(_form(x) for x in chunk))
-        found = self._known.pop(key, None) or ExportedNetwork(model, chunk)
+        found = self._known.pop(key, None) or (capture or ExportedNetwork)(model, chunk)
         self._known[key] = found
         while len(self._known) > _KNOWN:
             del self._known[next(iter(self._known))]

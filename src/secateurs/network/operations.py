@@ -47,6 +47,7 @@ class Operation:
         noun: What a reduction takes of what it reduces, in a word.
         averages: Whether a reduction weighs all alike, so that its result depends on their number.
         keeps_zero: Whether zeros go in and zeros come out, element by element: a weight may pass and be silenced.
+        any_width: Whether a layer or a movement takes any number of channels, whatever it is told.
         larger: Whether torch.export shows the larger operation that this is a part of, which tells more.
         gates: Of a recurrent layer, how many.
     """
@@ -58,6 +59,7 @@ class Operation:
     noun: str = ""
     averages: bool = False
     keeps_zero: bool = False
+    any_width: bool = False
     larger: bool = False
     gates: int = 0
 
@@ -65,13 +67,13 @@ class Operation:
 _ZERO = replace(Operation("arithmetic"), keeps_zero=True)
 _MOVED = Operation("movement")
 _TABLE: tuple[tuple[str, Operation], ...] = (
-    ("conv1d conv2d conv3d", Operation("layer", "convolution", weight=1)),
+    ("conv1d conv2d conv3d", Operation("layer", "convolution", weight=1, any_width=True)),
     (
         "conv_transpose1d conv_transpose2d conv_transpose3d",
         Operation("layer", "transposed convolution", weight=1),
     ),
     ("convolution _convolution", Operation("layer", "general convolution", weight=1)),
-    ("linear", Operation("layer", "linear", weight=1)),
+    ("linear", Operation("layer", "linear", weight=1, any_width=True)),
     ("torchvision::deform_conv2d", Operation("layer", "deformable convolution", weight=1)),
     ("matmul mm", Operation("product", "product", weight=1)),
     ("mv dot vdot", Operation("product", "product with vector", weight=1)),
@@ -120,29 +122,30 @@ _TABLE: tuple[tuple[str, Operation], ...] = (
         Operation("movement", "space", space=2),
     ),
     ("upsample_nearest3d", Operation("movement", "space", space=3)),
-    ("reflection_pad1d replication_pad1d", Operation("movement", "space", space=1)),
-    ("reflection_pad2d replication_pad2d", Operation("movement", "space", space=2)),
-    ("reflection_pad3d replication_pad3d", Operation("movement", "space", space=3)),
+    ("reflection_pad1d replication_pad1d", Operation("movement", "space", space=1, any_width=True)),
+    ("reflection_pad2d replication_pad2d", Operation("movement", "space", space=2, any_width=True)),
+    ("reflection_pad3d replication_pad3d", Operation("movement", "space", space=3, any_width=True)),
     ("max_unpool2d", Operation("movement", "unpool")),
-    ("view reshape _unsafe_view flatten unflatten", Operation("movement", "reshape")),
+    ("view reshape _unsafe_view unflatten", Operation("movement", "reshape")),
+    ("flatten", Operation("movement", "reshape", any_width=True)),
     ("_reshape_alias view_as reshape_as ravel", Operation("movement", "reshape")),
     ("as_strided", Operation("movement", "strided")),
-    ("permute", Operation("movement", "permute")),
-    ("transpose t swapaxes swapdims numpy_T mT adjoint", Operation("movement", "transpose")),
+    ("permute", Operation("movement", "permute", any_width=True)),
+    ("transpose t swapaxes swapdims numpy_T mT adjoint", Operation("movement", "transpose", any_width=True)),
     ("movedim moveaxis", Operation("movement", "movedim")),
-    ("squeeze", Operation("movement", "squeeze")),
-    ("unsqueeze", Operation("movement", "unsqueeze")),
-    ("cat concat concatenate", Operation("movement", "cat")),
-    ("stack", Operation("movement", "stack")),
+    ("squeeze", Operation("movement", "squeeze", any_width=True)),
+    ("unsqueeze", Operation("movement", "unsqueeze", any_width=True)),
+    ("cat concat concatenate", Operation("movement", "cat", any_width=True)),
+    ("stack", Operation("movement", "stack", any_width=True)),
     ("unbind", Operation("movement", "unbind", larger=True)),
     ("expand expand_as broadcast_to", Operation("movement", "expand")),
     ("repeat tile", Operation("movement", "repeat")),
     ("repeat_interleave", Operation("movement", "repeat_interleave")),
-    ("flip", Operation("movement", "flip")),
+    ("flip", Operation("movement", "flip", any_width=True)),
     ("roll", Operation("movement", "roll")),
     ("index", Operation("movement", "index", larger=True)),
     ("index_select", Operation("movement", "index")),
-    ("pad constant_pad_nd", Operation("movement", "pad")),
+    ("pad constant_pad_nd", Operation("movement", "pad", any_width=True)),
     ("pixel_shuffle", Operation("movement", "pixel_shuffle")),
     ("pixel_unshuffle", Operation("movement", "pixel_unshuffle")),
     ("channel_shuffle native_channel_shuffle", Operation("movement", "channel_shuffle")),

@@ -7,12 +7,14 @@ samples, so that every operation runs about once, whatever the number of layers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
 from secateurs.errors import InputError
-from secateurs.network.exported import Exports, Values
+from secateurs.network.exported import ExportedNetwork, Exports, Values
 from secateurs.network.interpreter import Front, Interpreter, affordable
+from secateurs.network.narrower import narrower
 
 
 class PairedNetworks:
@@ -38,13 +40,13 @@ class PairedNetworks:
         exports: Exports | None = None,
     ) -> None:
         exports = exports or Exports()
-        full, less = exports.of(model, chunks[0]), exports.of(small, chunks[0])
+        full, less = _captured(exports, model, small, chunks[0])
         self.plain = False  # whether inputs must lie in memory channel after channel
         if not full.alike(less):
             # a tensor of one channel may lie in memory another way, and take other operations
             chunks = [[x.contiguous() for x in chunk] for chunk in chunks]
             self.plain = True
-            full, less = exports.of(model, chunks[0]), exports.of(small, chunks[0])
+            full, less = _captured(exports, model, small, chunks[0])
         if not full.alike(less):
             raise InputError(
                 "the smaller network does not run the same operations as the original, so that they cannot be "
@@ -90,3 +92,10 @@ class PairedNetworks:
                 front.advance(index)
         self._admit(max(1, affordable(self.memory, sum(front.widest(front.at) for front in self.fronts))))
         self.fewest = min(self.fewest, self.samples)
+
+
+def _captured(
+    exports: Exports, model: nn.Module, small: nn.Module, chunk: Sequence[Tensor]
+) -> tuple[ExportedNetwork, ExportedNetwork]:
+    full = exports.of(model, chunk)
+    return full, exports.of(small, chunk, partial(narrower, full))
