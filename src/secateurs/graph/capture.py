@@ -49,6 +49,15 @@ def capture(model: nn.Module, example: Any) -> Program:
         ['t', 'addmm', 'relu']
     """
     check_followable(model)
+    return program_of(model, example)
+
+
+def program_of(model: nn.Module, example: Any) -> Program:
+    """Capture a model that `check_followable` has passed.
+
+    Raises:
+        CaptureError: the model does not run on the example, or cannot be followed.
+    """
     program = by_shapes(model, example)
     return program if program is not None else exported(model, example)
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from secateurs.graph.branches import SizesRead, branches_by_size
-from secateurs.graph.capture import capture
+from secateurs.graph.capture import program_of
 from secateurs.graph.program import Program
 from secateurs.graph.trial import twice
 from secateurs.layers.tensors import named_tensors
@@ -20,15 +20,20 @@ from secateurs.running.functions import functions_of, names_of
 
 @dataclass(frozen=True)
 class Captures:
-    """The programs, the first that of the first example in evaluation; modes to try; places where paths may part."""
+    """The programs, first those of the examples in evaluation; modes to try; places where paths may part."""
 
     programs: tuple[Program, ...]
     modes: tuple[bool, ...]
     notes: tuple[str, ...]
 
+    def outputs(self, examples: int) -> dict[tuple[int, bool], list[tuple[int, ...]]]:
+        """Shapes of the outputs by example and mode, where they were found without numbers."""
+        whole = enumerate(self.programs[:examples])
+        return {(i, False): list(p.found) for i, p in whole if p.found is not None}
+
 
 def captures(model: nn.Module, examples: Sequence[Any]) -> Captures:
-    """Capture a network on its examples; the network itself is not run.
+    """Capture a network that can be followed on its examples; the network itself is not run.
 
     Raises:
         CaptureError: It does not run on one of them in evaluation.
@@ -42,7 +47,7 @@ def captures(model: nn.Module, examples: Sequence[Any]) -> Captures:
     own = {id(t): t for _, t in named_tensors(model)}
     still = copy_model(model, own).eval()
     with SizesRead() as sizes:
-        programs = [_canonical(capture(still, example), model) for example in examples]
+        programs = [_canonical(program_of(still, example), model) for example in examples]
     forks = dict.fromkeys(note for program in programs for note in _forks(program))
     notes = (*forks, *branches_by_size(sizes.codes))
     read = {name for program in programs for name in _read(program)}
@@ -60,7 +65,7 @@ def captures(model: nn.Module, examples: Sequence[Any]) -> Captures:
 def _trained(training: nn.Module, example: Any, model: nn.Module) -> list[Program]:
     """The capture in training, or none where the network does not train on inputs alone (detectors want targets)."""
     try:
-        return [_canonical(capture(training, twice(example)), model)]
+        return [_canonical(program_of(training, twice(example)), model)]
     except Exception:
         return []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -68,14 +68,15 @@ class Program:
     """The whole capture.
 
     `state` maps the values of parameters and buffers to their names in the model. Values that are
-    neither state nor made by an operation are inputs or constants: their sizes are fixed.
+    neither state nor made by an operation are inputs or constants: their sizes are fixed. `found` holds the shapes of
+    the outputs where it was captured on shapes alone.
     """
 
     ops: tuple[Op, ...]
     state: Mapping[Value, str]
     outputs: tuple[Value, ...]
-    aliases: Mapping[str, str] = field(default_factory=dict)
     constants: frozenset[Value] = frozenset()
+    found: tuple[tuple[int, ...], ...] | None = None
 
     def readers(self) -> dict[Value, list[Op]]:
         """The operations that read each value, in order, each once."""

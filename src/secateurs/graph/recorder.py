@@ -106,4 +106,6 @@ def record(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], stri
     finally:
         for handle in handles:
             handle.remove()
-    return Program(tuple(recorder.ops), recorder.state, tuple(recorder.value(leaf) for leaf in found))
+    outs, hollow = tuple(recorder.value(leaf) for leaf in found), all(x.device.type == "meta" for x in found)
+    shapes_found = tuple(tuple(leaf.shape) for leaf in found) if hollow else None
+    return Program(tuple(recorder.ops), recorder.state, outs, found=shapes_found)

@@ -199,7 +199,9 @@ class Tracer:
         self.programs, self.notes = seen.programs, seen.notes
         self.norms = norms_after(seen.programs)
         with self.around.kept():
-            self.trial = Trial(model, self.examples, self.shapes, seen.modes)
+            self.trial = Trial(
+                model, self.examples, self.shapes, seen.modes, seen.outputs(len(self.examples))
+            )
         self.numbers = {
             name: numbers_of(module) for name, module in model.named_modules(remove_duplicate=False)
         }

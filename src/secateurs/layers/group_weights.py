@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from secateurs.contracts import Group, Role, Slot
 from secateurs.layers.frame import ENTER, is_frame
-from secateurs.layers.reparametrised import reparametrised
+from secateurs.layers.reparametrised import reparametrised_by
 
 
 @dataclass(frozen=True)
@@ -124,13 +124,13 @@ def effective(model: nn.Module, name: str) -> Tensor:
     if ".parametrizations." in f".{name}":
         path, _, rest = f".{name}".partition(".parametrizations.")
         weight = getattr(model.get_submodule(path[1:]), rest.split(".")[0])
-    elif any(name == names[-1] and len(names) == 2 for names in reparametrised(model)):
-        weight = getattr(model.get_submodule(owner), leaf.removesuffix("_v"))
     else:
         module = model.get_submodule(owner)
-        weight = module._parameters.get(leaf)
-        if weight is None:
-            weight = module._buffers[leaf]
+        if any(leaf == names[-1] and len(names) == 2 for names in reparametrised_by(module)):
+            weight = getattr(module, leaf.removesuffix("_v"))
+        else:
+            weight = module._parameters.get(leaf)
+            weight = module._buffers[leaf] if weight is None else weight
     if not isinstance(weight, Tensor):
         raise TypeError(f"{name} is no tensor")
     return weight

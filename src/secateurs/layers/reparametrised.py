@@ -41,19 +41,24 @@ def reparametrised(model: nn.Module) -> Iterator[tuple[str, ...]]:
         [('parametrizations.weight.original0', 'parametrizations.weight.original1')]
     """
     for path, module in model.named_modules():
-        home = f"{path}." if path else ""
-        for name, several in getattr(module, "parametrizations", {}).items():
-            for kind in (type(one).__name__ for one in several):
-                held = f"{home}parametrizations.{name}"
-                if kind == "_WeightNorm":
-                    yield f"{held}.original0", f"{held}.original1"
-                elif kind == "_SpectralNorm":
-                    yield f"{held}.original", f"{held}.0._u", f"{held}.0._v"
-        for hook in module._forward_pre_hooks.values():
-            if isinstance(hook, WeightNorm):
-                yield f"{home}{hook.name}_g", f"{home}{hook.name}_v"
-            elif isinstance(hook, SpectralNorm):
-                yield tuple(f"{home}{hook.name}_{end}" for end in ("orig", "u", "v"))
+        for names in reparametrised_by(module):
+            yield tuple(f"{path}.{name}" if path else name for name in names)
+
+
+def reparametrised_by(module: nn.Module) -> Iterator[tuple[str, ...]]:
+    """The same of one module alone, by the names that it has for them."""
+    for name, several in getattr(module, "parametrizations", {}).items():
+        for kind in (type(one).__name__ for one in several):
+            held = f"parametrizations.{name}"
+            if kind == "_WeightNorm":
+                yield f"{held}.original0", f"{held}.original1"
+            elif kind == "_SpectralNorm":
+                yield f"{held}.original", f"{held}.0._u", f"{held}.0._v"
+    for hook in module._forward_pre_hooks.values():
+        if isinstance(hook, WeightNorm):
+            yield f"{hook.name}_g", f"{hook.name}_v"
+        elif isinstance(hook, SpectralNorm):
+            yield tuple(f"{hook.name}_{end}" for end in ("orig", "u", "v"))
 
 
 def is_reparametrised(model: nn.Module, slices: Slices) -> bool:

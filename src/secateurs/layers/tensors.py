@@ -15,8 +15,17 @@ Slices = Mapping[str, Mapping[int, IntArray]]
 
 def named_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """All parameters and buffers under every name they have."""
-    yield from model.named_parameters(remove_duplicate=False)
-    yield from model.named_buffers(remove_duplicate=False)
+    modules = list(model.named_modules(remove_duplicate=False))
+    for path, module in modules:
+        yield from _held(path, module._parameters)
+    for path, module in modules:
+        yield from _held(path, module._buffers)
+
+
+def _held(path: str, tensors: Mapping[str, Tensor | None]) -> Iterator[tuple[str, Tensor]]:
+    for name, tensor in tensors.items():
+        if tensor is not None:
+            yield f"{path}.{name}" if path else name, tensor
 
 
 def take(tensor: Tensor, kept: Mapping[int, IntArray]) -> Tensor:

@@ -69,7 +69,7 @@ def _elementwise(name: str, args: tuple[Any, ...]) -> Any:
             )
         ):
             return None
-    return first if name.endswith("_") else torch.empty_like(first)
+    return first if name.endswith("_") else _empty_like(first)
 
 
 def _batch_norm(name: str, args: tuple[Any, ...]) -> Any:
@@ -80,5 +80,12 @@ def _batch_norm(name: str, args: tuple[Any, ...]) -> Any:
         return None
     if name.endswith("native_batch_norm") and args[5] and x.numel() == x.shape[1]:
         return None
-    outs = (torch.empty_like(x), x.new_empty(0), x.new_empty(0))
-    return (*outs, x.new_empty(0)) if name.endswith("cudnn_batch_norm") else outs
+    nothing = [x.new_empty(0) for _ in range(3 if name.endswith("cudnn_batch_norm") else 2)]
+    return (_empty_like(x), *nothing)
+
+
+def _empty_like(x: Tensor) -> Tensor:
+    """`torch.empty_like`, which PyTorch works out in Python on the meta device."""
+    if x.device.type == "meta" and x.is_contiguous():
+        return torch.empty(x.shape, dtype=x.dtype, device="meta")
+    return torch.empty_like(x)

@@ -19,15 +19,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from secateurs.running.functions import CACHED
+from secateurs.running.functions import CACHED, NUMBERS_AND_WORDS
 
 _ATOMS = (
-    type(None),
-    bool,
-    int,
-    float,
+    *NUMBERS_AND_WORDS,
     complex,
-    str,
     bytes,
     range,
     slice,
@@ -42,6 +38,7 @@ _ATOMS = (
     torch.layout,
     torch.memory_format,
 )
+_PLAIN = frozenset(NUMBERS_AND_WORDS)  # most of what a model holds; asked first, as that is quick
 Make = Callable[[Tensor], Tensor]
 
 
@@ -79,18 +76,24 @@ class _Copier:
     """One copy under way; `memo` holds what has been copied by `id`, as `copy.deepcopy` has it."""
 
     def __init__(self, model: nn.Module, memo: dict[int, Any], make: Make | None) -> None:
-        self.memo, self.make = memo, make
-        self.own = {id(module) for module in model.modules()}
-        self.own |= {id(t) for t in (*model.parameters(), *model.buffers())}
+        self.model, self.memo, self.make = model, memo, make
         self.kept: list[Any] = []  # an id is that of one object only while it lives
 
+    @functools.cached_property
+    def own(self) -> set[int]:
+        """The model's modules and tensors, by `id`."""
+        parts = (self.model.modules(), self.model.parameters(), self.model.buffers())
+        return {id(part) for several in parts for part in several}
+
     def __call__(self, item: Any) -> Any:
-        if isinstance(item, _ATOMS):
+        kind = type(item)
+        rule = _RULES.get(kind)
+        if kind in _PLAIN or (rule is None and isinstance(item, _ATOMS)):
             return item
         found = self.memo.get(id(item))
         if found is not None:
             return found
-        made = self._made(item)
+        made = self._made(item) if rule is None else rule(self, item)
         if made is not item:
             self.memo[id(item)] = made
             self.kept.append(item)
@@ -103,8 +106,7 @@ class _Copier:
             return self._plainly(item)
         if isinstance(item, nn.Module):
             return self._object(item)
-        rule = _RULES.get(type(item))
-        return rule(self, item) if rule is not None else self._other(item)
+        return self._other(item)
 
     def _tensor(self, item: Tensor) -> Tensor:
         made = item.detach()
@@ -121,8 +123,9 @@ class _Copier:
         made = kind.__new__(kind)
         self.memo[id(item)] = made
         self.kept.append(item)
+        held = made.__dict__
         for name, value in vars(item).items():
-            made.__dict__[name] = self(value)
+            held[name] = self(value)
         for name in _slots(kind):
             if hasattr(item, name):
                 object.__setattr__(made, name, self(getattr(item, name)))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from secateurs.errors import InputError
+from secateurs.running.functions import NUMBERS_AND_WORDS
 
 
 def as_arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -107,7 +108,7 @@ def _attributes(model: nn.Module) -> list[Tensor]:
         tensor
         for module in model.modules()
         for name, value in vars(module).items()
-        if name not in plain
+        if name not in plain and not isinstance(value, NUMBERS_AND_WORDS)
         for tensor in tensors_in(value)
     ]
 

@@ -6,8 +6,9 @@ import functools
 import types
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
+NUMBERS_AND_WORDS = (type(None), bool, int, float, str)
 CACHED = type(functools.lru_cache(lambda: None))
 _FOREIGN = ("torch", "builtins", "numpy", "functools", "typing")
 
@@ -27,7 +28,9 @@ def functions_of(model: nn.Module) -> list[types.FunctionType]:
         f
         for module in model.modules()
         for value in vars(module).values()
+        if not isinstance(value, (Tensor, *NUMBERS_AND_WORDS))
         for part in _held(value)
+        if not isinstance(part, (Tensor, nn.Module, *NUMBERS_AND_WORDS))
         for f in _plain(part)
     )
     found: dict[int, types.FunctionType] = {}
