@@ -9,7 +9,8 @@ from secateurs.errors import InputError
 from secateurs.meters.paired import samples_for, upper_drop
 from secateurs.planning import plan_for
 from secateurs.targets import AccuracyDrop, Attempt
-from secateurs.targets.accuracy import Judge, held_out
+from secateurs.targets.accuracy import held_out
+from secateurs.targets.judge import Judge
 
 
 def numbered(n, batch=32):
@@ -189,6 +190,20 @@ def test_candidates_that_cannot_be_made_are_passed_over_unless_all_are(striped):
     assert len(plan.kept["0"]) == 6
     with pytest.raises(InputError, match="too small to be repaired"):
         plan_for(AccuracyDrop(60.0), Attempt(ranking, holdout=read, finish=lambda plan: make(plan, 99)))
+
+
+def test_the_original_is_judged_once(striped):
+    net, images, labels = striped
+    ranking = sc.rank(sc.trace(net, images[:1]), "l1-norm")
+    target, attempt = AccuracyDrop(60.0), Attempt(ranking, holdout=[((images[600:],), labels[600:])])
+    seen = []
+    with net.register_forward_hook(lambda module, *_: seen.append(module is net)):
+        small = attempt.finished(target.counts(attempt))
+        target.remarks(attempt, small)
+    assert Judge.of(net, attempt.holdout).before.tolist() == attempt.judge.before.tolist()
+    assert sum(seen) == 1
+    with pytest.raises(InputError, match="got none; give some training data"):
+        target.counts(Attempt(ranking))
 
 
 def test_what_is_for_a_floor_alone_is_refused_elsewhere(striped):

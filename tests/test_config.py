@@ -38,6 +38,13 @@ def test_a_config_comes_back_from_json(settings):
 def test_methods_are_written_by_name_and_other_objects_are_refused():
     config = sc.PruneConfig(method=sc.methods.get("l1-norm"), macs=0.5)
     assert config.to_dict() == {"method": "l1-norm", "macs": 0.5}
+    omp = sc.methods.get("fp-omp:faithful")
+    assert sc.methods.get(sc.PruneConfig(method=omp).to_dict()["method"]) == omp
+    for own in (replace(omp, name="mine"), replace(sc.methods.get("l1-norm"), name="l2-norm")):
+        with pytest.raises(
+            InputError, match="method: a Method is an object of yours, which a file cannot hold"
+        ):
+            sc.PruneConfig(method=own).to_dict()
     with pytest.raises(InputError, match="compensate: a function is an object of yours"):
         sc.PruneConfig(compensate=lambda small, removal: None).to_dict()
 

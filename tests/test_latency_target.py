@@ -46,6 +46,22 @@ def test_a_measure_with_steps_keeps_all_that_is_free():
     assert kept == [12, 12, 8, 4]
 
 
+def test_a_measure_gets_copies():
+    net, given = residual(), []
+
+    def spoiling(module):
+        given.append(module)
+        seconds = macs(module)
+        module.stem.weight.data.zero_()
+        return seconds
+
+    before = [p.clone() for p in net.parameters()]
+    result = sc.prune(net, EXAMPLE, method="l1-norm", latency=(0.6, spoiling))
+    assert all(map(torch.equal, before, net.parameters()))
+    assert result.model.stem.weight.abs().min() > 0
+    assert not any(module in (net, result.model) for module in given)
+
+
 def test_a_target_out_of_reach_says_what_was_measured():
     with pytest.raises(sc.TargetError, match=r"at most 0.5 .* took 10 of 10 ms, 1.000 \(as `measure` says\)"):
         sc.prune(residual(), EXAMPLE, method="l1-norm", latency=(0.5, lambda module: 0.01))

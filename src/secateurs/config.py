@@ -189,7 +189,7 @@ class PruneConfig:
         """Plain values by name of what differs from the defaults, as JSON holds them.
 
         Raises:
-            InputError: A setting is an object that text cannot name.
+            InputError: A setting is an object that text cannot name: what is read back would be none, or another.
         """
         return {one.name: _plain(one, getattr(self, one.name)) for one in self._changed()}
 
@@ -231,8 +231,8 @@ def _differs(value: Any, default: Any) -> bool:
 
 
 def _plain(one: Field[Any], value: Any) -> Any:
-    if one.metadata["option"].kind == "method":
-        value = getattr(value, "name", value)
+    if one.metadata["option"].kind == "method" and not isinstance(value, str):
+        value = _name_of_method(value)
     if isinstance(value, Mapping) and all(isinstance(share, Real) for share in value.values()):
         return {str(key): float(share) for key, share in value.items()}
     if isinstance(value, (str, bool)):
@@ -242,3 +242,11 @@ def _plain(one: Field[Any], value: Any) -> Any:
     raise InputError(
         f"{one.name}: a {type(value).__name__} is an object of yours, which a file cannot hold; give a name."
     )
+
+
+def _name_of_method(method: Any) -> Any:
+    """The name of a published method; one of the user's own stays what it is, whatever it is called."""
+    from secateurs import methods  # late: the command line's help does not wait for torch
+
+    name = str(getattr(method, "name", ""))
+    return name if name.partition(":")[0] in methods.names() and methods.get(name) == method else method

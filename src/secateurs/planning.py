@@ -18,7 +18,6 @@ from secateurs.checks import (
     check_number,
     check_seed,
     check_shares,
-    check_whole,
     shown,
 )
 from secateurs.contracts import Group, IntArray, Loader, Order, Place, Ranking, Redundant
@@ -35,7 +34,7 @@ from secateurs.surgery.plan import Plan
 from secateurs.targets.base import Attempt, Target
 from secateurs.targets.given import one_target
 from secateurs.targets.latency import LatencyTarget
-from secateurs.targets.schedule import exceptions, rounded
+from secateurs.targets.schedule import Bounds, exceptions, rounded
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +110,7 @@ def rank(
     orders = {}
     for i, group in enumerate(graph.free):
         statistic = None if chosen.statistic is None else _of_group(group.name, chosen, stats or {})
-        view = GroupView(graph.model, group, norms_after=graph.norms)
-        seen = _Seen(view, statistic, seed * 1_000_003 + i, Place(i, len(graph.free), group.size))
+        seen = _seen(graph, graph.model, i, statistic, seed)
         orders[group.name] = _complete(chosen.order_of(seen), group, chosen.name)
     again = _Again(chosen, graph, seed) if chosen.statistic is None else None
     return Ranking(graph, orders, chosen.name, chosen.procedure.rounding, again)
@@ -128,9 +126,15 @@ class _Again:
 
     def __call__(self, model: nn.Module, group: Group) -> Order:
         index = next(i for i, free in enumerate(self.graph.free) if free.name == group.name)
-        view = GroupView(model, group, norms_after=self.graph.norms)
-        seen = _Seen(view, None, self.seed * 1_000_003 + index)
+        seen = _seen(self.graph, model, index, None, self.seed)
         return _complete(self.method.order_of(seen), group, self.method.name)
+
+
+def _seen(graph: Graph, model: nn.Module, index: int, statistic: Any, seed: int) -> _Seen:
+    """The free group of this index, with the weights that `model` has."""
+    group = graph.free[index]
+    view = GroupView(model, group, norms_after=graph.norms)
+    return _Seen(view, statistic, seed * 1_000_003 + index, Place(index, len(graph.free), group.size))
 
 
 def _of_group(name: str, method: Method, stats: Mapping[str, Any]) -> Any:
@@ -241,7 +245,7 @@ def plan(
     }
     held = None if holdout is None else list(batches(holdout, 64))
     allocation = None if allocate is None else allocations.get(allocate)
-    attempt = Attempt(ranking, allocation, round_to, layers, example, held, metric)
+    attempt = Attempt(ranking, allocation, Bounds(round_to, layers), example, held, metric)
     return plan_for(one_target(given), attempt)
 
 
@@ -282,9 +286,8 @@ def _own_plan(attempt: Attempt) -> Plan:
         raise InputError(
             f"target: '{ranking.method}' has no ratio of its own; say what share stays: macs, params, keep or latency."
         )
-    check_whole("round_to", attempt.round_to)
     own = {name: order.own or 0 for name, order in orders.items()}
     counts = np.array([g.size - own.get(g.name, 0) for g in graph.groups])
-    start, fixed = exceptions(ranking, attempt.layers or {}, attempt.round_to)
+    start, fixed = exceptions(ranking, attempt.bounds)
     counts[fixed] = start[fixed]
-    return plan_from_counts(ranking, rounded(counts, graph.costs.sizes, attempt.round_to), {})
+    return plan_from_counts(ranking, rounded(counts, graph.costs.sizes, attempt.bounds.round_to), {})

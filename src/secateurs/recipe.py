@@ -36,6 +36,7 @@ from secateurs.surgery.remove import finish
 from secateurs.survey import Survey, survey
 from secateurs.targets import AccuracyDrop, Attempt, Target
 from secateurs.targets.accuracy import held_out
+from secateurs.targets.schedule import Bounds
 
 WITH_DATA = ("moments", "sensitivity", "least-squares")
 # Of 11 data-free methods, shared out uniformly or globally, bare or with "weights", the best on held-out training
@@ -197,9 +198,8 @@ class Recipe:
             small, made, _ = self.repaired(graph.model, small, graph, made, Clock())
             return finish(small, made)
 
-        return Attempt(
-            ranking, allocation, config.round_to, config.layers, example, self.holdout, self.metric, finished
-        )
+        bounds = Bounds(config.round_to, config.layers)
+        return Attempt(ranking, allocation, bounds, example, self.holdout, self.metric, finished)
 
     def repaired(
         self, model: nn.Module, small: nn.Module, graph: Graph, made: Plan, clock: Clock

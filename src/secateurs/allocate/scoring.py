@@ -114,6 +114,10 @@ def error_of(
     return max(0.0, float(spread.sum(1).mean()))
 
 
+class NotFollowed(Exception):
+    """A network is not read operation by operation in a way that scores can be replayed from."""
+
+
 class Replayed:
     """Scores from runs that start at the change: see `network.incremental`.
 
@@ -138,7 +142,7 @@ class Replayed:
             self.runner = IncrementalRunner(plain, placed, fuse=kind != "layer")
         self.sites = {g.name: self.runner.reads(self._names(g.name)) for g in graph.free}
         if not all(self.sites.values()):
-            raise ValueError("a weight is read in a way that is not followed")
+            raise NotFollowed("a weight is read in a way that is not followed")
         self.runner.cache_before(min(found) for found in self.sites.values())
         every = sorted({i for found in self.sites.values() for i in found}) if kind == "layer" else None
         outputs, fresh = self.runner.run()
@@ -256,7 +260,11 @@ def scores_for(
     make: Callable[..., Scores] = Replayed
     try:
         return make(ranking.graph, chunks, labels, kind, repair)
-    except Exception:  # torch.export refuses in many ways what it cannot follow
+    except (
+        NotFollowed,
+        InputError,
+        RuntimeError,
+    ):  # not captured, or PyTorch refuses to run what was captured
         return Rebuilt(ranking.graph, chunks, labels, kind, repair)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,12 @@ from secateurs.cli.progress import Bars
 from secateurs.cli.settings import Asked, asked_in, read_settings, with_settings
 from secateurs.config import PruneConfig
 from secateurs.errors import InputError
+
+if TYPE_CHECKING:
+    from secateurs.data import DataSource
+    from secateurs.export import OnnxFile
+    from secateurs.report.record import Record
+    from secateurs.runs.source import Source
 
 
 @with_settings(after="data")
@@ -53,59 +59,62 @@ def prune(
     A target is always what stays, and only one can be given: --macs, --params, --latency or --keep; or, the
     other way round, --accuracy-drop says how much accuracy may go.
     """
-    from secateurs.cli.opening import opened
-    from secateurs.cli.tables import after_run, saved
     from secateurs.cli.threads import worthwhile_threads
-    from secateurs.data import resolve_data
     from secateurs.export import check_free, require_onnx
     from secateurs.report.folder import write_folder
     from secateurs.runs.run import run
 
-    given = (model, weights, data, input_shape)
-    asked = _asked(config, trust, read_settings(settings), *given)
+    asked = _asked(config, trust, read_settings(settings), model, weights, data, input_shape)
     check_free(out)
     if onnx:
         require_onnx()
     with Bars() as bars:
-        source = opened(
-            asked.model,
-            weights=None if asked.weights is None else Path(asked.weights),
-            inputs=list(asked.inputs),
-            device=device,
-            seed=asked.config.seed,
-            built_by=built_by,
-            trust=trust,
-        )
-        splits = None
-        if asked.data is not None:
-            splits = resolve_data(
-                asked.data, normalisation=source.normalisation, input_shape=source.sample_shape
-            )
-            source = source.fitted_to(splits)
+        source, splits = _opened(asked, device, built_by, trust)
         example = source.example(asked.config.seed)
         with worthwhile_threads(source.model, example, threads):
             done = run(
-                source,
-                splits,
-                asked.config,
-                data_spec=asked.data,
-                asked=asked.to_dict(),
-                progress=bars,
+                source, splits, asked.config, data_spec=asked.data, asked=asked.to_dict(), progress=bars
             )
         with bars.working("writing and checking the folder"):
-            written = write_folder(
-                out, done.model, done.plan, done.record, onnx_example=example if onnx else None
-            )
+            shown = example if onnx else None
+            written = write_folder(out, done.model, done.plan, done.record, onnx_example=shown)
     if not source.trained:
         note(
             f"no --weights given, so {asked.model} has random weights: only costs and structure mean anything"
         )
-    for remark in done.record.remarks:
+    _tell(done.record, out, written, as_json)
+
+
+def _opened(asked: Asked, device: str, built_by: str | None, trust: bool) -> tuple[Source, DataSource | None]:
+    """The network and the data that are asked for, fitted to each other."""
+    from secateurs.cli.opening import opened
+    from secateurs.data import resolve_data
+
+    source = opened(
+        asked.model,
+        weights=None if asked.weights is None else Path(asked.weights),
+        inputs=list(asked.inputs),
+        device=device,
+        seed=asked.config.seed,
+        built_by=built_by,
+        trust=trust,
+    )
+    if asked.data is None:
+        return source, None
+    splits = resolve_data(asked.data, normalisation=source.normalisation, input_shape=source.sample_shape)
+    return source.fitted_to(splits), splits
+
+
+def _tell(record: Record, out: Path, written: OnnxFile | None, as_json: Path | None) -> None:
+    """Print what came of a run, and where it lies."""
+    from secateurs.cli.tables import after_run, saved
+
+    for remark in record.remarks:
         note(remark)
     if as_json is not None:
-        write_json(done.record.to_json(), as_json)
+        write_json(record.to_json(), as_json)
     if not quiet(as_json):
-        say(*after_run(done.record), saved(out))
+        say(*after_run(record), saved(out))
         if written is not None:
             say(f"ONNX: {written}")
         say(f"Wrote {out}: " + ", ".join(sorted(path.name for path in out.iterdir())))

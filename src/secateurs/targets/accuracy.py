@@ -6,100 +6,18 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from secateurs.checks import check_number
-from secateurs.contracts import FloatArray, IntArray, Loader
+from secateurs.contracts import IntArray, Loader
 from secateurs.data.batches import Batch, batches
 from secateurs.data.calibration import kept_apart
 from secateurs.errors import InputError, TargetError
-from secateurs.meters.paired import Drop, Z, samples_for, upper_drop
-from secateurs.meters.scoring import Metric, answer_of, jackknife_error, left_out, right
-from secateurs.running.eval_mode import device_of, evaluation
+from secateurs.meters.paired import samples_for
 from secateurs.targets.base import Attempt
 
 _ROUNDS = 8
-# The original gets nearly everything right on samples that it was trained on.
-_BY_HEART = 0.995
-
-
-@dataclass(frozen=True, eq=False)
-class Judge:
-    """The held-out samples with what the original makes of them; says what another network loses.
-
-    `before` holds a score for each sample, or, of a user's own metric, its values with a part left out.
-    """
-
-    read: Sequence[Batch]
-    labels: Sequence[Tensor]
-    labelled: bool
-    value: float
-    before: FloatArray
-    metric: Metric | None = None
-
-    @classmethod
-    def of(cls, model: nn.Module, read: Sequence[Batch], metric: Metric | None = None) -> Judge:
-        """The judge of networks that were made from a model; without labels, its decisions are the labels.
-
-        Raises:
-            InputError: Outputs that are no classes, labels of another shape, a metric without labels.
-        """
-        outputs = [_scores(model, x) for x, _ in read]
-        labelled = all(y is not None for _, y in read)
-        if metric is not None and not labelled:
-            raise InputError(
-                "data: a metric compares outputs with labels, and the data have none; give some."
-            )
-        labels = [out.argmax(dim=1) if y is None else y for out, (_, y) in zip(outputs, read, strict=True)]
-        return cls(read, labels, labelled, *_judged(outputs, labels, metric), metric)
-
-    @property
-    def samples(self) -> int:
-        """How many samples there are."""
-        return sum(len(y) for y in self.labels)
-
-    def drop(self, small: nn.Module) -> Drop:
-        """What a smaller network loses: by `upper_drop`, or by the jackknife for a user's own metric."""
-        outputs = [_scores(small, x) for x, _ in self.read]
-        value, after = _judged(outputs, self.labels, self.metric)
-        measured = self.value - value
-        lost = self.before - after
-        if self.metric is not None:
-            bound = measured + Z * jackknife_error(lost)
-        else:
-            bound = upper_drop(
-                float(np.maximum(lost, 0).sum()), float(np.maximum(-lost, 0).sum()), self.samples
-            )
-        return Drop(100 * measured, 100 * bound, self.samples)
-
-    def tells(self, drop: float) -> bool:
-        """Whether there are samples enough that a network which changes nothing keeps within a drop of points."""
-        return self.metric is not None or 100 * upper_drop(0, 0, self.samples) <= drop
-
-    def remarks(self, drop: float, found: Drop) -> tuple[str, ...]:
-        """The drop of the finished network, and what may be wrong with that number."""
-        remarks = [f"Accuracy: {found}."]
-        enough = math.inf if drop == 0 else samples_for(drop)
-        few = f"Warning: {self.samples:,} held-out samples"
-        remedy = f"with {enough:,} {{}}: give more data, a larger calibrate or a holdout"
-        if not self.tells(drop):
-            would = remedy.format("it can be told") if drop else "no number of them can: give a larger drop"
-            remarks.append(
-                f"{few} cannot tell a drop of {drop:g} points from noise, so the measured one decided; {would}."
-            )
-        elif self.samples < enough:
-            further = remedy.format("it can go further")
-            remarks.append(f"{few} are few for a drop of {drop:g} points, so the cut is cautious; {further}.")
-        if self.metric is None and self.labelled and self.value >= _BY_HEART:
-            remarks.append(
-                f"The original gets {100 * self.value:.1f} % of the held-out samples right: if it was trained on them, "
-                "new samples may lose more than this; prune() takes others as `holdout`."
-            )
-        return tuple(remarks)
 
 
 @dataclass(frozen=True)
@@ -140,7 +58,7 @@ class AccuracyDrop:
         Cost:
             10 candidates, each made, repaired and run on the samples.
         """
-        judge, schedule = self._judge(attempt), attempt.schedule()
+        judge, schedule = attempt.judge, attempt.schedule()
         problems: list[InputError] = []
 
         def lost(steps: int) -> float:
@@ -152,8 +70,8 @@ class AccuracyDrop:
             found = judge.drop(small)
             return found.bound if judge.tells(self.value) else found.measured
 
-        steps = _most(lost, self.value, len(schedule.sequence), exceptions=bool(attempt.layers))
-        if steps == 0 and not attempt.layers:
+        steps = _most(lost, self.value, len(schedule.sequence), exceptions=bool(attempt.bounds.layers))
+        if steps == 0 and not attempt.bounds.layers:
             if problems and math.isinf(lost(1)):  # not the size of the network is at fault
                 raise problems[-1]
             raise TargetError(
@@ -164,15 +82,8 @@ class AccuracyDrop:
 
     def remarks(self, attempt: Attempt, small: nn.Module) -> tuple[str, ...]:
         """The drop of the finished network, and what may be wrong with that number."""
-        judge = self._judge(attempt)
+        judge = attempt.judge
         return judge.remarks(self.value, judge.drop(small))
-
-    def _judge(self, attempt: Attempt) -> Judge:
-        if not attempt.holdout:
-            raise InputError(
-                "data: an accuracy floor is measured on data and got none; give some training data, best with labels."
-            )
-        return Judge.of(attempt.ranking.graph.original, attempt.holdout, attempt.metric)
 
 
 def _most(lost: Callable[[int], float], drop: float, length: int, *, exceptions: bool) -> int:
@@ -238,24 +149,3 @@ def _where(read: Sequence[Batch], flags: Sequence[Tensor]) -> list[Batch]:
         for (inputs, labels), flag in zip(read, flags, strict=True)
         if bool(flag.any())
     ]
-
-
-@torch.no_grad()
-def _scores(model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
-    with evaluation(model):
-        out: Any = answer_of(model(*(x.to(device_of(model), copy=True) for x in inputs)))
-    if not isinstance(out, Tensor) or out.dim() < 2:
-        raise InputError(
-            "accuracy_drop: the network's output is no tensor of class scores; use another target."
-        )
-    return out.cpu()
-
-
-def _judged(
-    outputs: Sequence[Tensor], labels: Sequence[Tensor], metric: Metric | None
-) -> tuple[float, FloatArray]:
-    if metric is not None:
-        return left_out(metric, torch.cat(list(outputs)), torch.cat([y.cpu() for y in labels]))
-    parts = [right(out, y.cpu()).numpy() for out, y in zip(outputs, labels, strict=True)]
-    scores = np.concatenate(parts)
-    return float(scores.mean()), scores

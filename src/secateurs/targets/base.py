@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
 from secateurs.allocate.sequence import Allocation
 from secateurs.allocate.uniform import Uniform
-from secateurs.checks import check_number, check_whole
+from secateurs.checks import check_number
 from secateurs.contracts import IntArray, Ranking
 from secateurs.data.batches import Batch
 from secateurs.errors import InputError
@@ -18,7 +19,16 @@ from secateurs.graph import Graph
 from secateurs.meters.scoring import Metric
 from secateurs.plans import plan_from_counts
 from secateurs.surgery import Plan, remove
-from secateurs.targets.schedule import Schedule, count_of, exceptions, removals, rounded
+from secateurs.targets.judge import Judge
+from secateurs.targets.schedule import (
+    NO_BOUNDS,
+    Bounds,
+    Schedule,
+    count_of,
+    exceptions,
+    removals,
+    rounded,
+)
 
 
 def check_stays(name: str, value: Any) -> None:
@@ -41,8 +51,7 @@ class Attempt:
     Attributes:
         ranking: Orders of removal, with the graph.
         allocate: Which group gives the next unit; uniform by default.
-        round_to: Groups keep a multiple of this many units.
-        layers: Exceptions by name, as in `plan`.
+        bounds: What holds whatever the target: multiples, and shares of some groups.
         example: One input of the network, for targets that run it.
         holdout: Samples that nothing else has seen, for targets that measure accuracy.
         metric: The user's own measure of accuracy.
@@ -51,8 +60,7 @@ class Attempt:
 
     ranking: Ranking
     allocate: Allocation | None = None
-    round_to: int = 1
-    layers: Mapping[str, float] | None = None
+    bounds: Bounds = NO_BOUNDS
     example: Any = None
     holdout: Sequence[Batch] | None = None
     metric: Metric | None = None
@@ -60,7 +68,16 @@ class Attempt:
 
     def schedule(self, enough: Callable[[IntArray], bool] | None = None) -> Schedule:
         """The removals in order; an allocation that searches stops where counts are `enough`."""
-        return removals(self.ranking, self.allocate, self.round_to, self.layers, enough)
+        return removals(self.ranking, self.allocate, self.bounds, enough)
+
+    @cached_property
+    def judge(self) -> Judge:
+        """What the original makes of the holdout, which says what another network loses.
+
+        Raises:
+            InputError: There are no samples to measure accuracy on.
+        """
+        return Judge.of(self.ranking.graph.original, self.holdout, self.metric)
 
     @property
     def uniform(self) -> bool:
@@ -69,14 +86,13 @@ class Attempt:
 
     def shares(self, share: float) -> IntArray:
         """Counts where every group keeps a share of its units, less the exceptions by name."""
-        check_whole("round_to", self.round_to)
         graph: Graph = self.ranking.graph
-        start, fixed = exceptions(self.ranking, self.layers or {}, self.round_to)
+        start, fixed = exceptions(self.ranking, self.bounds)
         counts = start.copy()
         for i, group in enumerate(graph.groups):
             if group.name in self.ranking.orders and i not in fixed:
                 counts[i] = count_of(share, group.size, self.ranking.rounding)
-        return rounded(counts, graph.costs.sizes, self.round_to)
+        return rounded(counts, graph.costs.sizes, self.bounds.round_to)
 
     def candidate(self, counts: IntArray) -> nn.Module:
         """The network in which every group keeps so many units, without repair."""

@@ -13,6 +13,7 @@ from secateurs.contracts import IntArray
 from secateurs.errors import InputError, RunError, TargetError
 from secateurs.meters.latency import compare_latency
 from secateurs.meters.timing import Clocks
+from secateurs.running.copies import copy_model
 from secateurs.targets.base import Attempt, check_stays
 
 Measure: TypeAlias = Callable[[nn.Module], float]
@@ -212,8 +213,8 @@ def _either(whole: nn.Module, small: nn.Module, example: Any, clocks: Clocks | N
 
 
 def _seconds(measure: Measure, model: nn.Module) -> float:
-    """What the user's own measurement says of a network."""
-    found: Any = measure(model)
+    """What the user's own measurement says of a network; it may move its copy to a device, or compile it."""
+    found: Any = measure(copy_model(model))
     try:
         seconds = float(found)
     except (TypeError, ValueError):

@@ -36,6 +36,22 @@ Cost: TypeAlias = Callable[[IntArray], float]
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """What holds whatever the target.
+
+    Attributes:
+        round_to: Groups keep a multiple of this many units.
+        layers: Groups whose name matches a pattern keep that share of their units; the first that matches counts.
+    """
+
+    round_to: int = 1
+    layers: Mapping[str, float] | None = None
+
+
+NO_BOUNDS = Bounds()
+
+
+@dataclass(frozen=True)
 class Schedule:
     """The removals of an allocation: counts at the start, the group of each removal, blocks they come in."""
 
@@ -51,8 +67,7 @@ class Schedule:
 def removals(
     ranking: Ranking,
     allocate: Allocation | None,
-    round_to: int = 1,
-    layers: Mapping[str, float] | None = None,
+    bounds: Bounds = NO_BOUNDS,
     enough: Callable[[IntArray], bool] | None = None,
 ) -> Schedule:
     """The sequence of an allocation, in blocks where counts are to be multiples, less the exceptions.
@@ -62,17 +77,16 @@ def removals(
     Raises:
         InputError: `round_to` below 1, a share outside (0, 1], or a pattern that matches no free group.
     """
-    check_whole("round_to", round_to)
-    sizes = ranking.graph.costs.sizes
-    start, fixed = exceptions(ranking, layers or {}, round_to)
+    multiple, sizes = bounds.round_to, ranking.graph.costs.sizes
+    start, fixed = exceptions(ranking, bounds)
     allocation = allocate or Uniform()
     if isinstance(allocation, Stepwise):
         allocation = allocation.until(
-            enough or (lambda counts: False), start=start, fixed=tuple(fixed.tolist()), multiple=round_to
+            enough or (lambda counts: False), start=start, fixed=tuple(fixed.tolist()), multiple=multiple
         )
     sequence = _checked(allocation(ranking), ranking, name_of(allocation))
     sequence = sequence[~np.isin(sequence, fixed)]
-    return Schedule(start, sequence if round_to == 1 else in_blocks(sequence, sizes, round_to), round_to)
+    return Schedule(start, sequence if multiple == 1 else in_blocks(sequence, sizes, multiple), multiple)
 
 
 def _checked(sequence: Any, ranking: Ranking, name: str) -> IntArray:
@@ -93,12 +107,14 @@ def _checked(sequence: Any, ranking: Ranking, name: str) -> IntArray:
     return found.astype(np.int64)
 
 
-def exceptions(ranking: Ranking, layers: Mapping[str, float], multiple: int) -> tuple[IntArray, IntArray]:
+def exceptions(ranking: Ranking, bounds: Bounds) -> tuple[IntArray, IntArray]:
     """Counts at the start, and the groups that stay at theirs.
 
     Raises:
-        InputError: A share outside (0, 1], or a pattern that matches no free group.
+        InputError: `round_to` below 1, a share outside (0, 1], or a pattern that matches no free group.
     """
+    check_whole("round_to", bounds.round_to)
+    layers = bounds.layers or {}
     start, fixed, unused = ranking.graph.costs.sizes.copy(), [], set(layers)
     for pattern, share in layers.items():
         if not 0 < share <= 1:
@@ -121,7 +137,7 @@ def exceptions(ranking: Ranking, layers: Mapping[str, float], multiple: int) -> 
         raise InputError(
             f"layers: no free group matches '{sorted(unused)[0]}'; the free groups are {names}, ..."
         )
-    return rounded(start, ranking.graph.costs.sizes, multiple), np.array(fixed, dtype=np.int64)
+    return rounded(start, ranking.graph.costs.sizes, bounds.round_to), np.array(fixed, dtype=np.int64)
 
 
 def count_of(share: float, size: int, rounding: str) -> int:
