@@ -15,12 +15,13 @@ class ZooEntry:
     """A network of the zoo: how to build it and what it expects.
 
     `input_shape` is that of one sample, without the batch axis. `build(num_classes=...)` makes the network
-    with fresh random weights.
+    with fresh random weights. `normalisation` is None where the input is sound: what became of it is the front
+    end's.
     """
 
     name: str
     build: Callable[..., nn.Module]
     input_shape: tuple[int, ...]
     num_classes: int
-    normalisation: Normalisation
+    normalisation: Normalisation | None
     description: str

@@ -9,11 +9,24 @@ from typing import Any
 from torch import nn
 
 from secateurs.errors import InputError
-from secateurs.zoo import digits, mobilenet_v2_cifar, mobilenet_v2_folded, resnet_cifar, vgg_cifar
+from secateurs.zoo import (
+    cp_mobile,
+    dcase,
+    digits,
+    mobilenet_v2_cifar,
+    mobilenet_v2_folded,
+    panns,
+    panns_mobilenet,
+    resnet_cifar,
+    vgg_cifar,
+    vggish,
+    yamnet,
+)
 from secateurs.zoo.entry import ZooEntry
 
-_FILES = (resnet_cifar, vgg_cifar, mobilenet_v2_cifar, mobilenet_v2_folded, digits)
-ENTRIES: tuple[ZooEntry, ...] = tuple(entry for file in _FILES for entry in file.ENTRIES)
+_IMAGES = (resnet_cifar, vgg_cifar, mobilenet_v2_cifar, mobilenet_v2_folded, digits)
+_SOUNDS = (dcase, vggish, panns, panns_mobilenet, yamnet, cp_mobile)
+ENTRIES: tuple[ZooEntry, ...] = tuple(entry for file in (*_IMAGES, *_SOUNDS) for entry in file.ENTRIES)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -81,6 +81,8 @@ def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
     A leading `module.` or `_orig_mod.` of the names is dropped. `num_batches_tracked` may be missing, and so
     may the second name of a tied parameter. Values are converted to the dtype and device of the network.
 
+    Names that a network lists as its `unused_keys` may be in the file and are left out.
+
     Args:
         model: Filled in place; untouched where an error is raised.
         path: The file.
@@ -98,9 +100,32 @@ def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
         ...
         secateurs.errors.InputError: The weights 'missing.safetensors' cannot be found.
     """
-    own = model.state_dict(keep_vars=True)
-    state = _without_prefix(read_weights(path), own)
-    _check_fit(own, state, path, type(model).__name__)
+    return fill_(model, _without_prefix(read_weights(path), model.state_dict(keep_vars=True)), path)
+
+
+def fill_(model: nn.Module, state: Mapping[str, Tensor], path: str | Path) -> nn.Module:
+    """Fill a network with tensors by name, all of them or none; as `load_weights`, with tensors already read.
+
+    Args:
+        model: Filled in place; untouched where an error is raised.
+        state: Tensors by the names of the network.
+        path: Where they came from, for the messages.
+
+    Returns:
+        The same `model`.
+
+    Raises:
+        InputError: A tensor holds NaN or infinite values.
+        MismatchError: Names or shapes do not belong to this network; says which.
+
+    Example:
+        >>> fill_(nn.Linear(1, 1), {"weight": torch.ones(1, 1), "bias": torch.ones(1)}, "memory").bias
+        Parameter containing:
+        tensor([1.], requires_grad=True)
+    """
+    spare = getattr(model, "unused_keys", ())
+    state = {name: tensor for name, tensor in state.items() if name not in spare}
+    _check_fit(model.state_dict(keep_vars=True), state, path, type(model).__name__)
     _check_finite(state, path)
     model.load_state_dict(state, strict=False)
     return model
