@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from secateurs.allocate.sequence import Allocation
 from secateurs.arguments import check_data_kind, check_free, check_network
 from secateurs.checks import check_callable, check_kind, shown
 from secateurs.compensate import name_of
 from secateurs.config import PruneConfig
-from secateurs.contracts import Loader, Progress
+from secateurs.contracts import Loader, Progress, Ranking
 from secateurs.data.samples import about_samples
 from secateurs.errors import InputError, VerificationError
 from secateurs.graph import Graph, Tracer
 from secateurs.graph.attribution import attribute
 from secateurs.graph.convolutions import convolutions_only
 from secateurs.graph.framed import about_frames, framed, in_frames
+from secateurs.graph.trace import Normalised
 from secateurs.layers.standardised import about_standardisation
 from secateurs.layers.tensors import named_tensors
 from secateurs.meters.costs import Costs, count_costs
@@ -155,25 +156,18 @@ def prune(model: nn.Module, example: Any, /, **asked: Any) -> Result:
     if recipe.data is not None:
         doubts = about_samples(recipe.data, example, config.calibrate)
     clock = Clock(recipe.progress)
-    work = copy_model(model)  # whatever runs a network here, runs this one
     with clock("trace"):
-        whole, names = in_frames(work, example) if recipe.frame else (work, ())
-        tracer = Tracer(whole, example, config.normalised)
-        form = partial(_formed, names=names, method=recipe.method)
-        graph = form(tracer.graph())
+        traced = Traced.of(model, example, config.normalised, recipe.frame)
+        graph = traced.left_to(recipe.method)
     check_free(graph)
     with clock("costs"):
-        before = count_costs(model, example, around=tracer.around)
-    cut = _proven(recipe, model, whole, example, tracer, graph, form, clock)
-    small, made, remarks = recipe.repaired(model, cut.small, cut.graph, cut.plan, clock)
-    if cut.verification.against:
-        remarks = (*remarks, f"proven {cut.verification.against}: their statistics are recomputed")
-    if recipe.frame:
-        small, remarks = finish(small, made), (*remarks, about_frames(names, made.folds))
+        before = count_costs(model, example, around=traced.tracer.around)
+    cut = proven(recipe, traced, clock)
+    small, made, remarks = finished(recipe, traced, cut, clock)
     with clock("check"):
         remarks = (*remarks, *_remarks(recipe.target, cut.attempt, small))
     with clock("costs"):
-        after = count_costs(small, example, around=tracer.around)
+        after = count_costs(small, example, around=traced.tracer.around)
     as_trained(small, model)
     return Result(
         model=small,
@@ -200,9 +194,67 @@ def prune(model: nn.Module, example: Any, /, **asked: Any) -> Result:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """A network with its structure, from which any number of cuts begin.
+
+    Attributes:
+        model: The network as it was given; untouched.
+        example: One input, or a list of several.
+        whole: The copy that is run, in frames where these are asked for.
+        names: The convolutions that were framed; None without frames.
+        tracer: Its captures.
+        graph: Its groups.
+    """
+
+    model: nn.Module
+    example: Any
+    whole: nn.Module
+    names: tuple[str, ...] | None
+    tracer: Tracer
+    graph: Graph
+
+    @classmethod
+    def of(
+        cls, model: nn.Module, example: Any, normalised: Normalised = "lock", frame: bool = False
+    ) -> Traced:
+        """Capture a network, in frames or without, and find its groups.
+
+        Raises:
+            CaptureError: The model does not run on the example.
+
+        Example:
+            >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+            >>> len(Traced.of(net, torch.zeros(1, 3, 8, 8)).graph.free)
+            1
+        """
+        whole = copy_model(model)  # whatever runs a network here, runs this one
+        names = None
+        if frame:
+            whole, names = in_frames(whole, example)
+        tracer = Tracer(whole, example, normalised)
+        graph = tracer.graph()
+        return cls(
+            model, example, whole, names, tracer, graph if names is None else framed(graph, names=names)
+        )
+
+    def form(self, graph: Graph) -> Graph:
+        """A graph that was traced anew, with what the frames mean for it."""
+        return graph if self.names is None else framed(graph, names=self.names)
+
+    def left_to(self, method: Method, graph: Graph | None = None) -> Graph:
+        """The graph, or one that was traced anew, with what the method's paper does not prune locked.
+
+        Raises:
+            TargetError: Nothing else may leave.
+        """
+        found = self.graph if graph is None else graph
+        return convolutions_only(found, method.name) if method.procedure.convolutions_only else found
+
+
 @dataclass(frozen=True)
-class _Cut:
-    """A proven removal: the smaller network before repair, and what it was made by."""
+class Cut:
+    """A removal: the smaller network before repair, what it was made by, and what the proof says of it."""
 
     small: nn.Module
     plan: Plan
@@ -211,40 +263,66 @@ class _Cut:
     verification: Verification
 
 
-def _proven(
-    recipe: Recipe,
-    model: nn.Module,
-    whole: nn.Module,
-    example: Any,
-    tracer: Tracer,
-    graph: Graph,
-    form: Callable[[Graph], Graph],
-    clock: Clock,
-) -> _Cut:
+def cut_once(recipe: Recipe, traced: Traced, ranking: Ranking, allocation: Allocation, clock: Clock) -> Cut:
+    """Plan, remove and compare with the silenced original, whatever comes of that.
+
+    Raises:
+        TargetError: The target cannot be reached.
+    """
+    graph: Graph = ranking.graph
+    attempt = recipe.attempt(ranking, allocation, traced.example)
+    with clock("plan"):
+        made = plan_for(recipe.target, attempt)
+    with clock("remove"):
+        small = remove(traced.model, made.cuts())
+    with clock("verify"):
+        stays = keep_of(made)
+        found = verify(
+            traced.whole,
+            small,
+            graph.silenced(stays),
+            traced.example,
+            kept=graph.slices(stays),
+            seed=recipe.seed,
+            around=traced.tracer.around,
+        )
+    return Cut(small, made, graph, attempt, found)
+
+
+def proven(recipe: Recipe, traced: Traced, clock: Clock) -> Cut:
     """Rank, plan, remove and prove, again where the proof blames groups that are then locked.
 
     Raises:
         VerificationError: The smaller network is not the silenced original.
     """
+    graph = traced.left_to(recipe.method)
     for _ in range(_TRIES):
-        ranking, allocation = recipe.ranked(graph, clock)
-        attempt = recipe.attempt(ranking, allocation, example)
-        with clock("plan"):
-            made = plan_for(recipe.target, attempt)
-        with clock("remove"):
-            small = remove(model, made.cuts())
+        cut = cut_once(recipe, traced, *recipe.ranked(graph, clock), clock)
+        if cut.verification.passed:
+            return cut
         with clock("verify"):
-            stays = keep_of(made)
-            silenced, kept = graph.silenced(stays), graph.slices(stays)
-            found = verify(whole, small, silenced, example, kept=kept, seed=recipe.seed, around=tracer.around)
-            if found.passed:
-                return _Cut(small, made, graph, attempt, found)
-            other = retrace_by_values(tracer, stays)
+            other = retrace_by_values(traced.tracer, keep_of(cut.plan))
         if other is None:
             break
         # Code that computes with the number of channels: what it touches is locked now.
-        graph = form(other)
-    raise VerificationError(f"{found}. Nothing was written; please report this network.")
+        graph = traced.left_to(recipe.method, traced.form(other))
+    raise VerificationError(f"{cut.verification}. Nothing was written; please report this network.")
+
+
+def finished(
+    recipe: Recipe, traced: Traced, cut: Cut, clock: Clock
+) -> tuple[nn.Module, Plan, tuple[str, ...]]:
+    """The network of a cut as the result has it: repaired, its frames folded.
+
+    Returns:
+        The network, the plan with what repair added, and what there is to remark.
+    """
+    small, made, remarks = recipe.repaired(traced.model, cut.small, cut.graph, cut.plan, clock)
+    if cut.verification.against:
+        remarks = (*remarks, f"proven {cut.verification.against}: their statistics are recomputed")
+    if traced.names is not None:
+        small, remarks = finish(small, made), (*remarks, about_frames(traced.names, made.folds))
+    return small, made, remarks
 
 
 def _recipe(model: Any, example: Any, settings: dict[str, Any], given: dict[str, Any]) -> Recipe:
@@ -269,12 +347,6 @@ def _remarks(target: Target | None, attempt: Attempt, small: nn.Module) -> tuple
     if not isinstance(found, (tuple, list)) or not all(isinstance(remark, str) for remark in found):
         raise InputError(f"target: its remarks are {shown(found)}; return a tuple of sentences.")
     return tuple(found)
-
-
-def _formed(graph: Graph, names: tuple[str, ...], method: Method) -> Graph:
-    """The graph with what stays whole locked: outside frames, and outside what the method's paper prunes."""
-    graph = framed(graph, names) if names else graph
-    return convolutions_only(graph, method.name) if method.procedure.convolutions_only else graph
 
 
 def as_trained(small: nn.Module, model: nn.Module) -> None:

@@ -15,6 +15,7 @@ from secateurs import allocate as allocations
 from secateurs import compensate as repairs
 from secateurs import methods, select
 from secateurs.allocate import Allocation
+from secateurs.allocate.sensitivity import Curve
 from secateurs.arguments import check_config
 from secateurs.compensate import Repair
 from secateurs.compensate.combination import Combination
@@ -133,11 +134,7 @@ class Recipe:
     def ranked(self, graph: Graph, clock: Clock) -> tuple[Ranking, Allocation]:
         """Orders of all free groups, and the allocation with what it needs to know."""
         if isinstance(self.allocation, allocations.Search):
-            search = replace(self.allocation, **(self.method.search or {}))
-            if self.allocation == allocations.Search():
-                search = replace(search, repair=repairs.scored_as(self.repair))
-            held = self.holdout if self.holdout is not None else self.data
-            return self._ranking(graph, clock), search.on(held, self.progress)
+            return self._ranking(graph, clock), self.allocated()
         measured = isinstance(self.allocation, allocations.Sensitivity) and self.allocation.needs_data
         if measured and self.method.surveys:  # one survey gives both
             with clock("observe"):
@@ -150,6 +147,17 @@ class Recipe:
         with clock("observe"):
             found = self._survey(graph, orders=ranking.orders)
         return ranking, found.sensitivity()
+
+    def allocated(self, curves: Mapping[str, Curve] | None = None) -> Allocation:
+        """The allocation with what it needs to know: the data of a search, or damage that was measured before."""
+        if isinstance(self.allocation, allocations.Search):
+            search = replace(self.allocation, **(self.method.search or {}))
+            if self.allocation == allocations.Search():
+                search = replace(search, repair=repairs.scored_as(self.repair))
+            return search.on(self.holdout if self.holdout is not None else self.data, self.progress)
+        if curves and isinstance(self.allocation, allocations.Sensitivity):
+            return replace(self.allocation, curves=curves)
+        return self.allocation
 
     @property
     def frame(self) -> bool:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from secateurs.checks import check_callable, check_model
-from secateurs.contracts import Loader, Progress
+from secateurs.contracts import FloatArray, Loader, Progress
 from secateurs.data.batches import batches, count
 from secateurs.errors import InputError, RunError
 from secateurs.meters.scoring import Metric, answer_of, jackknife_error, left_out, right, several
@@ -89,21 +89,57 @@ def evaluate(
         >>> evaluate(nn.Identity(), data, metric=lambda z, y: float(z[y == 0].mean())).value
         0.3333333432674408
     """
-    check_model(model)
     if metric is not None:
         check_callable("metric", metric, "a function of outputs and labels that returns a number")
+    tally = _Tally() if metric is None else _Kept(metric)
+    return tally.accuracy(_read(model, data, tally, batch_size, limit, progress))
+
+
+def answers(
+    model: nn.Module, data: Loader, *, batch_size: int | None = None, progress: Progress | None = None
+) -> tuple[Accuracy, FloatArray]:
+    r"""`evaluate`, and beside it what its mean is taken of: how right the answer to every sample is.
+
+    Returns:
+        The accuracy, and the scores in the order of the data, shape (n,): 0 or 1, or with several labels a sample
+        the share $s_i$ of them that is right.
+
+    Raises:
+        InputError: As `evaluate`.
+        RunError: As `evaluate`.
+
+    Example:
+        >>> data = (torch.eye(3)[[0, 1, 2, 2]], torch.tensor([0, 1, 2, 0]))
+        >>> answers(nn.Identity(), data)[1].tolist()
+        [1.0, 1.0, 1.0, 0.0]
+    """
+    tally = _Tally()
+    found = tally.accuracy(_read(model, data, tally, batch_size, None, progress))
+    return found, torch.cat(tally.scores).numpy()
+
+
+def _read(
+    model: nn.Module,
+    data: Loader,
+    tally: _Tally | _Kept,
+    batch_size: int | None,
+    limit: int | None,
+    progress: Progress | None,
+) -> int:
+    """Run a network over data and have its outputs counted; the number of samples."""
+    check_model(model)
     device = device_of(model)
     batch_size = batch_size or (64 if device.type == "cpu" else 512)
     known = count(data)
     expected = None if known is None else min(known, limit or known)
-    total, tally = 0, _Tally() if metric is None else _Kept(metric)
+    total = 0
     with evaluation(model), torch.inference_mode():
         for inputs, labels in batches(data, batch_size, limit=limit):
             placed = tuple(x.to(device, non_blocking=True) for x in inputs)
-            total += tally.add(_output(model, placed, plain=metric is None), labels, total)
+            total += tally.add(_output(model, placed, plain=isinstance(tally, _Tally)), labels, total)
             if progress is not None:
                 progress("evaluate", total, expected or total)
-    return tally.accuracy(total)
+    return total
 
 
 class _Tally:
@@ -112,6 +148,7 @@ class _Tally:
     def __init__(self) -> None:
         self.score = self.square = self.loss = 0.0
         self.correct = 0
+        self.scores: list[Tensor] = []
 
     def add(self, logits: Tensor, labels: Tensor | None, done: int) -> int:
         """Count one batch; the number of its samples."""
@@ -121,6 +158,7 @@ class _Tally:
             loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(dim=1)
         else:
             loss = F.cross_entropy(logits, target, reduction="none")
+        self.scores.append(scores.cpu())
         self.score += float(scores.sum())
         self.square += float(scores.square().sum())
         self.correct += int((scores == 1).sum())
