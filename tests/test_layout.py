@@ -33,7 +33,7 @@ FLOORS = [
     ["arguments", "proof"],
     ["recipe"],
     ["pipeline"],
-    ["report"],
+    ["comparing", "report"],
     ["runs"],
     ["cli"],
     ["__main__"],

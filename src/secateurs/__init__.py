@@ -20,7 +20,8 @@ from secateurs.errors import (
 from secateurs.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from secateurs import allocate, compensate, methods, targets
+    from secateurs import allocate, comparing, compensate, methods, targets
+    from secateurs.comparing import Comparison, compare
     from secateurs.config import PruneConfig
     from secateurs.export.onnx import export_onnx
     from secateurs.graph import Graph, trace  # type: ignore[no-redef]  # the module of that name, in the cycle
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CaptureError",
+    "Comparison",
     "Graph",
     "InputError",
     "MismatchError",
@@ -47,6 +49,8 @@ __all__ = [
     "Verification",
     "VerificationError",
     "allocate",
+    "compare",
+    "comparing",
     "compensate",
     "count_costs",
     "evaluate",
@@ -68,6 +72,7 @@ __all__ = [
 
 # Importing torch takes seconds, which `secateurs --help` and the shell's completion do not have.
 _HOMES = {
+    "secateurs.comparing": ("Comparison", "compare"),
     "secateurs.config": ("PruneConfig",),
     "secateurs.export.onnx": ("export_onnx",),
     "secateurs.graph": ("Graph", "trace"),
@@ -82,6 +87,7 @@ _HOMES = {
 }
 _PACKAGES = (
     "allocate",
+    "comparing",
     "compensate",
     "data",
     "export",

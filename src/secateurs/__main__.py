@@ -2,4 +2,5 @@
 
 from secateurs.cli import main
 
-main()
+if __name__ == "__main__":  # workers of a comparison import this module, and are no command
+    main()

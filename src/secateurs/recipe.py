@@ -103,7 +103,7 @@ class Recipe:
             InputError: An unknown name, or data missing.
         """
         target = check_config(config)
-        method, allocation, repair = _chosen(config, data is not None)
+        method, allocation, repair = chosen(config, data is not None)
         methods.check_data(method, data is not None)
         allocations.check(allocation, data)
         repairs.check(repair, data)
@@ -251,7 +251,7 @@ class Recipe:
         return Combination(graph, find=select.published_omp_coefficients)
 
 
-def _chosen(config: PruneConfig, with_data: bool) -> tuple[methods.Method, str | Allocation, str | Repair]:
+def chosen(config: PruneConfig, with_data: bool) -> tuple[methods.Method, str | Allocation, str | Repair]:
     """The method, the allocation and the repair, by name where they were not said."""
     usual = WITH_DATA if with_data else DATA_FREE
     given = config.method if config.method is not None else usual[0]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import traceback
 import warnings
+from collections import deque
 from collections.abc import Sequence
 from typing import NoReturn
 
 import typer
 
 from secateurs.cli import INTERRUPTED, TERMINATED, signals, streams
+from secateurs.cli.compare import compare
 from secateurs.cli.console import note
 from secateurs.cli.demo import demo
 from secateurs.cli.evaluate import evaluate
@@ -24,7 +27,7 @@ from secateurs.cli.report import report
 from secateurs.errors import SecateursError
 
 _COMPLETE = "_SECATEURS_COMPLETE"
-_COMMANDS = (demo, methods, inspect, prune, evaluate, export, report)
+_COMMANDS = (demo, methods, inspect, prune, compare, evaluate, export, report)
 
 # typer keeps the base class of its usage errors to itself (it was click's, and is its own by now).
 _UsageError: type[Exception] = typer.BadParameter.__mro__[2]
@@ -80,7 +83,7 @@ def status(arguments: Sequence[str]) -> int:
         0
     """
     try:
-        code = app(args=with_json(arguments), prog_name="secateurs", standalone_mode=False)
+        code = app(args=with_ray(with_json(arguments)), prog_name="secateurs", standalone_mode=False)
         if code == INTERRUPTED:
             return _stopped(signals.Interrupted)
         return code if isinstance(code, int) else 0
@@ -125,6 +128,25 @@ def with_json(arguments: Sequence[str]) -> list[str]:
             found.append("--json=-")
         found.append(argument)
     return [*found[:-1], "--json=-"] if found and found[-1] == "--json" else found
+
+
+def with_ray(arguments: Sequence[str]) -> list[str]:
+    """Arguments in which every `--ray` has an address, `here` where none was named.
+
+    What follows `--ray` is its address if it looks like one: `auto`, `ray://HOST:PORT`, or `HOST:PORT`.
+
+    Example:
+        >>> with_ray(["compare", "--ray", "resnet20"]), with_ray(["compare", "--ray", "node:6379", "resnet20"])
+        (['compare', '--ray=here', 'resnet20'], ['compare', '--ray=node:6379', 'resnet20'])
+    """
+    found, rest = list[str](), deque(arguments)
+    while rest:
+        argument = rest.popleft()
+        if argument == "--ray":
+            named = bool(rest) and re.fullmatch(r"auto|ray://\S+|[\w.-]+:\d+", rest[0]) is not None
+            argument = f"--ray={rest.popleft() if named else 'here'}"
+        found.append(argument)
+    return found
 
 
 def _names_a_file(argument: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -29,11 +29,14 @@ _READ: Mapping[Kind, Any] = {
 }
 
 
-def with_settings(after: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_settings(
+    after: str, without: Collection[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for each setting of a `PruneConfig`, handed on by name in `settings`.
 
     Args:
         after: The command's own parameter that they follow in its help.
+        without: Settings that get none.
 
     Options that are not given are left out of `settings`.
 
@@ -44,16 +47,16 @@ def with_settings(after: str) -> Callable[[Callable[..., None]], Callable[..., N
         >>> show(name="net", macs=0.5, keep=None)
         net {'macs': 0.5}
     """
-    return functools.partial(_with_settings, after)
+    return functools.partial(_with_settings, after, without)
 
 
-def _with_settings(after: str, command: Callable[..., None]) -> Callable[..., None]:
+def _with_settings(after: str, without: Collection[str], command: Callable[..., None]) -> Callable[..., None]:
     own = [
         parameter
         for parameter in inspect.signature(command, eval_str=True).parameters.values()
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD
     ]
-    offered = [one for one in fields(PruneConfig) if one.metadata["option"].help]
+    offered = [one for one in fields(PruneConfig) if one.metadata["option"].help and one.name not in without]
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
@@ -66,6 +69,16 @@ def _with_settings(after: str, command: Callable[..., None]) -> Callable[..., No
     run.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in every}
     return run
+
+
+def several(name: str) -> Any:
+    """The option of a setting for a command that takes several of them."""
+    one = next(one for one in fields(PruneConfig) if one.name == name)
+    option: Option = one.metadata["option"]
+    told: dict[str, Any] = {"help": f"{option.help} May be repeated.", "show_default": False}
+    if option.kind == "goal":
+        told["parser"] = number
+    return typer.Option(option.flag or _flag(name), metavar=option.metavar, **told)
 
 
 def _parameter(one: Field[Any]) -> inspect.Parameter:
