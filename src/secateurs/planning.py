@@ -112,8 +112,13 @@ def rank(
         statistic = None if chosen.statistic is None else _of_group(group.name, chosen, stats or {})
         seen = _seen(graph, graph.model, i, statistic, seed)
         orders[group.name] = _complete(chosen.order_of(seen), group, chosen.name)
-    again = _Again(chosen, graph, seed) if chosen.statistic is None else None
-    return Ranking(graph, orders, chosen.name, chosen.procedure.rounding, again)
+    return ranking_of(graph, chosen, orders, seed)
+
+
+def ranking_of(graph: Graph, method: Method, orders: Mapping[str, Order], seed: int) -> Ranking:
+    """The ranking of a graph by a method whose orders are known."""
+    again = _Again(method, graph, seed) if method.statistic is None else None
+    return Ranking(graph, orders, method.name, method.procedure.rounding, again)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from secateurs.comparing.cells import Cell
 from secateurs.comparing.marks import Marks
 from secateurs.comparing.records import Ranked, Record, Scored
 from secateurs.comparing.state import State
-from secateurs.contracts import Loader, Progress, Ranking
+from secateurs.contracts import Loader, Progress
 from secateurs.data.batches import batches
 from secateurs.data.own import Held
 from secateurs.errors import SecateursError
@@ -22,6 +22,7 @@ from secateurs.meters.accuracy import answers
 from secateurs.meters.costs import count_costs
 from secateurs.network.exported import Exports
 from secateurs.pipeline import Cut, Traced, cut_once, finished, proven
+from secateurs.planning import ranking_of
 from secateurs.recipe import Clock, Recipe
 
 LONGEST_REASON = 2000
@@ -37,6 +38,7 @@ class Bench:
         test: The samples that accuracy is measured on, in one order at every reading.
         folder: Where files are written as soon as something is done, where a process can see that folder.
         exports: Captures of the network that a process has made already.
+        framed: The network in frames, once a process has worked with a method that asks for them.
     """
 
     traced: Traced
@@ -44,6 +46,7 @@ class Bench:
     test: Loader
     folder: Path
     exports: Exports = field(default_factory=Exports, repr=False)
+    framed: dict[bool, Traced] = field(default_factory=dict, repr=False)
 
     def ranked(self, cell: Cell) -> Ranked:
         """Orders of removal as a cell needs them.
@@ -53,7 +56,7 @@ class Bench:
         """
         start = time.perf_counter()
         recipe = self._recipe(replace(cell.ranked_by, compensate="none"), cell.looks)
-        ranking, allocation = recipe.ranked(self.traced.graph, Clock())
+        ranking, allocation = recipe.ranked(self._of(recipe).left_to(recipe.method), Clock())
         curves = allocation.curves if isinstance(allocation, Sensitivity) else None
         seconds = time.perf_counter() - start
         return Ranked(cell.ranking, cell.method, None, ranking.orders, curves, seconds)
@@ -66,12 +69,13 @@ class Bench:
             VerificationError: The smaller network is not the silenced original.
         """
         recipe, clock = self._recipe(cell.ranked_by, cell.looks), Clock()
-        ranking = Ranking(self.traced.graph, ranked.orders, ranked.method)
-        cut = cut_once(recipe, self.traced, ranking, recipe.allocated(ranked.curves), clock)
+        traced = self._of(recipe)
+        ranking = ranking_of(traced.left_to(recipe.method), recipe.method, ranked.orders, recipe.seed)
+        cut = cut_once(recipe, traced, ranking, recipe.allocated(ranked.curves), clock)
         if cut.verification.passed:
             return cut, clock
         # Captured anew, for locks that are found now are no part of any other cell.
-        fresh = Traced.of(self.traced.model, self.traced.example, cell.config)
+        fresh = Traced.of(traced.model, traced.example, cell.config.normalised, recipe.frame)
         return proven(recipe, fresh, clock), clock
 
     def scored(self, cell: Cell, cut: Cut, spent: Clock) -> Scored:
@@ -82,7 +86,8 @@ class Bench:
         """
         clock = Clock()
         clock.seconds.update(spent.seconds)
-        small, made, remarks = finished(self._recipe(cell.config, cell.needs_data), self.traced, cut, clock)
+        recipe = self._recipe(cell.config, cell.needs_data)
+        small, made, remarks = finished(recipe, self._of(recipe), cut, clock)
         kept = {name: tuple(units) for name, units in made.kept.items()}
         row = replace(cell.row(), proof=cut.verification, kept=kept, remarks=remarks)
         return self._measured(row, small, clock)
@@ -117,6 +122,17 @@ class Bench:
         """Write what is done, where this process sees the folder; another machine may not."""
         if (self.folder / record.kind).is_dir():
             State(self.folder).write(record)
+
+    def _of(self, recipe: Recipe) -> Traced:
+        """The network as a method works on it: in frames or without."""
+        if recipe.frame == (self.traced.names is not None):
+            return self.traced
+        if recipe.frame not in self.framed:
+            given = self.traced
+            self.framed[recipe.frame] = Traced.of(
+                given.model, given.example, recipe.config.normalised, recipe.frame
+            )
+        return self.framed[recipe.frame]
 
     def _recipe(self, config: Any, with_data: bool) -> Recipe:
         recipe = Recipe.of(config, self.data if with_data else None)

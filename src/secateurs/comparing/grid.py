@@ -244,7 +244,7 @@ def _bench(model: nn.Module, example: Any, data: Any, test: Any, common: PruneCo
     Raises:
         InputError: The data or the test samples cannot be read.
     """
-    traced = Traced.of(model, example, common)
+    traced = Traced.of(model, example, common.normalised, bool(common.frame))
     check_free(traced.graph)
     looked = None if data is None else held(data, common.calibrate)
     if looked is not None:
