@@ -6,9 +6,9 @@
 step; beside it ours on the same images. `large`: ResNet-56 in frames to half of its multiply-adds; the plain way's
 passes are counted (one for each candidate and step) and its time follows from one pass timed in the same run.
 `accuracy`: FP-OMP, LRF and the searches before any fine-tuning, in frames; methods with `:faithful` are the published
-procedure whole, in one call of `prune`; `--no-searches` leaves the searches out. Scores are made on training images that nothing else
-looks at; accuracy is of the first `--test` test images. Wall time suffers from what else the machine does, so the
-processor's time is printed too.
+procedure whole, in one call of `prune`; `--no-searches` leaves the searches out. Scores are made on training images
+that nothing else looks at; accuracy is of the first `--test` test images. Wall time suffers from what else the machine
+does, so the processor's time is printed too.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from secateurs.layers.frame import fold_frames
 from secateurs.meters.accuracy import evaluate
 from secateurs.methods import Method
 from secateurs.plans import keep_of, plan_from_counts
+from secateurs.targets import Attempt
 from secateurs.zoo.resnet_cifar import resnet_cifar
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)
@@ -101,14 +102,15 @@ def searched(
     ranking = sc.rank(graph, method)
     limit = macs * graph.costs.macs()
     found = search.until(lambda counts: graph.costs.macs(counts) <= limit).find(ranking, scores)
-    return found, sc.plan(ranking, macs=macs, allocate=lambda _: found.sequence)
+    attempt = Attempt(ranking, lambda _: found.sequence, searches=[found])
+    return found, attempt.plan(sc.targets.macs(macs).counts(attempt), {"macs": macs})
 
 
 def same(bench: Bench, frame: bool, macs: float) -> None:
     """ResNet-20: the plain search and ours."""
     model = bench.model(20)
     graph = graph_of(model, frame)
-    chunks, labels = samples(bench.data.holdout(bench.images, 0), bench.images)
+    chunks, labels, _ = samples(bench.data.holdout(bench.images, 0), bench.images)
     method = sc.methods.fp_omp_search()
     for name, lazy, make in (("plain", False, Rebuilt), ("ours", True, Replayed)):
         timer = Timer()
@@ -127,7 +129,7 @@ def large(bench: Bench, method: Method, macs: float) -> None:
     """ResNet-56 in frames."""
     model = bench.model(56)
     graph = graph_of(model, True)
-    chunks, _ = samples(bench.data.holdout(bench.images, 0), bench.images)
+    chunks = samples(bench.data.holdout(bench.images, 0), bench.images).chunks
     with torch.no_grad():
         model(chunks[0][0])
         timer = time.process_time()
@@ -168,10 +170,16 @@ def accuracy(bench: Bench, depth: int, share: float, searches: bool) -> None:
         _, plan = searched(bench, graph, method, macs)
         small = cut(model, graph, plan)
         print(_row(depth, share, macs, method.name, str(timer), bench.accuracy(small)), flush=True)
+    for name in ("fp-omp-search:faithful", "hbgs:faithful", "hbgts:faithful") if searches else ():
+        timer = Timer()
+        held = bench.data.holdout(bench.images, 0)
+        done = sc.prune(model, EXAMPLE, method=name, macs=macs, data=held, calibrate=bench.images)
+        left = done.after.macs / done.before.macs
+        print(_row(depth, share, left, name, str(timer), bench.accuracy(done.model)), flush=True)
     if searches:
         timer = Timer()
         _, plan = searched(bench, graph, sc.methods.fp_omp_search(), macs, repair="maps")
-        chunks, _ = samples(bench.data.holdout(bench.images, 0), bench.images)
+        chunks = samples(bench.data.holdout(bench.images, 0), bench.images).chunks
         small = cut(model, graph, plan, combination_for(graph, chunks, "maps"))
         name = "fp-omp-search, stand-ins by maps"
         print(_row(depth, share, macs, name, str(timer), bench.accuracy(small)), flush=True)

@@ -16,15 +16,18 @@ class Framed:
         self.z, self.y = np.eye(self.w.shape[0]), np.eye(self.w.shape[1])
         self.outputs, self.inputs = list(range(self.w.shape[0])), list(range(self.w.shape[1]))
 
-    def prune_outputs(self, many, rule):
-        stays, gone, fit = rule(self.w.reshape(len(self.w), -1), self.z, many)
+    def choose_outputs(self, many, rule):
+        return rule(self.w.reshape(len(self.w), -1), self.z, many)
+
+    def choose_inputs(self, many, rule):
+        return rule(self.w.transpose(1, 0, 2, 3).reshape(self.w.shape[1], -1), self.y.T, many)
+
+    def cut_outputs(self, stays, gone, fit):
         self.z = self.z[:, stays] + self.z[:, gone] @ fit
         self.w = self.w[stays]
         self.outputs = [self.outputs[i] for i in stays]
 
-    def prune_inputs(self, many, rule):
-        rows = self.w.transpose(1, 0, 2, 3).reshape(self.w.shape[1], -1)
-        stays, gone, fit = rule(rows, self.y.T, many)
+    def cut_inputs(self, stays, gone, fit):
         self.y = self.y[stays] + fit.T @ self.y[gone]
         self.w = self.w[:, stays]
         self.inputs = [self.inputs[i] for i in stays]

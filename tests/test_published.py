@@ -21,8 +21,8 @@ def published(net, rule, removed):
     for name in LAYERS:
         conv = net.get_submodule(name)
         frame = Framed(conv.weight.detach().numpy())
-        frame.prune_outputs(removed(conv.out_channels), rule)
-        frame.prune_inputs(removed(conv.in_channels), rule)
+        frame.cut_outputs(*frame.choose_outputs(removed(conv.out_channels), rule))
+        frame.cut_inputs(*frame.choose_inputs(removed(conv.in_channels), rule))
         conv.weight.data = torch.from_numpy(frame.folded())
         frames[name] = frame
     return net, frames

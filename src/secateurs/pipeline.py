@@ -188,6 +188,7 @@ def prune(model: nn.Module, example: Any, /, **asked: Any) -> Result:
             *doubts,
             *about_standardisation(cut.graph.plain),
             *about_ranking(cut.attempt.ranking),
+            *cut.attempt.remarks,
             *remarks,
         ),
         config=config,
@@ -317,7 +318,8 @@ def finished(
     Returns:
         The network, the plan with what repair added, and what there is to remark.
     """
-    small, made, remarks = recipe.repaired(traced.model, cut.small, cut.graph, cut.plan, clock)
+    mixes = cut.attempt.mixes(cut.plan)
+    small, made, remarks = recipe.repaired(traced.model, cut.small, cut.graph, cut.plan, clock, mixes)
     if cut.verification.against:
         remarks = (*remarks, f"proven {cut.verification.against}: their statistics are recomputed")
     if traced.names is not None:

@@ -131,14 +131,16 @@ class _Again:
 
     def __call__(self, model: nn.Module, group: Group) -> Order:
         index = next(i for i, free in enumerate(self.graph.free) if free.name == group.name)
-        seen = _seen(self.graph, model, index, None, self.seed)
+        seen = _seen(self.graph, model, index, None, self.seed, group)
         return _complete(self.method.order_of(seen), group, self.method.name)
 
 
-def _seen(graph: Graph, model: nn.Module, index: int, statistic: Any, seed: int) -> _Seen:
-    """The free group of this index, with the weights that `model` has."""
+def _seen(
+    graph: Graph, model: nn.Module, index: int, statistic: Any, seed: int, left: Group | None = None
+) -> _Seen:
+    """The free group of this index, or what is left of it, with the weights that `model` has."""
     group = graph.free[index]
-    view = GroupView(model, group, norms_after=graph.norms)
+    view = GroupView(model, left or group, norms_after=graph.norms)
     return _Seen(view, statistic, seed * 1_000_003 + index, Place(index, len(graph.free), group.size))
 
 
@@ -264,7 +266,7 @@ def plan_for(target: Target | None, attempt: Attempt) -> Plan:
     if target is None:
         return _own_plan(attempt)
     counts = _counts(target, target.counts(attempt), attempt.ranking.graph)
-    return plan_from_counts(attempt.ranking, counts, {target.name: check_number("target", target.value)})
+    return attempt.plan(counts, {target.name: check_number("target", target.value)})
 
 
 def _counts(target: Target, found: Any, graph: Graph) -> IntArray:

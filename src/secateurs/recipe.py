@@ -153,7 +153,8 @@ class Recipe:
         if isinstance(self.allocation, allocations.Search):
             search = replace(self.allocation, **(self.method.search or {}))
             if self.allocation == allocations.Search():
-                search = replace(search, repair=repairs.scored_as(self.repair))
+                fit = self.method.procedure.coefficients
+                search = replace(search, repair=repairs.scored_as(self.repair), coefficients=fit)
             return search.on(self.holdout if self.holdout is not None else self.data, self.progress)
         if curves and isinstance(self.allocation, allocations.Sensitivity):
             return replace(self.allocation, curves=curves)
@@ -203,18 +204,26 @@ class Recipe:
 
         def finished(made: Plan) -> nn.Module:
             small = remove(graph.model, made.cuts())
-            small, made, _ = self.repaired(graph.model, small, graph, made, Clock())
+            small, made, _ = self.repaired(graph.model, small, graph, made, Clock(), attempt.mixes(made))
             return finish(small, made)
 
         bounds = Bounds(config.round_to, config.layers)
-        return Attempt(ranking, allocation, bounds, example, self.holdout, self.metric, finished)
+        attempt = Attempt(ranking, allocation, bounds, example, self.holdout, self.metric, finished)
+        return attempt
 
     def repaired(
-        self, model: nn.Module, small: nn.Module, graph: Graph, made: Plan, clock: Clock
+        self,
+        model: nn.Module,
+        small: nn.Module,
+        graph: Graph,
+        made: Plan,
+        clock: Clock,
+        mixes: Mapping[str, Tensor],
     ) -> tuple[nn.Module, Plan, tuple[str, ...]]:
         """The smaller network repaired, the plan with the biases that were added, and what there is to remark.
 
-        Repairs run a copy; what comes back is made from the original once more and has run nothing.
+        `mixes` is how units stand in as a search has found (`Attempt.mixes`). Repairs run a copy; what comes back is
+        made from the original once more and has run nothing.
         """
         config = self.config
         remarks: tuple[str, ...] = ()
@@ -233,7 +242,7 @@ class Recipe:
                     self.seed,
                     self.progress,
                     self.exports,
-                    self._combination(graph),
+                    self._combination(graph, mixes),
                 )
                 remarks = repairs.repair_(self.repair, work, removal).remarks
             made = made.with_added(added_biases(graph.model, work))
@@ -244,11 +253,11 @@ class Recipe:
         take_weights_(repaired, work)
         return repaired, made.ended_as(whole), remarks
 
-    def _combination(self, graph: Graph) -> Combination | None:
-        """How the method's paper lets kept units stand in; None for the library's own way."""
-        if self.method.procedure.coefficients == "least-squares":
-            return None
-        return Combination(graph, find=select.published_omp_coefficients)
+    def _combination(self, graph: Graph, mixes: Mapping[str, Tensor]) -> Combination:
+        """How kept units stand in for others by the weights: as the method's paper or a search has it."""
+        published = self.method.procedure.coefficients == "published"
+        find = select.published_omp_coefficients if published else select.coefficients_of_gram
+        return Combination(graph, find=find).given(mixes)
 
 
 def chosen(config: PruneConfig, with_data: bool) -> tuple[methods.Method, str | Allocation, str | Repair]:

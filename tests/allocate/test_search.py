@@ -44,7 +44,7 @@ def ranking(graph):
 
 @pytest.fixture
 def scores(graph):
-    return Replayed(graph, *samples(pictures(), 48, 16), "divergence")
+    return Replayed(graph, *samples(pictures(), 48, 16)[:2], "divergence")
 
 
 def divergence(small, net, x):
@@ -103,7 +103,7 @@ def test_search_is_the_brute_force_search(graph, ranking):
 def test_scores_are_those_of_the_rebuilt_network(graph, scores):
     x, labels = pictures()
     rng = np.random.default_rng(0)
-    rebuilt = {kind: Rebuilt(graph, *samples((x, labels), 48), kind) for kind in ("output", "divergence")}
+    rebuilt = {kind: Rebuilt(graph, *samples((x, labels), 48)[:2], kind) for kind in ("output", "divergence")}
     keep = {}
     for group in graph.free:
         keep = {**keep, group.name: np.sort(rng.permutation(group.size)[: group.size // 2])}
@@ -135,7 +135,7 @@ def test_a_committed_candidate_is_where_the_next_starts(graph, scores):
 def test_layer_error_is_that_of_the_layers_own_output():
     graph = traced(False)
     x, _ = pictures()
-    scores = Replayed(graph, *samples(x, 48, 16), "layer")
+    scores = Replayed(graph, *samples(x, 48, 16)[:2], "layer")
     keep = {"one.0": np.arange(0, 12, 2)}
     silent = silence(graph.model, graph.silenced(keep))
     with torch.no_grad():
@@ -155,7 +155,7 @@ def test_layer_error_is_that_of_the_layers_own_output():
 def test_stand_ins_by_maps_are_least_squares_of_the_maps():
     graph = traced(False)
     x, _ = pictures()
-    scores = Replayed(graph, *samples(x, 48, 16), "output", "maps")
+    scores = Replayed(graph, *samples(x, 48, 16)[:2], "output", "maps")
     kept_units = np.array([0, 2, 3, 7, 9])
     seen = []
     handle = graph.model.one[3].register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[0]))
@@ -270,11 +270,11 @@ class Odd(nn.Module):
 def test_networks_that_cannot_be_replayed_are_rebuilt():
     net = Odd().eval()
     ranking = sc.rank(sc.trace(net, EXAMPLE), sc.methods.fp_omp())
-    scores = scores_for(ranking, pictures(), "divergence", 16)
+    scores = scores_for(ranking, samples(pictures(), 16), "divergence")
     assert isinstance(scores, Rebuilt)
     assert len(Search(batch=3).find(ranking, scores).sequence)
     with pytest.raises(sc.InputError, match=r"'layer' needs a network that torch.export captures"):
-        scores_for(ranking, pictures(), "layer", 16)
+        scores_for(ranking, samples(pictures(), 16), "layer")
 
 
 def test_errors_as_written_out():
@@ -292,8 +292,11 @@ def test_errors_as_written_out():
         ({"batch": 0}, "batch is 0; give a whole number from 1"),
         ({"images": 0}, "images is 0"),
         ({"look": 0}, "look is 0; give a whole number from 1"),
-        ({"error": "loss"}, "error is 'loss'; the errors are divergence, accuracy, output, layer"),
-        ({"repair": "glue"}, "repair is 'glue'; the repairs are none, weights, maps"),
+        ({"error": "loss"}, "error is 'loss'; give divergence, accuracy, output, features, layer"),
+        ({"repair": "glue"}, "repair is 'glue'; give none, weights, maps"),
+        ({"choose": "never"}, "choose is 'never'; give once, step, turn"),
+        ({"ties": "all"}, "ties is 'all'; give first, outputs, neither"),
+        ({"coefficients": "some"}, "coefficients is 'some'; give least-squares, published"),
         ({"per": "watts"}, "per is 'watts'"),
         ({"slack": -0.1}, "slack is -0.1"),
     ],
@@ -335,11 +338,22 @@ def test_original_is_untouched_by_a_search():
     assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
 
 
-def test_samples_come_in_chunks_of_one_size():
+def test_samples_come_in_chunks_of_one_size_and_none_is_lost_in_silence():
     x, y = pictures(20)
-    chunks, labels = samples((x, y), 18, 8)
-    assert [len(chunk[0]) for chunk in chunks] == [8, 8]
-    assert torch.equal(torch.cat([chunk[0] for chunk in chunks]), x[:16])
-    assert torch.equal(labels, y[:16])
-    assert samples(x, 18, 8)[1] is None
-    assert list(itertools.chain(*[c[0].shape for c in samples(x[:3], 18, 8)[0]])) == [3, 3, 8, 8]
+    chunks, labels, left_out = samples((x, y), 18, 8)
+    assert ([len(chunk[0]) for chunk in chunks], left_out) == ([6, 6, 6], 0)
+    assert torch.equal(torch.cat([chunk[0] for chunk in chunks]), x[:18])
+    assert torch.equal(labels, y[:18])
+    assert samples(x, 18, 8).labels is None
+    assert list(itertools.chain(*[c[0].shape for c in samples(x[:3], 18, 8).chunks])) == [3, 3, 8, 8]
+    for many in range(1, 260):
+        cut = samples(torch.zeros(many, 1), 256, 64)
+        sizes = {len(chunk[0]) for chunk in cut.chunks}
+        assert len(sizes) == 1
+        assert max(sizes) <= 64
+        assert sum(len(chunk[0]) for chunk in cut.chunks) + cut.left_out == min(many, 256)
+        assert (
+            cut.left_out <= min(many % size for size in range(min(64, many), 32, -1))
+            if many > 32
+            else not cut.left_out
+        )

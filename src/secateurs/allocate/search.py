@@ -4,31 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
-from secateurs.allocate.scoring import ERRORS, REPAIRS, ErrorKind, Repair, Scores, scores_for
+from secateurs.allocate.found import Check, Found, Taken
+from secateurs.allocate.picks import CHOICES, Anew, Choose, InOrder, Picks
+from secateurs.allocate.scoring import ERRORS, REPAIRS, ErrorKind, Repair, Scores, samples, scores_for
 from secateurs.allocate.sequence import merge_by_time
-from secateurs.contracts import FloatArray, IntArray, Loader, Progress, Ranking
+from secateurs.compensate.combination import Coefficients, Combination
+from secateurs.contracts import FloatArray, IntArray, Loader, Order, Progress, Ranking
 from secateurs.errors import InputError
 from secateurs.methods import METHODS
+from secateurs.select import coefficients_of_gram, published_omp_coefficients
 
 Enough = Callable[[IntArray], bool]
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a search found: the group of every removal, the error after each step, and what it cost.
-
-    `passes` are forward passes of the whole network over all samples, `trials` candidates scored, `plain` the
-    candidates that a search which scores all of them at every step would have scored.
-    """
-
-    sequence: IntArray
-    errors: tuple[float, ...]
-    trials: int
-    plain: int
-    passes: float
+_CHECKED = frozenset(8 * 4**k for k in range(12))  # each costs a score of every group
 
 
 @dataclass(frozen=True)
@@ -53,9 +44,18 @@ class Search:
         repair: How kept channels stand in for removed ones while candidates are scored: "weights" by the filters,
             as the papers do and the repair of that name afterwards; "maps" by what the data make of them, which
             is near the repairs that look at data; or "none".
-        lazy: False scores every group at every step.
+        lazy: False scores every group at every step. Otherwise all are scored at steps 8, 32, 128 and so on, and the
+            remarks say how far the lazy choice was from the best there.
         look: So many groups, those that promise most, are scored anew at every step.
         slack: A candidate is taken when its error is at most 1 + `slack` times what the next best promises.
+        choose: Which channels a group loses: "once" the next of the ranking's order; anew, on what is left, at every
+            "step" (as FP-OMP Search), or when the group's "turn" has come again (as HBGS and HBGTS, which keep a
+            selection until it is carried out). Anew, a plan ends with a whole step.
+        coefficients: How kept channels stand in with the repair "weights": "least-squares", or as "published" by
+            FP-OMP's code.
+        ties: Of groups with the same error the "first" in the network is taken; or an output side before any input
+            side ("outputs", as HBGS and HBGTS); or, where both sides of one layer have the same, neither of them as
+            long as there is another ("neither", as FP-OMP Search).
         progress: Told of every step.
 
     Raises:
@@ -66,7 +66,7 @@ class Search:
 
     Example:
         >>> Search(batch=2, error="output")
-        Search(batch=2, error='output', images=256, per='channels', repair='weights', lazy=True, slack=0.0, look=3)
+        Search(batch=2, error='output', images=256, per='channels', ...)
 
     References:
         [purohit2022accurate], [purohit2024hierarchical].
@@ -81,6 +81,9 @@ class Search:
     lazy: bool = True
     slack: float = 0.0
     look: int = 3
+    choose: Choose = "once"
+    coefficients: Literal["least-squares", "published"] = "least-squares"
+    ties: Literal["first", "outputs", "neither"] = "first"
     progress: Progress | None = field(default=None, compare=False, repr=False)
     enough: Enough | None = field(default=None, compare=False, repr=False)
     start: IntArray | None = field(default=None, compare=False, repr=False)
@@ -95,12 +98,16 @@ class Search:
         ):
             if value < least:
                 raise InputError(f"{name} is {value}; give a whole number from {least}.")
-        if self.error not in ERRORS:
-            raise InputError(f"error is '{self.error}'; the errors are {', '.join(ERRORS)}.")
-        if self.repair not in REPAIRS:
-            raise InputError(f"repair is '{self.repair}'; the repairs are {', '.join(REPAIRS)}.")
-        if self.per not in ("channels", "macs"):
-            raise InputError(f"per is '{self.per}'; give channels or macs.")
+        for name, value_, known in (
+            ("error", self.error, ERRORS),
+            ("repair", self.repair, REPAIRS),
+            ("per", self.per, ("channels", "macs")),
+            ("choose", self.choose, CHOICES),
+            ("coefficients", self.coefficients, ("least-squares", "published")),
+            ("ties", self.ties, ("first", "outputs", "neither")),
+        ):
+            if value_ not in known:
+                raise InputError(f"{name} is '{value_}'; give {', '.join(known)}.")
         if self.slack < 0:
             raise InputError(f"slack is {self.slack:g}; give a share from 0.")
 
@@ -154,6 +161,7 @@ class Search:
                 f"batch is {self.batch}, and the largest group that may shrink has "
                 f"{max(sizes.values(), default=0)} channels; give a smaller batch."
             )
+        left_out = 0
         if scores is None:
             if self.data is None:
                 free = ", ".join(m.name for m in METHODS if m.needs == "nothing")
@@ -161,8 +169,15 @@ class Search:
                     "data: a search scores networks on held-out training samples and got none; give some, or use "
                     f"a method that needs none ({free}) with allocate uniform or global."
                 )
-            scores = scores_for(ranking, self.data, self.error, self.images, self.repair)
-        return _Run(self, ranking, scores).found()
+            seen = samples(self.data, self.images)
+            scores, left_out = scores_for(ranking, seen, self.error, self.repair, self.fit), seen.left_out
+        return replace(_Run(self, ranking, scores).found(), left_out=left_out)
+
+    @property
+    def fit(self) -> Coefficients:
+        """From a Gram matrix and kept units to coefficients of the others."""
+        published = self.coefficients == "published"
+        return published_omp_coefficients if published else coefficients_of_gram
 
 
 class _Run:
@@ -171,32 +186,37 @@ class _Run:
     def __init__(self, search: Search, ranking: Ranking, scores: Scores) -> None:
         self.search, self.ranking, self.scores = search, ranking, scores
         self.costs = ranking.graph.costs
-        self.units = {
-            i: np.array(ranking.orders[g.name].units)
-            for i, g in enumerate(ranking.graph.groups)
-            if g.name in ranking.orders
-        }
-        self.names = {i: ranking.graph.groups[i].name for i in self.units}
+        self.names = {i: g.name for i, g in enumerate(ranking.graph.groups) if g.name in ranking.orders}
+        self.picks: Picks = InOrder(ranking)
+        if search.choose != "once":
+            combination = Combination(ranking.graph, search.repair == "weights", find=search.fit)
+            self.picks = Anew(ranking, search.choose, combination)
         self.counts = (search.start if search.start is not None else self.costs.sizes).copy()
         self.fixed = set(search.fixed)
+        sides = () if ranking.graph.form is None else ranking.graph.form.sides
+        self.beside = dict(sides) | {o: i for i, o in sides}
+        self.inputs = {i for i, _ in sides}
         self.error = 0.0
         self.promise: dict[int, float] = {}
         self.fresh: dict[int, float] = {}
-        self.trials = self.plain = 0
+        self.trials = self.plain = self.step = 0
+        self.taken: list[Taken] = []
+        self.checks: list[Check] = []
 
     def found(self) -> Found:
         """Step after step until the target is met."""
-        for i in (i for i in self.units if self.counts[i] < self.costs.sizes[i]):
-            self.scores.take(self.names[i], self._keep(i, int(self.counts[i])))
-        whole = int(self.costs.sizes[list(self.units)].sum())
+        for i in (i for i in self.names if self.counts[i] < self.costs.sizes[i]):
+            self._take(i, int(self.counts[i]))
+        whole = int(self.costs.sizes[list(self.names)].sum())
         sequence: list[int] = []
         errors: list[float] = []
         enough = self.search.enough or (lambda counts: False)
         while not enough(self.counts):
-            open_ = [i for i in self.units if i not in self.fixed and self._next(i) is not None]
+            open_ = [i for i in self.names if i not in self.fixed and self._next(i) is not None]
             if not open_:
                 sequence.extend(self._rest())
                 break
+            self.step += 1
             self.plain += len(open_)
             best = self._best(open_)
             sequence.extend([best] * (int(self.counts[best]) - self._target(best)))
@@ -205,21 +225,60 @@ class _Run:
             if self.search.progress is not None:
                 self.search.progress("search", min(len(sequence), whole), whole)
         return Found(
-            np.array(sequence, dtype=np.int64), tuple(errors), self.trials, self.plain, self.scores.passes
+            np.array(sequence, dtype=np.int64),
+            tuple(errors),
+            self.trials,
+            self.plain,
+            self.scores.passes,
+            self._ranking(),
+            tuple(self.taken) if self.search.choose != "once" else (),
+            tuple(self.checks),
+            lazy=self.search.lazy,
         )
+
+    def _ranking(self) -> Ranking:
+        """The orders in which units left."""
+        if self.search.choose == "once":
+            return self.ranking
+        return replace(self.ranking, orders={n: Order(self.picks.order(n)) for n in self.names.values()})
 
     def _best(self, open_: list[int]) -> int:
         """The group whose next step raises the error least, scoring no more groups than that takes."""
-        many = len(open_) if not self.search.lazy else self.search.look
-        for i in sorted(open_, key=lambda i: (self._promised(i), i))[:many]:
+        if not self.search.lazy:
+            return self._best_of_all(open_)
+        for i in sorted(open_, key=self._key)[: self.search.look]:
             self._score(i)
         while True:
-            order = sorted(open_, key=lambda i: (self._promised(i), i))
+            order = sorted(open_, key=self._key)
             first = order[0]
             if first not in self.fresh:
                 self._score(first)
             if len(order) == 1 or self._promised(first) <= self._promised(order[1]) * (1 + self.search.slack):
-                return first
+                return self._checked(first, open_)
+
+    def _checked(self, chosen: int, open_: list[int]) -> int:
+        """The lazy choice, or at a few steps the best of all, with a record of the difference."""
+        if self.step not in _CHECKED:
+            return chosen
+        best = self._best_of_all(open_)
+        self.checks.append(Check(self.step, self.promise[chosen], self.promise[best]))
+        return best
+
+    def _best_of_all(self, open_: list[int]) -> int:
+        """The group whose next step raises the error least, all of them scored."""
+        for i in open_:
+            self._score(i)
+        untied = [i for i in open_ if not self._tied(i)] if self.search.ties == "neither" else open_
+        return min(untied or open_, key=self._key)
+
+    def _tied(self, i: int) -> bool:
+        """Whether the other side of the group's layer has the very same error."""
+        other = self.beside.get(i)
+        return other in self.fresh and self.fresh[i] == self.fresh[other]
+
+    def _key(self, i: int) -> tuple[float, bool, int]:
+        """What groups are taken by, the least first."""
+        return self._promised(i), self.search.ties == "outputs" and i in self.inputs, i
 
     def _promised(self, i: int) -> float:
         """What the next step of a group cost when last scored; what was never scored comes first."""
@@ -228,7 +287,11 @@ class _Run:
     def _score(self, i: int) -> None:
         if i in self.fresh:
             return
-        error = self.scores.trial(self.names[i], self._keep(i, self._target(i)))
+        name, pick = self.names[i], self.picks.pick(self.names[i], self._target(i))
+        keep, mixes = {**self.picks.keep(), name: pick.stays}, self.picks.mixes()
+        if pick.mix is not None:
+            mixes[name] = pick.mix
+        error = self.scores.trial(name, keep, mixes)
         self.trials += 1
         self.fresh[i] = error
         self.promise[i] = self._value(i, error)
@@ -243,13 +306,20 @@ class _Run:
 
     def _commit(self, i: int) -> None:
         before = self._kept_share(i)
-        self.scores.take(self.names[i], self._keep(i, self._target(i)))
         self.error = self.fresh[i]
-        self.counts[i] = self._target(i)
+        self._take(i, self._target(i))
         after = self._kept_share(i)
         self.fresh.clear()
         if self._next(i) is not None:
             self.promise[i] *= after / before if before > 0 and self.promise[i] > 0 else 1.0
+
+    def _take(self, i: int, count: int, scored: bool = True) -> None:
+        """From now on the group keeps so many units."""
+        pick = self.picks.take(self.names[i], count)
+        self.counts[i] = count
+        self.taken.append(Taken(i, count, pick.mix))
+        if scored:
+            self.scores.take(self.names[i], self.picks.keep(), self.picks.mixes())
 
     def _kept_share(self, i: int) -> float:
         """What the ranking says the next step of a group costs; 0 where it says nothing."""
@@ -267,20 +337,15 @@ class _Run:
         assert left is not None
         return left
 
-    def _keep(self, i: int, count: int) -> dict[str, IntArray]:
-        """Keep-sets with `count` units of group i, and those of the others as they are."""
-        counts = {j: int(self.counts[j]) for j in self.units} | {i: count}
-        return {
-            self.names[j]: np.sort(units[len(units) - counts[j] :])
-            for j, units in self.units.items()
-            if counts[j] < len(units)
-        }
-
     def _rest(self) -> list[int]:
         """Units of groups too small to be tried, in equal shares, down to one each."""
         times: dict[int, FloatArray] = {}
-        for i in self.units:
+        for i in self.names:
             if i not in self.fixed and self.counts[i] > 1:
                 gone = int(self.costs.sizes[i] - self.counts[i])
                 times[i] = np.arange(gone + 1, int(self.costs.sizes[i])) / int(self.costs.sizes[i])
-        return [int(i) for i in merge_by_time(times)]
+        rest = [int(i) for i in merge_by_time(times)]
+        if self.search.choose != "once":
+            for i in rest:
+                self._take(i, int(self.counts[i]) - 1, scored=False)
+        return rest

@@ -9,6 +9,7 @@ an activation in between adds is not seen.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import torch
@@ -101,6 +102,7 @@ class Combination:
         find: Coefficients = select.coefficients_of_gram,
     ) -> None:
         self.graph, self.combine, self.find = graph, combine, find
+        self.mixes: Mapping[str, Tensor] = {}
         self._tensors = {name: t.detach() for name, t in named_tensors(graph.model)}
         behind = {
             slot.tensor: group.name
@@ -115,6 +117,12 @@ class Combination:
             if found is not None:
                 self._grams[group.name] = found
                 self._parts[group.name] = _Part((), _plain(graph, group), (), None)
+
+    def given(self, mixes: Mapping[str, Tensor]) -> Combination:
+        """The same, but for groups in which kept units stand in for the others as a search has found."""
+        other = copy(self)
+        other.mixes = mixes
+        return other
 
     @torch.no_grad()
     def weights(self, keep: Keep, names: Collection[str] | None = None) -> dict[str, Tensor]:
@@ -152,6 +160,8 @@ class Combination:
 
     def _mixing(self, name: str, keep: Keep) -> Tensor:
         part, size = self._parts[name], self.graph[name].size
+        if name in self.mixes:
+            return self.mixes[name]
         if not self.combine or not part.mixed:
             return mixing(torch.eye(size), keep[name])
         if part.after is not None and part.after in keep:
@@ -236,7 +246,7 @@ def applied(weight: Tensor, slot: Slot, mix: Tensor) -> Tensor:
 def _part(graph: Graph, group: Group, behind: Mapping[str, str]) -> _Part:
     view = GroupView(graph.model, group, norms_after=graph.norms)
     producers, consumers = group.slots_as("producer"), group.slots_as("consumer")
-    filters = tuple(_scaled(view))
+    filters = tuple(scaled_filters(view))
     if view.entering:
         return _Part(filters, producers, consumers, behind.get(consumers[0].tensor))
     return _Part(filters, _plain(graph, group), (), None)
@@ -257,8 +267,16 @@ def _seen(group: Group, stats: Statistics | None) -> Tensor | None:
     return torch.stack([g / g.diagonal().mean().clamp_min(1e-300) for g in grams]).sum(0) if grams else None
 
 
-def _scaled(view: GroupView) -> list[Tensor]:
-    """Filters, times the factors of the batch norms that read them."""
+def scaled_filters(view: GroupView) -> list[Tensor]:
+    """Filters, times the factors of the batch norms that read them.
+
+    Example:
+        >>> from secateurs.graph import trace
+        >>> net = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Conv2d(2, 1, 1))
+        >>> view = GroupView(net, trace(net, torch.zeros(1, 1, 2, 2))["0"])
+        >>> [tuple(one.shape) for one in scaled_filters(view)]
+        [(2, 1, 1)]
+    """
     found = []
     for i, bank in enumerate(view.producers):
         norm = view.norm_of(i)

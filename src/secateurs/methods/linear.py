@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from secateurs import measure, represent, select
 from secateurs.methods.base import PLAIN, Method, Procedure, published
@@ -69,51 +70,77 @@ def lrf(faithful: bool = False) -> Method:
 
 
 @published()
-def fp_omp_search(batch: int = 5, faithful: bool = False) -> Method:
+def fp_omp_search(batch: int = 5, faithful: bool = False, lazy: bool = True) -> Method:
     """Search over layers by the divergence of the outputs; `fp_omp` within a layer. [purohit2022accurate].
 
-    Each step removes `batch` channels of the layer with the least divergence a multiply-add saved. `faithful` compares
-    accuracies, counts channels alike, and fits with the published ridge of 1.
+    Each step removes `batch` channels of the layer with the least divergence a multiply-add saved. `faithful` is the
+    published procedure whole: in frames, every candidate scored at every step by its accuracy (on `data`, not on a
+    test set), channels chosen anew from what is left, coefficients as the code has them, and of two sides of a layer
+    with the same accuracy neither. `lazy` scores the layers that look best only; `faithful` never is.
 
     Example:
         >>> fp_omp_search(batch=3).search
         {'batch': 3, 'error': 'divergence', 'per': 'macs'}
+        >>> fp_omp_search(lazy=False).name
+        'fp-omp-search:lazy=false'
     """
-    error, per = ("accuracy", "channels") if faithful else ("divergence", "macs")
-    searches = (("batch", batch), ("error", error), ("per", per))
+    settings = {"batch": batch, "error": "divergence", "per": "macs"}
+    if faithful:
+        settings |= {"error": "accuracy", "per": "channels", "choose": "step", "ties": "neither"}
     summary = "as fp-omp; each next step in the layer where the outputs feel it least"
-    return Method("fp-omp-search", summary, fp_omp(faithful).order, _OMP, 2022, _SEARCHED, searches=searches)
+    within = fp_omp(faithful)
+    return _search("fp-omp-search", summary, within, _OMP, 2022, settings, lazy and not faithful)
 
 
 @published(in_name=("backward",))
-def hbgs(batch: int = 5, backward: bool = False) -> Method:
+def hbgs(batch: int = 5, backward: bool = False, faithful: bool = False, lazy: bool = True) -> Method:
     """Hierarchical greedy search by the relative error of each layer's own output. [purohit2024hierarchical].
 
-    Within a layer channels leave by `fp_omp`, or if `backward` by `fp_backward`.
+    Within a layer channels leave by `fp_omp`, or if `backward` by `fp_backward`. `faithful` is the published procedure
+    whole: in frames, every candidate scored at every step, and the channels of a side chosen when the side was last
+    cut and not again before its turn. `lazy` scores the layers that look best only; `faithful` never is.
 
     Example:
         >>> hbgs(batch=3, backward=True).name
         'hbgs-b:batch=3'
     """
-    return _hierarchical("hbgs", "layer", "the layer whose own output changes least", batch, backward)
+    where = "the layer whose own output changes least"
+    return _hierarchical("hbgs", "layer", where, batch, backward, faithful, lazy)
 
 
 @published(in_name=("backward",))
-def hbgts(batch: int = 5, backward: bool = False) -> Method:
+def hbgts(batch: int = 5, backward: bool = False, faithful: bool = False, lazy: bool = True) -> Method:
     """Hierarchical greedy tree search by the relative error of the network's output. [purohit2024hierarchical].
 
-    Within a layer channels leave by `fp_omp`, or if `backward` by `fp_backward`.
+    Within a layer channels leave by `fp_omp`, or if `backward` by `fp_backward`. `faithful` is the published procedure
+    whole: as for `hbgs`, and the error is that of the last batch norm's output. `lazy` scores the layers that look
+    best only; `faithful` never is.
 
     Example:
         >>> hbgts().search
         {'batch': 5, 'error': 'output'}
     """
-    return _hierarchical("hbgts", "output", "the layer whose loss changes the outputs least", batch, backward)
+    error = "features" if faithful else "output"
+    where = "the layer whose loss changes the outputs least"
+    return _hierarchical("hbgts", error, where, batch, backward, faithful, lazy)
 
 
-def _hierarchical(name: str, error: str, where: str, batch: int, backward: bool) -> Method:
-    within = fp_backward() if backward else fp_omp()
-    searches = (("batch", batch), ("error", error))
-    summary = f"as {within.name}; each next step in {where}"
+def _hierarchical(
+    name: str, error: str, where: str, batch: int, backward: bool, faithful: bool, lazy: bool
+) -> Method:
+    within = fp_backward(faithful) if backward else fp_omp(faithful)
+    settings = {"batch": batch, "error": error}
+    if faithful:
+        settings |= {"choose": "turn", "ties": "outputs"}
+    summary = f"as {within.name.partition(':')[0]}; each next step in {where}"
     full = f"{name}-b" if backward else name
-    return Method(full, summary, within.order, _HBGS, 2024, _SEARCHED, searches=searches)
+    return _search(full, summary, within, _HBGS, 2024, settings, lazy and not faithful)
+
+
+def _search(
+    name: str, summary: str, within: Method, paper: str, year: int, settings: dict[str, Any], lazy: bool
+) -> Method:
+    searches = (*settings.items(), *(() if lazy else (("lazy", False),)))
+    return Method(
+        name, summary, within.order, paper, year, _SEARCHED, searches=searches, procedure=within.procedure
+    )

@@ -17,10 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Node
 
+from secateurs.errors import InputError
 from secateurs.layers.batch_norm import norm_affine
 from secateurs.layers.tensors import named_tensors
 from secateurs.network.blocks import batch_norm_after
-from secateurs.network.exported import ExportedNetwork, Exports, Values, operation
+from secateurs.network.exported import ExportedNetwork, Exports, Values, is_batch_norm, operation
 from secateurs.network.interpreter import Interpreter
 from secateurs.network.operations import OPERATIONS
 
@@ -63,6 +64,19 @@ class IncrementalRunner:
     def reads(self, names: Iterable[str]) -> list[int]:
         """The operations that read any of these weights, in order."""
         return sorted({i for name in names for i in self.uses.get(name, ())})
+
+    def last_batch_norm(self) -> int:
+        """The batch norm that runs last.
+
+        Raises:
+            InputError: There is none.
+        """
+        found = [i for i in self.interpreter.ops if is_batch_norm(self.net.nodes[i])]
+        if not found:
+            raise InputError(
+                "error: 'features' are the values of the last batch norm, and this network has none; use 'output'."
+            )
+        return found[-1]
 
     def cache_before(self, starts: Iterable[int], memory: float = 1.5e9) -> None:
         """Choose where to cache: at (or before) the operations from which runs will start; nothing is kept yet.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
-from torch import nn
+import numpy as np
+from torch import Tensor, nn
 
+from secateurs.allocate.found import Found
 from secateurs.allocate.sequence import Allocation
 from secateurs.allocate.uniform import Uniform
 from secateurs.checks import check_number
@@ -17,7 +19,7 @@ from secateurs.data.batches import Batch
 from secateurs.errors import InputError
 from secateurs.graph import Graph
 from secateurs.meters.scoring import Metric
-from secateurs.plans import plan_from_counts
+from secateurs.plans import plan_from_counts, plan_of_orders
 from secateurs.surgery import Plan, remove
 from secateurs.targets.judge import Judge
 from secateurs.targets.schedule import (
@@ -56,6 +58,7 @@ class Attempt:
         holdout: Samples that nothing else has seen, for targets that measure accuracy.
         metric: The user's own measure of accuracy.
         finish: From a plan to the finished, repaired network; bare removal by default.
+        searches: What a search has found for it so far; `schedule` adds to it.
     """
 
     ranking: Ranking
@@ -65,10 +68,34 @@ class Attempt:
     holdout: Sequence[Batch] | None = None
     metric: Metric | None = None
     finish: Callable[[Plan], nn.Module] | None = None
+    searches: list[Found] = field(default_factory=list)
 
     def schedule(self, enough: Callable[[IntArray], bool] | None = None) -> Schedule:
         """The removals in order; an allocation that searches stops where counts are `enough`."""
-        return removals(self.ranking, self.allocate, self.bounds, enough)
+        found = removals(self.ranking, self.allocate, self.bounds, enough)
+        if found.search is not None:
+            self.searches.append(found.search)
+        return found
+
+    def plan(self, counts: IntArray, target: Mapping[str, float]) -> Plan:
+        """The plan in which every group keeps so many units, those that a search has left where there is one."""
+        if not self.searches:
+            return plan_from_counts(self.ranking, counts, target)
+        search = self.searches[-1]
+        return plan_of_orders(search.ranking, search.at(counts)[0], target)
+
+    def mixes(self, made: Plan) -> Mapping[str, Tensor]:
+        """How the units that a plan keeps stand in for the others, as the search behind it has found."""
+        if not self.searches:
+            return {}
+        groups = self.ranking.graph.groups
+        counts = np.array([len(made.kept.get(group.name, range(group.size))) for group in groups])
+        return self.searches[-1].at(counts)[1]
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be known of the search."""
+        return self.searches[-1].remarks if self.searches else ()
 
     @cached_property
     def judge(self) -> Judge:
@@ -96,13 +123,13 @@ class Attempt:
 
     def candidate(self, counts: IntArray) -> nn.Module:
         """The network in which every group keeps so many units, without repair."""
-        return remove(self.ranking.graph.model, plan_from_counts(self.ranking, counts, {}))
+        return remove(self.ranking.graph.model, self.plan(counts, {}))
 
     def finished(self, counts: IntArray) -> nn.Module:
         """The network in which every group keeps so many units, as `finish` leaves it."""
         if self.finish is None:
             return self.candidate(counts)
-        return self.finish(plan_from_counts(self.ranking, counts, {}))
+        return self.finish(self.plan(counts, {}))
 
 
 @runtime_checkable

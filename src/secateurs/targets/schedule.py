@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from secateurs.allocate.found import Found
+from secateurs.allocate.search import Search
 from secateurs.allocate.sequence import (
     Allocation,
     Stepwise,
@@ -53,11 +55,15 @@ NO_BOUNDS = Bounds()
 
 @dataclass(frozen=True)
 class Schedule:
-    """The removals of an allocation: counts at the start, the group of each removal, blocks they come in."""
+    """The removals of an allocation: counts at the start, the group of each removal, blocks they come in.
+
+    `search` is what one found, where the allocation is a search.
+    """
 
     start: IntArray
     sequence: IntArray
     multiple: int = 1
+    search: Found | None = None
 
     def counts(self, steps: int) -> IntArray:
         """Units every group keeps after so many removals."""
@@ -84,9 +90,11 @@ def removals(
         allocation = allocation.until(
             enough or (lambda counts: False), start=start, fixed=tuple(fixed.tolist()), multiple=multiple
         )
-    sequence = _checked(allocation(ranking), ranking, name_of(allocation))
+    search = allocation.find(ranking) if isinstance(allocation, Search) else None
+    sequence = _checked(search.sequence if search else allocation(ranking), ranking, name_of(allocation))
     sequence = sequence[~np.isin(sequence, fixed)]
-    return Schedule(start, sequence if multiple == 1 else in_blocks(sequence, sizes, multiple), multiple)
+    whole = sequence if multiple == 1 else in_blocks(sequence, sizes, multiple)
+    return Schedule(start, whole, multiple, search)
 
 
 def _checked(sequence: Any, ranking: Ranking, name: str) -> IntArray:
