@@ -29,10 +29,14 @@ def test_methods_are_listed_with_paper_and_needs(cli):
 
     rows = json.loads(cli("methods", "--json").out)
     assert [row["name"] for row in rows] == [method.name for method in METHODS]
-    assert all({"paper", "year", "needs", "certain", "summary"} <= set(row) for row in rows)
+    assert all({"paper", "year", "needs", "certain", "differs", "summary"} <= set(row) for row in rows)
     table = cli("methods")
     assert table.status == 0
-    assert all(row["name"] in table.out for row in rows)
+    for row in rows:
+        line = next(line for line in table.out.splitlines() if line.split()[:1] == [row["name"]])
+        assert row["year"] is None or f" {row['year']} " in line
+    _, _, differences = table.out.partition("Differences from the published code")
+    assert all(row["differs"] in differences for row in rows)
 
 
 def test_inspect_says_who_is_coupled_and_what_is_locked_and_why(cli):

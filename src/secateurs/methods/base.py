@@ -10,6 +10,7 @@ from typing import Any, Literal, ParamSpec
 
 from secateurs.contracts import GroupWeights, LayerInput, Order
 from secateurs.measure import MapMean
+from secateurs.methods.differences import certain_of, difference
 from secateurs.methods.redundancy import redundant_first
 from secateurs.methods.stages import FromData, FromSurvey, Ranks
 
@@ -53,7 +54,8 @@ class Method:
     `certain` says what is found in the source and what is a reading of it; `own_ratio` where the method decides by
     itself how many leave. `searches` holds the settings of the whole-network search (`allocate.Search`) that belongs
     to the method, and with it the repair "weights". `procedure` is what else belongs to it. `faithful` leaves out the
-    rule that dead filters and copies leave first, which no published code has.
+    rule that dead filters and copies leave first, which no published code has. `differs` is one sentence on what is
+    not as in the code that its authors published, "" where nothing is or there is none.
 
     Example:
         >>> from secateurs import represent, select
@@ -73,6 +75,7 @@ class Method:
     searches: tuple[tuple[str, Any], ...] | None = None
     procedure: Procedure = PLAIN
     faithful: bool = False
+    differs: str = ""
 
     def order_of(self, group: GroupWeights) -> Order:
         """The order of removal of a group: units that its consumers can do without first, unless `faithful`."""
@@ -118,7 +121,7 @@ def published(*, in_name: tuple[str, ...] = ()) -> Callable[[Callable[P, Method]
 
     Returns:
         A decorator. Arguments that differ from their defaults are added to the name: see `spelled`. An argument
-        `faithful` is that of the method.
+        `faithful` is that of the method, and what it has not in common with the published code is put on record.
 
     Example:
         >>> from secateurs.methods import fp_omp
@@ -139,7 +142,14 @@ def published(*, in_name: tuple[str, ...] = ()) -> Callable[[Callable[P, Method]
             }
             method = factory(*args, **kwargs)
             faithful = bool(given.get("faithful", False))
-            return replace(method, name=spelled(method.name, changed), faithful=faithful)
+            found = difference(method.name, factory.__name__.replace("_", "-"), faithful)
+            return replace(
+                method,
+                name=spelled(method.name, changed),
+                faithful=faithful,
+                certain=certain_of(method.certain, found) if "code" in method.certain else method.certain,
+                differs=found.words if "code" in method.certain else "",
+            )
 
         vars(make)["settings"] = signature.parameters
         return make

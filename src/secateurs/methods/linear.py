@@ -9,8 +9,8 @@ from secateurs import measure, represent, select
 from secateurs.methods.base import PLAIN, Method, Procedure, published
 from secateurs.methods.stages import Composition, Scores, part
 
-_OMP = "Purohit et al., Accurate and efficient channel pruning via OMP, AIMLSystems"
-_HBGS = "Purohit et al., A greedy hierarchical approach to whole-network filter pruning, TMLR"
+_OMP = "Purohit et al., Accurate and efficient channel pruning via orthogonal matching pursuit, AIMLSystems"
+_HBGS = "Purohit et al., A greedy hierarchical approach to whole-network filter-pruning in CNNs, TMLR"
 _FRAMED = Procedure(frame=True, convolutions_only=True, rounding="removed", repair="weights")
 _MISPLACED = replace(_FRAMED, coefficients="published")
 _SEARCHED = "official code, which scores on the test set; here on training samples"
@@ -59,7 +59,7 @@ def lrf(faithful: bool = False) -> Method:
 
     Example:
         >>> lrf().certain
-        "authors' code"
+        "after the authors' code; differs in readers and frame"
     """
     outgoing = Scores(represent.ConsumerWeights(), measure.gram)
     order = Composition(represent.Filters(), measure.gram, part(select.lrf, outgoing=outgoing))

@@ -6,7 +6,10 @@ from secateurs import measure, represent, select
 from secateurs.methods.base import Method, published
 from secateurs.methods.stages import FromData, FromSurvey, part
 
-_QSFM = "Wang et al., QSFM: quantified similarity of feature maps, IEEE IoT-J"
+_QSFM = (
+    "Wang et al., QSFM: model pruning based on quantified similarity between feature maps for AI on edge, "
+    "IEEE Internet of Things Journal"
+)
 
 
 @published()
@@ -66,7 +69,7 @@ def taylor() -> Method:
         True
     """
     order = FromData(represent.FeatureMaps(gradients=True), measure.taylor_sum, select.by_worth)
-    paper = "Molchanov et al., Pruning CNNs for resource efficient inference, ICLR"
+    paper = "Molchanov et al., Pruning convolutional neural networks for resource efficient inference, ICLR"
     summary = "filters whose maps change the loss least, to first order"
     return Method("taylor", summary, order, paper, 2017, "formula")
 
@@ -80,7 +83,7 @@ def thinet() -> Method:
         'contributions to the next layer'
     """
     order = FromData(represent.Contributions(), measure.batch_sum, select.thinet)
-    paper = "Luo et al., ThiNet: a filter level pruning method, ICCV"
+    paper = "Luo et al., ThiNet: a filter level pruning method for deep neural network compression, ICCV"
     summary = "channels that together contribute least to the next layer"
     return Method("thinet", summary, order, paper, 2017, "formula")
 

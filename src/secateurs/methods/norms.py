@@ -29,7 +29,7 @@ def l2_norm() -> Method:
         True
     """
     order = Composition(represent.Filters(), measure.l2_norm, select.by_worth)
-    paper = "He et al., Soft filter pruning, IJCAI"
+    paper = "He et al., Soft filter pruning for accelerating deep convolutional neural networks, IJCAI"
     return Method("l2-norm", "filters with the smallest Euclidean norm", order, paper, 2018, "formula")
 
 
@@ -42,7 +42,7 @@ def geometric_median() -> Method:
         2019
     """
     order = Composition(represent.Filters(), measure.distance_to_all, select.by_worth)
-    paper = "He et al., Filter pruning via geometric median (FPGM), CVPR"
+    paper = "He et al., Filter pruning via geometric median for deep convolutional neural networks acceleration, CVPR"
     return Method("geometric-median", "filters nearest the geometric median", order, paper, 2019, "formula")
 
 
@@ -52,10 +52,10 @@ def geometric_mean() -> Method:
 
     Example:
         >>> geometric_mean().certain
-        'official code, a baseline there'
+        'after the official code; differs in its origin'
     """
     order = Composition(represent.Filters(), measure.geometric_mean_gap, select.by_worth)
-    paper = "Singh & Plumbley, Efficient similarity-based passive filter pruning, ICASSP"
+    paper = "Singh & Plumbley, Efficient similarity-based passive filter pruning for compressing CNNs, ICASSP"
     certain = "official code, a baseline there"
     return Method("geometric-mean", "filters whose mean size is the layer's", order, paper, 2023, certain)
 
@@ -72,7 +72,7 @@ def operator_norm(faithful: bool = False) -> Method:
     """
     scores = part(measure.operator_norm_score, faithful=faithful)
     order = Composition(represent.Filters(represent.kernels), scores, select.by_worth)
-    paper = "Singh & Plumbley, Efficient CNNs via passive filter pruning"
+    paper = "Singh & Plumbley, Efficient CNNs via passive filter pruning, arXiv"
     summary = "filters with little energy along the leading directions"
     procedure = CONVOLUTIONS if faithful else PLAIN
     return Method("operator-norm", summary, order, paper, 2023, "official code", procedure=procedure)
@@ -87,7 +87,7 @@ def bn_scale() -> Method:
         'channels with small batch-norm factors'
     """
     order = Composition(represent.BatchNorms(), measure.bn_scale, select.by_worth)
-    paper = "Liu et al., Learning efficient networks through network slimming, ICCV"
+    paper = "Liu et al., Learning efficient convolutional networks through network slimming, ICCV"
     certain = "formula; filters' lengths where there is no batch norm"
     return Method("bn-scale", "channels with small batch-norm factors", order, paper, 2017, certain)
 

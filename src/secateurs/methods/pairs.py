@@ -35,7 +35,10 @@ def similarity(faithful: bool = False) -> Method:
         )
     else:
         order = Composition(_directions(False), measure.cosine_likeness, select.nearest_pairs_of)
-    paper = "Singh & Plumbley, A passive similarity based CNN filter pruning, Interspeech"
+    paper = (
+        "Singh & Plumbley, A passive similarity based CNN filter pruning for efficient acoustic scene classification, "
+        "Interspeech"
+    )
     summary = "one of each pair of filters with the closest directions"
     procedure = CONVOLUTIONS if faithful else PLAIN
     return Method(
@@ -61,7 +64,7 @@ def similarity_nystrom(
     pairs = part(select.nearest_pairs_of_factor, decimals=5 if faithful else None, faithful=faithful)
     factor = part(measure.nystrom, columns=UpTo(columns, "columns"), rank=UpTo(rank, "rank"))
     order = Composition(_directions(faithful), factor, pairs)
-    paper = "Singh & Plumbley, Efficient similarity-based passive filter pruning, ICASSP"
+    paper = "Singh & Plumbley, Efficient similarity-based passive filter pruning for compressing CNNs, ICASSP"
     summary = "as similarity, from a few columns of the matrix"
     procedure = CONVOLUTIONS if faithful else PLAIN
     return Method(
@@ -98,7 +101,9 @@ def centrality(kind: Centrality = "degree", faithful: bool = False) -> Method:
     if kind not in kinds:
         raise InputError(f"kind is '{kind}'; the centralities are {', '.join(kinds)}.")
     order = Composition(_directions(faithful), kinds[kind], select.by_redundancy)
-    paper = "King, Singh & Plumbley, Compressing audio CNNs with graph centrality, WASPAA"
+    paper = (
+        "King, Singh & Plumbley, Compressing audio CNNs with graph centrality based filter pruning, WASPAA"
+    )
     summary = f"central filters ({kind} in the graph of cosines)"
     in_code = kind in ("degree", "absolute-degree", "betweenness")
     name = "centrality" if kind == "degree" else f"centrality-{kind}"
@@ -134,7 +139,10 @@ def channel_similarity(
         order = FromData(represent.FeatureMaps(), measure.difference_sum, clusters)
     else:
         order = Composition(represent.BatchNorms(), part(measure.channel_distances, kind=kind), clusters)
-    paper = "Zhang et al., Exploiting channel similarity, 2019; Zhao et al., IEEE TCSVT"
+    paper = (
+        "Zhang et al., Exploiting channel similarity for accelerating deep convolutional neural networks, arXiv "
+        "(as Zhao et al., Exploiting channel similarity for network pruning, IEEE TCSVT, in 2023)"
+    )
     summary = "one of each cluster of channels distributed alike"
     certain = "abstract only; four readings of the distance"
-    return Method("channel-similarity", summary, order, paper, 2023, certain, own_ratio=threshold is not None)
+    return Method("channel-similarity", summary, order, paper, 2019, certain, own_ratio=threshold is not None)
