@@ -127,6 +127,7 @@ class Redundant:
             least squares) misses nothing but what padding does to a constant at the borders.
         copies: They equal another unit that stays, in all that makes them. A consumer that adds their weights to
             those of the twin (`merge` and the repairs by least squares) misses nothing.
+        twins: The unit that each of the copies equals.
 
     Without such a repair a constant and a copy are still no information that is lost, but their sum in the
     consumer is. No unit is named twice.
@@ -135,6 +136,7 @@ class Redundant:
     unread: tuple[int, ...] = ()
     constant: tuple[int, ...] = ()
     copies: tuple[int, ...] = ()
+    twins: tuple[int, ...] = ()
 
     @property
     def units(self) -> tuple[int, ...]:

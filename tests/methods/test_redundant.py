@@ -45,7 +45,7 @@ def net_with_three_kinds():
 
 
 def test_what_a_consumer_cannot_tell():
-    assert found_in(net_with_three_kinds(), PAIR) == Redundant((3,), (5, 6), (9,))
+    assert found_in(net_with_three_kinds(), PAIR) == Redundant((3,), (5, 6), (9,), (2,))
     assert found_in(residual(), PAIR) == Redundant()
 
 
@@ -55,6 +55,13 @@ def test_a_copy_is_one_in_every_number(part):
     with torch.no_grad():
         getattr(net.one[1], part)[9] += 1e-3
     assert found_in(net, PAIR).copies == ()
+
+
+def test_a_copy_of_a_unit_that_leaves_itself_stays():
+    net = net_with_three_kinds()
+    with torch.no_grad():
+        net.one[3].weight[:, 2] = 0.0  # 2 is read with zeros, and 9, its twin, is read
+    assert found_in(net, PAIR) == Redundant((2, 3), (5, 6))
 
 
 def test_a_multiple_is_no_copy():

@@ -42,7 +42,7 @@ def redundant(view: GroupView) -> Redundant:
         >>> at = np.arange(4)[:, None]
         >>> slots = (Slot("0.weight", 0, at, "producer"), Slot("0.bias", 0, at, "producer"))
         >>> redundant(GroupView(net, Group("0", 4, (*slots, Slot("1.weight", 1, at, "consumer")))))
-        Redundant(unread=(), constant=(0,), copies=(2,))
+        Redundant(unread=(), constant=(0,), copies=(2,), twins=(1,))
     """
     group, consumers = view.group, view.group.slots_as("consumer")
     if not consumers:
@@ -50,27 +50,22 @@ def redundant(view: GroupView) -> Redundant:
     unread = _all(_silent(view, slot) for slot in consumers)
     weights = [slot for slot in group.slots_as("producer") if view.tensor(slot).dim() > 1]
     constant = _all(_silent(view, slot) | _unscaled(view, i) for i, slot in enumerate(weights)) & ~unread
-    gone = unread | constant
-    copies = [i for i in _copies(view) if not gone[i]]
-    return Redundant(_indices(unread), _indices(constant), tuple(copies))
+    twins = _twins(view, _indices(~(unread | constant)))
+    return Redundant(_indices(unread), _indices(constant), tuple(twins), tuple(twins.values()))
 
 
-def _copies(view: GroupView) -> list[int]:
-    """Units with a twin before them."""
+def _twins(view: GroupView, units: tuple[int, ...]) -> dict[int, int]:
+    """Which of some units equal one of them that comes before, and which one."""
     slots = (*view.group.slots_as("producer"), *view.group.slots_as("carrier"))
     if not all(_is_known(view, slot) for slot in view.group.slots_as("producer")):
-        return []
+        return {}
     digests = [hashlib.blake2b(digest_size=16) for _ in range(view.group.size)]
     for slot in slots:
         for digest, row in zip(digests, _bytes(view, slot), strict=True):
             digest.update(row)
-    seen: set[bytes] = set()
-    found = []
-    for i, said in enumerate(digest.digest() for digest in digests):
-        if said in seen:
-            found.append(i)
-        seen.add(said)
-    return found
+    first: dict[bytes, int] = {}
+    found = {unit: first.setdefault(digests[unit].digest(), unit) for unit in units}
+    return {unit: twin for unit, twin in found.items() if unit != twin}
 
 
 def _bytes(view: GroupView, slot: Slot) -> Iterator[bytes]:
