@@ -131,7 +131,7 @@ def _cell(config: PruneConfig, first: int, inputs: Inputs) -> Cell:
     budget = next(name for name in BUDGETS if getattr(config, name) is not None)
     needs = looks or getattr(mended, "needs_data", True) or config.recalibrate
     given = {"network": inputs.network, "versions": dict(inputs.versions)}
-    order = {**given, **_said(ranked_by, inputs, looks), budget: None, "compensate": None}
+    order = {**given, **_said(ranked_by, inputs, looks), **dict.fromkeys((*BUDGETS, "compensate"))}
     removal = {**given, **_said(ranked_by, inputs, looks)}
     whole = {**given, "test": inputs.test, **_said(config, inputs, needs)}
     return Cell(
