@@ -22,6 +22,7 @@ STEPS = (
     "count_costs",
     "export_onnx",
     "prune",
+    "compare",
 )
 FILES = ("save", "load", "load_plan")
 
@@ -39,7 +40,7 @@ def test_every_step_is_there():
 
 
 @pytest.mark.parametrize(
-    "name", ["verify", "recalibrate_", "evaluate", "count_costs", "export_onnx", "load", "prune", "trace"]
+    "name", ["verify", "recalibrate_", "evaluate", "count_costs", "export_onnx", "load", "prune", "compare", "trace"]
 )
 def test_every_step_has_an_example(name):
     assert ">>>" in getattr(sc, name).__doc__

@@ -73,7 +73,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(process, work):
     slow = "import time\ndef score(filters):\n    time.sleep(600)\n    return filters[:, 0]\n"
     (work / "slow.py").write_text(slow)
     first = process(*RUN, "--against", "none")
-    out, err = first.communicate(timeout=300)
+    _, err = first.communicate(timeout=300)
     assert first.returncode == 0, err
     stopped = process(*RUN, "--against", "none", "--method", "slow.py:score")
     seen = []

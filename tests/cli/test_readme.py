@@ -28,6 +28,7 @@ def test_there_are_commands_to_try():
         "methods",
         "inspect",
         "prune",
+        "compare",
         "evaluate",
         "export",
         "report",
@@ -40,7 +41,7 @@ def test_every_command_is_understood(cli, command):
     outcome = cli(*command)
     assert "--help" not in outcome.err, outcome.err
     if outcome.status:
-        assert any(name in outcome.err for name in ("resnet56.safetensors", "small", "cifar-10")), outcome.err
+        assert any(name in outcome.err for name in ("resnet56.safetensors", "small", "cifar-10", "my_file.py")), outcome.err
 
 
 @pytest.mark.parametrize("script", re.findall(r"\./(scripts/\w+|\.ci/run)", README))
@@ -50,7 +51,7 @@ def test_every_script_is_there_and_runs(script):
 
 def test_the_python_of_the_readme_runs(work):
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     names: dict = {}
     exec(compile(blocks[0], "README.md", "exec"), names)
     before, saved = (
@@ -74,6 +75,9 @@ def test_the_python_of_the_readme_runs(work):
     assert names["result"].compensate == "centred"
     assert names["again"] == names["config"]
     assert abs(float(names["result"].model.linear.bias.mean())) < 1e-6
+    exec(compile(blocks[5], "README.md", "exec"), names)
+    assert all(row.reason is None for row in names["found"].rows)
+    assert len(names["found"].rows) == (1 + 1 + 5 + 1) * 2 * 2
 
 
 def test_the_figures_of_the_demo_are_those_on_record():

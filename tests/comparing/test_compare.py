@@ -76,7 +76,13 @@ def test_one_look_and_one_ranking_a_method(compare, digits, tmp_path, counted):
 
     budgets = {"macs": [0.7, 0.5], "keep": [0.6]}
     found = compare(
-        tmp_path, methods=["hrank"], budgets=budgets, seeds=2, draws=3, repairs=["none", "merge"], data=Loader()
+        tmp_path,
+        methods=["hrank"],
+        budgets=budgets,
+        seeds=2,
+        draws=3,
+        repairs=["none", "merge"],
+        data=Loader(),
     )
     assert reads == [1]
     assert sorted(ranked) == ["hrank", "l1-norm", "random", "random", "random"]

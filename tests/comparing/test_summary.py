@@ -66,9 +66,7 @@ def test_the_same_seeds_are_paired():
     rows = [row("a", marks, seed) for seed, marks in enumerate(DRAWS)]
     rows += [row("b", marks, seed) for seed, marks in enumerate([ONE, OTHER, ONE])]
     found = summaries(rows, ORIGINAL, ["b"])[0].against["b"]
-    each = [
-        statistics.mean(x) - statistics.mean(y) for x, y in zip(DRAWS, [ONE, OTHER, ONE], strict=True)
-    ]
+    each = [statistics.mean(x) - statistics.mean(y) for x, y in zip(DRAWS, [ONE, OTHER, ONE], strict=True)]
     assert list(found.by_seed.values()) == pytest.approx(each)
     assert found.seeds == pytest.approx(statistics.stdev(each) / math.sqrt(3))
 
