@@ -40,7 +40,8 @@ def test_every_step_is_there():
 
 
 @pytest.mark.parametrize(
-    "name", ["verify", "recalibrate_", "evaluate", "count_costs", "export_onnx", "load", "prune", "compare", "trace"]
+    "name",
+    ["verify", "recalibrate_", "evaluate", "count_costs", "export_onnx", "load", "prune", "compare", "trace"],
 )
 def test_every_step_has_an_example(name):
     assert ">>>" in getattr(sc, name).__doc__

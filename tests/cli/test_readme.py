@@ -41,7 +41,9 @@ def test_every_command_is_understood(cli, command):
     outcome = cli(*command)
     assert "--help" not in outcome.err, outcome.err
     if outcome.status:
-        assert any(name in outcome.err for name in ("resnet56.safetensors", "small", "cifar-10", "my_file.py")), outcome.err
+        assert any(
+            name in outcome.err for name in ("resnet56.safetensors", "small", "cifar-10", "my_file.py")
+        ), outcome.err
 
 
 @pytest.mark.parametrize("script", re.findall(r"\./(scripts/\w+|\.ci/run)", README))

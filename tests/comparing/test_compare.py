@@ -167,8 +167,8 @@ def test_a_failure_is_tried_again(compare, tmp_path):
 
 def test_a_criterion_of_ones_own_takes_part_and_is_known_by_its_code(compare, tmp_path, counted):
     ranked, _ = counted
-    named = "centrality:kind=betweenness"
-    found = compare(tmp_path, methods=[largest, named.replace(":kind=", "-"), "similarity-nystrom:columns=4"])
+    named = ["centrality:kind=betweenness", "similarity-nystrom:columns=4"]
+    found = compare(tmp_path, methods=[largest, *named])
     assert [one.method for one in found.summaries] == [
         f"{__name__}:largest",
         "centrality-betweenness",

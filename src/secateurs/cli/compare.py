@@ -128,38 +128,32 @@ def compare(
         raise InputError("--macs, --params or --keep is missing; give at least one, such as --macs 0.5.")
     chosen = [method_named(one) for one in methods]
     baselines = [method_named(one) for one in (against or ("random", "l1-norm")) if one != "none"]
-    watched = _Watched(to)
-    with Bars() as bars:
+    with Bars():
         source = opened(
-            model,
-            weights=weights,
-            inputs=input_shape,
-            device=device,
-            built_by=built_by,
-            trust=trust,
+            model, weights=weights, inputs=input_shape, device=device, built_by=built_by, trust=trust
         )
         splits = resolve_data(data, normalisation=source.normalisation, input_shape=source.sample_shape)
         source = source.fitted_to(splits)
-        example = source.example()
-        with worthwhile_threads(source.model, example, threads), watched.on_the_way():
-            found = run(
-                source.model,
-                example,
-                data=splits.calibration(config.calibrate),
-                test=_some(splits.test, test),
-                methods=chosen,
-                budgets=budgets,
-                repairs=repairs or ["none"],
-                seeds=seeds,
-                draws=draws,
-                against=baselines,
-                executor=_executor(jobs, ray, slurm),
-                config=config,
-                to=to,
-                each=watched,
-                progress=None if watched.live else bars,
-                asked={"model": model, "weights": str(weights or ""), "data": data, "test": test},
-            )
+    example, watched = source.example(), _Watched(to)
+    with worthwhile_threads(source.model, example, threads), watched.on_the_way():
+        found = run(
+            source.model,
+            example,
+            data=splits.calibration(config.calibrate),
+            test=_some(splits.test, test),
+            methods=chosen,
+            budgets=budgets,
+            repairs=repairs or ["none"],
+            seeds=seeds,
+            draws=draws,
+            against=baselines,
+            executor=_executor(jobs, ray, slurm),
+            config=config,
+            to=to,
+            each=watched,
+            progress=watched.stage,
+            asked={"model": model, "weights": str(weights or ""), "data": data, "test": test},
+        )
     if not source.trained:
         note(f"no --weights given, so {model} has random weights: accuracies are those of chance")
     if as_json is not None:
@@ -220,8 +214,10 @@ class _Watched:
 
     to: Path
     rows: list[Scored] = field(default_factory=list)
-    drawn: float = 0.0
+    lines: Bars = field(default_factory=Bars)
     live: Live | None = None
+    doing: str = ""
+    drawn: float = 0.0
 
     @contextmanager
     def on_the_way(self) -> Iterator[None]:
@@ -232,21 +228,32 @@ class _Watched:
         try:
             yield
         except BaseException as problem:
+            self._stop()
             if not isinstance(problem, Exception) and self.rows:
-                self._stop()
                 note(f"{self._count()} in {self.to}; the same command goes on from there")
             raise
         finally:
             self._stop()
 
     def __call__(self, row: Scored) -> None:
+        """A row has come."""
         self.rows.append(row)
         if self.live is None:
             what = f"{row.method}, {row.budget} {row.share:g}, {row.repair}, seed {row.seed}"
             note(f"{what}: {row.reason or f'{100 * (row.accuracy or 0):.2f} %'}")
-        elif time.monotonic() - self.drawn > OFTEN:
+        self._draw()
+
+    def stage(self, stage: str, done: int, total: int) -> None:
+        """So far has a stage come."""
+        self.doing = f"{stage}: {done:,} of {total:,}"
+        if self.live is None:
+            self.lines(stage, done, total)
+        self._draw()
+
+    def _draw(self) -> None:
+        if self.live is not None and time.monotonic() - self.drawn > OFTEN:
             self.drawn = time.monotonic()
-            self.live.update(Text.from_ansi(self._table()), refresh=True)
+            self.live.update(Text.from_ansi(self._text()), refresh=True)
 
     def _stop(self) -> None:
         if self.live is not None:
@@ -257,9 +264,11 @@ class _Watched:
         done = sum(row.reason is None for row in self.rows)
         return f"{done} cell{'' if done == 1 else 's'} {'is' if done == 1 else 'are'} finished"
 
-    def _table(self) -> str:
+    def _text(self) -> str:
         from secateurs.comparing.tables import so_far
 
+        if not self.rows:
+            return self.doing
         made = so_far(self.rows)
         found = table(made.title, made.columns, made.rows, left=made.left)
-        return f"{drawn(found, console(error=True))}{self._count()} so far"
+        return f"{drawn(found, console(error=True))}{self._count()} so far; {self.doing}"

@@ -22,6 +22,14 @@ from secateurs.layers.tensors import named_tensors
 
 LENGTH = 32
 """Hexadecimal digits: enough that no two cells share a name."""
+_SHOWING = (
+    "cli/",
+    "report/",
+    "runs/",
+    "comparing/tables.py",
+    "comparing/cluster.py",
+    "comparing/executors.py",
+)
 
 
 def digest(value: Any) -> str:
@@ -70,6 +78,21 @@ def of_data(data: Loader | None) -> str:
                 form = f"{name} {tensor.dtype} {tuple(tensor.shape[1:])}"
                 _add(parts.setdefault(form, hashlib.sha256()), tensor, form=False)
     return digest({form: part.hexdigest() for form, part in parts.items()})
+
+
+def of_library() -> str:
+    """The hash of this library's code, but for what only shows numbers: a version may have many states.
+
+    Example:
+        >>> len(of_library())
+        32
+    """
+    found, root = hashlib.sha256(), Path(__file__).parents[1]
+    for path in sorted(root.rglob("*.py")):
+        name = path.relative_to(root).as_posix()
+        if not name.startswith(_SHOWING):
+            found.update(name.encode() + path.read_bytes())
+    return found.hexdigest()[:LENGTH]
 
 
 def of_code(thing: Any) -> Any:

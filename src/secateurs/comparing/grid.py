@@ -19,7 +19,7 @@ from secateurs.comparing.bench import Bench, held
 from secateurs.comparing.cells import Cell, Inputs, cells
 from secateurs.comparing.comparison import Comparison
 from secateurs.comparing.executors import Executor, Run, Serial, cores
-from secateurs.comparing.fingerprint import digest, of_data, of_network
+from secateurs.comparing.fingerprint import digest, of_data, of_library, of_network
 from secateurs.comparing.given import (
     checked_budgets,
     checked_common,
@@ -207,9 +207,9 @@ class _Rows:
     def _work(self, stage: str, tasks: Sequence[Task]) -> Iterable[Record]:
         total = sum(len(task.keys) for task in tasks)
         for done, record in enumerate(carried_out(self.run, self.state, tasks)):
+            yield record
             if self.progress is not None:
                 self.progress(stage, done + 1, max(total, done + 1))
-            yield record
 
     def _note(self, found: dict[str, Scored], row: Scored) -> None:
         found[row.key] = row
@@ -256,6 +256,7 @@ def _bench(model: nn.Module, example: Any, data: Any, test: Any, common: PruneCo
 
 def _inputs(bench: Bench) -> Inputs:
     used = {name: version for name, version in versions().items() if name != "python"}
+    used["code"] = of_library()
     network = of_network(bench.traced.model, bench.traced.example)
     return Inputs(network, of_data(bench.data), of_data(bench.test), used)
 
