@@ -125,7 +125,7 @@ class _Copier:
         self.kept.append(item)
         held = made.__dict__
         for name, value in vars(item).items():
-            held[name] = self(value)
+            held[name] = value if type(value) in _PLAIN else self(value)
         for name in _slots(kind):
             if hasattr(item, name):
                 object.__setattr__(made, name, self(getattr(item, name)))
@@ -238,19 +238,19 @@ def _list(copier: _Copier, item: list[Any]) -> list[Any]:
 
 
 def _dict(copier: _Copier, item: Any) -> Any:
-    made = (
-        collections.defaultdict(copier(item.default_factory))
-        if type(item) is collections.defaultdict
-        else type(item)()
-    )
+    made = type(item)()
+    if type(item) is collections.defaultdict:
+        made.default_factory = copier(item.default_factory)
     copier.memo[id(item)] = made
     copier.kept.append(item)
-    for key, value in list(item.items()):
-        made[copier(key)] = copier(value)
+    for key, value in list(item.items()) if item else ():
+        made[key if type(key) is str else copier(key)] = copier(value)
     return made
 
 
 def _tuple(copier: _Copier, item: tuple[Any, ...]) -> tuple[Any, ...]:
+    if all(type(part) in _PLAIN for part in item):
+        return item
     made = tuple(copier(part) for part in item)
     return made if any(a is not b for a, b in zip(made, item, strict=True)) else item
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import types
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 from torch import Tensor, nn
 
 NUMBERS_AND_WORDS = (type(None), bool, int, float, str)
+_HOLLOW, _CONTAINERS = (
+    frozenset(NUMBERS_AND_WORDS),
+    frozenset((dict, collections.OrderedDict, list, tuple, set)),
+)
 CACHED = type(functools.lru_cache(lambda: None))
 _FOREIGN = ("torch", "builtins", "numpy", "functools", "typing")
 
@@ -28,9 +33,9 @@ def functions_of(model: nn.Module) -> list[types.FunctionType]:
         f
         for module in model.modules()
         for value in vars(module).values()
-        if not isinstance(value, (Tensor, *NUMBERS_AND_WORDS))
+        if value.__class__ not in _HOLLOW and (value.__class__ not in _CONTAINERS or value)
         for part in _held(value)
-        if not isinstance(part, (Tensor, nn.Module, *NUMBERS_AND_WORDS))
+        if not isinstance(part, (Tensor, nn.Module))
         for f in _plain(part)
     )
     found: dict[int, types.FunctionType] = {}
