@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -309,3 +309,6 @@ class Traits:
 
 
 Loader = Any  # an iterable of batches: tensors, (inputs, labels) pairs or dicts, or a Dataset
+
+Example: TypeAlias = Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
+"""One input of a network: a tensor, its positional inputs, or its named ones; where asked for, a list of several."""

@@ -16,7 +16,7 @@ from secateurs.arguments import check_data_kind, check_free, check_network
 from secateurs.checks import check_callable, check_kind, shown
 from secateurs.compensate import name_of
 from secateurs.config import PruneConfig
-from secateurs.contracts import Loader, Progress, Ranking
+from secateurs.contracts import Example, Loader, Progress, Ranking
 from secateurs.data.samples import about_samples
 from secateurs.errors import InputError, VerificationError
 from secateurs.graph import Graph, Tracer
@@ -119,7 +119,7 @@ class Given(PruneConfig):
 
 
 @taking(Given)
-def prune(model: nn.Module, example: Any, /, **asked: Any) -> Result:
+def prune(model: nn.Module, example: Example, /, **asked: Any) -> Result:
     """Make a smaller network, prove it, and repair it.
 
     Without a method and with data, everything is at its strongest: `moments` decides which units leave,
@@ -209,7 +209,7 @@ class Traced:
     """
 
     model: nn.Module
-    example: Any
+    example: Example
     whole: nn.Module
     names: tuple[str, ...] | None
     tracer: Tracer

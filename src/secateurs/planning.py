@@ -20,7 +20,7 @@ from secateurs.checks import (
     check_shares,
     shown,
 )
-from secateurs.contracts import Group, IntArray, Loader, Order, Place, Ranking, Redundant
+from secateurs.contracts import Example, Group, IntArray, Loader, Order, Place, Ranking, Redundant
 from secateurs.data.batches import batches
 from secateurs.errors import InputError
 from secateurs.graph import Graph
@@ -198,7 +198,7 @@ def plan(
     allocate: str | Allocation | None = None,
     round_to: int = 1,
     layers: Mapping[str, float] | None = None,
-    example: Any = None,
+    example: Example | None = None,
     holdout: Loader | None = None,
     metric: Metric | None = None,
 ) -> Plan:

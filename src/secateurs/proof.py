@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import nn
 
 from secateurs.checks import check_kind, check_model, check_seed, shown
-from secateurs.contracts import IntArray
+from secateurs.contracts import Example, IntArray
 from secateurs.errors import InputError, MismatchError
 from secateurs.graph import Graph, trace
 from secateurs.graph.trace import Normalised
@@ -24,7 +23,7 @@ def verify(
     model: nn.Module,
     small: nn.Module,
     plan: Plan | Positions,
-    example: Any,
+    example: Example,
     *,
     kept: Positions | None = None,
     normalised: Normalised = "lock",

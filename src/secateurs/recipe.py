@@ -20,7 +20,7 @@ from secateurs.arguments import check_config
 from secateurs.compensate import Repair
 from secateurs.compensate.combination import Combination
 from secateurs.config import PruneConfig
-from secateurs.contracts import Loader, Progress, Ranking
+from secateurs.contracts import Example, Loader, Progress, Ranking
 from secateurs.data.batches import Batch, batches
 from secateurs.data.calibration import Calibration
 from secateurs.errors import InputError
@@ -198,7 +198,7 @@ class Recipe:
             return None
         return look(graph, self.data, self.method, self.config.calibrate, self.progress)
 
-    def attempt(self, ranking: Ranking, allocation: Allocation, example: Any) -> Attempt:
+    def attempt(self, ranking: Ranking, allocation: Allocation, example: Example) -> Attempt:
         """What the target may look at: candidates are finished as the result will be."""
         config, graph = self.config, ranking.graph
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from secateurs.contracts import Loader
+from secateurs.contracts import Example, Loader
 from secateurs.data.batches import batches
 from secateurs.errors import InputError
 
 
-def about_samples(data: Loader, example: Any, limit: int) -> tuple[str, ...]:
+def about_samples(data: Loader, example: Example, limit: int) -> tuple[str, ...]:
     """Look at the first samples until two of them differ, which is soon: a remark where none do.
 
     Args:
@@ -57,7 +56,7 @@ def about_samples(data: Loader, example: Any, limit: int) -> tuple[str, ...]:
     )
 
 
-def _check_like(x: Tensor, example: Any) -> None:
+def _check_like(x: Tensor, example: Example) -> None:
     """The first input of a batch against the first tensor of the example, or of the first of several examples."""
     if type(example) is list and example:
         example = example[0]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils import _pytree as pytree
 
+from secateurs.contracts import Example
 from secateurs.errors import CaptureError, InputError
 from secateurs.graph.places import location_of, user_line
 from secateurs.graph.program import Op, Program, Value, make_op
@@ -38,7 +39,7 @@ _CONTROL = {
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 
 
-def capture(model: nn.Module, example: Any) -> Program:
+def capture(model: nn.Module, example: Example) -> Program:
     """Capture one forward pass of a copy of `model`, in the mode (train or eval) it is in.
 
     Raises:
@@ -52,7 +53,7 @@ def capture(model: nn.Module, example: Any) -> Program:
     return program_of(model, example)
 
 
-def program_of(model: nn.Module, example: Any) -> Program:
+def program_of(model: nn.Module, example: Example) -> Program:
     """Capture a model that `check_followable` has passed.
 
     Raises:
@@ -143,7 +144,7 @@ class _Stopped(Exception):
             super().__setattr__(name, value)
 
 
-def exported(model: nn.Module, example: Any) -> Program:
+def exported(model: nn.Module, example: Example) -> Program:
     """Capture by torch.export, or, where that fails, by running the model.
 
     Raises:
@@ -160,7 +161,7 @@ def exported(model: nn.Module, example: Any) -> Program:
         return recorded(model, example, type(reason).__name__)
 
 
-def by_shapes(model: nn.Module, example: Any) -> Program | None:
+def by_shapes(model: nn.Module, example: Example) -> Program | None:
     """The quick way for plain convolutional networks: run a copy without numbers and write down what it does.
 
     Operations arrive taken apart here (attention as products, recurrent layers as steps), so that
@@ -188,7 +189,7 @@ def by_shapes(model: nn.Module, example: Any) -> Program | None:
     return program
 
 
-def recorded(model: nn.Module, example: Any, export_error: str = "") -> Program:
+def recorded(model: nn.Module, example: Example, export_error: str = "") -> Program:
     """Capture by running a copy of the model and writing down what it does.
 
     Raises:

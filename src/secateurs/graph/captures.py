@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from torch import nn
 
+from secateurs.contracts import Example
 from secateurs.graph.branches import SizesRead, branches_by_size
 from secateurs.graph.capture import program_of
 from secateurs.graph.program import Program
@@ -32,7 +32,7 @@ class Captures:
         return {(i, False): list(p.found) for i, p in whole if p.found is not None}
 
 
-def captures(model: nn.Module, examples: Sequence[Any]) -> Captures:
+def captures(model: nn.Module, examples: Sequence[Example]) -> Captures:
     """Capture a network that can be followed on its examples; the network itself is not run.
 
     Raises:
@@ -62,7 +62,7 @@ def captures(model: nn.Module, examples: Sequence[Any]) -> Captures:
     return Captures(tuple(programs), (False,), notes)
 
 
-def _trained(training: nn.Module, example: Any, model: nn.Module) -> list[Program]:
+def _trained(training: nn.Module, example: Example, model: nn.Module) -> list[Program]:
     """The capture in training, or none where the network does not train on inputs alone (detectors want targets)."""
     try:
         return [_canonical(program_of(training, twice(example)), model)]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from secateurs.contracts import FloatArray, Group, IntArray
+from secateurs.contracts import Example, FloatArray, Group, IntArray
 from secateurs.errors import InputError
 from secateurs.graph.costs import CostModel
 from secateurs.graph.trace import Graph
@@ -170,7 +169,7 @@ class Framed:
         return fold_weight(*factors) if len(factors) > 1 else factors[0]
 
 
-def in_frames(model: nn.Module, example: Any) -> tuple[nn.Module, tuple[str, ...]]:
+def in_frames(model: nn.Module, example: Example) -> tuple[nn.Module, tuple[str, ...]]:
     """The network with frames around each of its k x k convolutions but the first, and their names.
 
     Raises:

@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from secateurs import checks
-from secateurs.contracts import Group, IntArray
+from secateurs.contracts import Example, Group, IntArray
 from secateurs.errors import CaptureError, InputError
 from secateurs.graph.beside import beside, unread_tensors
 from secateurs.graph.capture import check_followable
@@ -130,7 +130,7 @@ class Graph:
         return result
 
 
-def trace(model: nn.Module, example: Any, normalised: Normalised = "lock") -> Graph:
+def trace(model: nn.Module, example: Example, normalised: Normalised = "lock") -> Graph:
     """Find the coupled groups of a network by running it on labels, and try them on its code.
 
     Args:
@@ -183,7 +183,7 @@ class _Seen:
 class Tracer:
     """One model and its captures; locks found later (by values, not shapes) can be added and traced again."""
 
-    def __init__(self, model: nn.Module, example: Any, normalised: Normalised = "lock") -> None:
+    def __init__(self, model: nn.Module, example: Example, normalised: Normalised = "lock") -> None:
         check_normalised("normalised", normalised)
         self.recompute = normalised == "recompute"
         self.examples = example if type(example) is list else [example]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from secateurs.contracts import Group, IntArray
+from secateurs.contracts import Example, Group, IntArray
 from secateurs.graph.places import location_of
 from secateurs.graph.slices import Keep, Shapes, kept_positions
 from secateurs.layers.cut import Attributes, cut
@@ -46,7 +46,7 @@ class Trial:
     """
 
     model: nn.Module
-    examples: Sequence[Any]
+    examples: Sequence[Example]
     shapes: Shapes
     modes: Sequence[bool] = (False,)
     expected: dict[tuple[int, bool], list[tuple[int, ...]]] = field(default_factory=dict)
@@ -103,7 +103,7 @@ def _cloned(item: Any) -> Any:
     return item.clone() if isinstance(item, Tensor) else item
 
 
-def twice(example: Any) -> Any:
+def twice(example: Example) -> Any:
     """Every tensor of an example twice along its first axis: batch norm does not train on one sample.
 
     Example:

@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 from secateurs.checks import check_example, check_model
+from secateurs.contracts import Example
 from secateurs.errors import InputError
 from secateurs.layers.cut import cut
 from secateurs.layers.types import layer_type
@@ -69,7 +70,7 @@ class Costs:
         return "\n".join(lines)
 
 
-def count_costs(model: nn.Module, example: Any, *, around: Surroundings | None = None) -> Costs:
+def count_costs(model: nn.Module, example: Example, *, around: Surroundings | None = None) -> Costs:
     r"""Parameters and multiply-adds of a network, by layer, for a batch of one sample.
 
     A convolution costs :math:`n c k_h k_w h' w' / g` multiply-adds (n filters, c input channels, g groups,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from secateurs.contracts import Example
 from secateurs.errors import InputError
 from secateurs.meters.timing import Clocks, Runs, timed_in_turns
 from secateurs.running.eval_mode import device_of
@@ -63,7 +64,7 @@ class Latency:
 
 def measure_latency(
     model: nn.Module,
-    example: Any,
+    example: Example,
     *,
     runs: int = 50,
     warmup: int = 10,
@@ -101,7 +102,7 @@ def measure_latency(
 
 def compare_latency(
     models: Sequence[nn.Module],
-    example: Any,
+    example: Example | None,
     *,
     runs: int = 50,
     warmup: int = 10,

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from secateurs.contracts import Example
 from secateurs.errors import InputError
 from secateurs.running.functions import NUMBERS_AND_WORDS
 
 
-def as_arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def as_arguments(example: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Positional and named arguments of an example: a tensor, a tuple or list of inputs, or a dict."""
     if isinstance(example, Mapping):
         return (), dict(example)
@@ -23,7 +24,7 @@ def as_arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (example,), {}
 
 
-def call(model: nn.Module, example: Any) -> Any:
+def call(model: nn.Module, example: Example) -> Any:
     """One forward pass."""
     args, kwargs = as_arguments(example)
     return model(*args, **kwargs)
@@ -113,7 +114,7 @@ def _attributes(model: nn.Module) -> list[Tensor]:
     ]
 
 
-def inputs_of(example: Any) -> Any:
+def inputs_of(example: Example | None) -> Any:
     """An example input as the model's positional arguments (a tuple) or its named ones (a dict).
 
     Raises:

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from secateurs.contracts import Example
+
 SIDES = (64, 96)
 """Pixels on a side of the part of an example that stands for a larger one; the first that a network takes."""
 
 
-def parts(example: Any) -> Iterator[Any]:
+def parts(example: Example) -> Iterator[Any]:
     """Smaller inputs cut out of the middle of an example with one large image, spectrogram or signal."""
     leaves = [x for x in pytree.tree_leaves(example) if isinstance(x, Tensor)]
     large = [x for x in leaves if x.dim() in (4, 5) and max(x.shape[2:]) > SIDES[-1] * 1.3]
@@ -35,7 +37,7 @@ def parts(example: Any) -> Iterator[Any]:
         yield cut_to([*shape[:-1], SIDES[-1]])
 
 
-def numel(example: Any) -> int:
+def numel(example: Example) -> int:
     """Numbers of the largest tensor of an example; 1 where there is none.
 
     Example:
@@ -45,7 +47,7 @@ def numel(example: Any) -> int:
     return max([x.numel() for x in pytree.tree_leaves(example) if isinstance(x, Tensor)] or [1])
 
 
-def random_like(example: Any, seed: int) -> Any:
+def random_like(example: Example, seed: int) -> Any:
     """Standard normal numbers where the example has floats; other inputs as they are."""
     generator = torch.Generator().manual_seed(seed)
 

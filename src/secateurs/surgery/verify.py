@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from secateurs.contracts import IntArray
+from secateurs.contracts import Example, IntArray
 from secateurs.errors import InputError
 from secateurs.layers.reparametrised import is_reparametrised, reparametrised
 from secateurs.layers.standardised import without_standardisation
@@ -82,7 +82,7 @@ def verify(
     model: nn.Module,
     small: nn.Module,
     silenced: Positions,
-    example: Any,
+    example: Example,
     *,
     kept: Positions | None = None,
     seed: int = 0,
@@ -177,7 +177,7 @@ def _together(found: list[Verification]) -> Verification:
     )
 
 
-def _proven(sides: _Sides, example: Any, seed: int, around: Surroundings) -> Verification:
+def _proven(sides: _Sides, example: Example, seed: int, around: Surroundings) -> Verification:
     first = ""
     for precision in (torch.float64, torch.float32):
         sides.start()
@@ -206,7 +206,7 @@ _FAILURES = (
 )
 
 
-def _proof(sides: _Sides, example: Any, precision: torch.dtype, seed: int) -> Verification:
+def _proof(sides: _Sides, example: Example, precision: torch.dtype, seed: int) -> Verification:
     gaps: list[float] = []
     used: list[str] = []
     problem, moved = "", 0
@@ -258,7 +258,7 @@ NOT_FINITE = (
 )
 
 
-def _inputs(sides: _Sides, example: Any, precision: torch.dtype, seed: int) -> Iterator[tuple[str, Any]]:
+def _inputs(sides: _Sides, example: Example, precision: torch.dtype, seed: int) -> Iterator[tuple[str, Any]]:
     """What to compare on: random input first, small where that will do, then the example or a part of it."""
     for part in parts(example):
         drawn = random_like(part, seed)

@@ -14,7 +14,7 @@ from secateurs.allocate.found import Found
 from secateurs.allocate.sequence import Allocation
 from secateurs.allocate.uniform import Uniform
 from secateurs.checks import check_number
-from secateurs.contracts import IntArray, Ranking
+from secateurs.contracts import Example, IntArray, Ranking
 from secateurs.data.batches import Batch
 from secateurs.errors import InputError
 from secateurs.graph import Graph
@@ -64,7 +64,7 @@ class Attempt:
     ranking: Ranking
     allocate: Allocation | None = None
     bounds: Bounds = NO_BOUNDS
-    example: Any = None
+    example: Example | None = None
     holdout: Sequence[Batch] | None = None
     metric: Metric | None = None
     finish: Callable[[Plan], nn.Module] | None = None

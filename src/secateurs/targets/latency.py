@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from torch import nn
 
-from secateurs.contracts import IntArray
+from secateurs.contracts import Example, IntArray
 from secateurs.errors import InputError, RunError, TargetError
 from secateurs.meters.latency import compare_latency
 from secateurs.meters.timing import Clocks
@@ -156,7 +156,7 @@ def check_latency(
     whole: nn.Module,
     small: nn.Module,
     latency: float,
-    example: Any,
+    example: Example | None,
     *,
     measure: Measure | None = None,
     clocks: Clocks | None = None,
@@ -183,7 +183,7 @@ def check_latency(
 
 
 def by_the_clock(
-    whole: nn.Module, small: nn.Module, example: Any, threads: int | None, clocks: Clocks | None
+    whole: nn.Module, small: nn.Module, example: Example | None, threads: int | None, clocks: Clocks | None
 ) -> Compared:
     """The fastest runs of two networks that take turns.
 
@@ -205,7 +205,7 @@ def by_the_clock(
     return Compared(before / 1000, after / 1000, how)
 
 
-def _either(whole: nn.Module, small: nn.Module, example: Any, clocks: Clocks | None) -> Compared:
+def _either(whole: nn.Module, small: nn.Module, example: Example | None, clocks: Clocks | None) -> Compared:
     try:
         return by_the_clock(whole, small, example, None, clocks)
     except UnmeasurableError:
