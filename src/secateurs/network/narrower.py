@@ -8,6 +8,7 @@ and in nothing else, unless an operation was told a size.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +17,8 @@ from torch.fx import Graph, Node
 from torch.fx.node import map_arg
 
 from secateurs.layers.tensors import named_tensors
-from secateurs.network.exported import ExportedNetwork, Values, operation
+from secateurs.network.exported import ExportedNetwork, Values, is_batch_norm, operation
+from secateurs.network.interpreter import Interpreter
 from secateurs.network.operations import OPERATIONS, Kind
 from secateurs.network.shapes import Quick
 from secateurs.running.examples import outputs
@@ -115,22 +117,26 @@ def _tell_shapes_(net: ExportedNetwork, chunk: Sequence[Tensor]) -> None:
                 if OPERATIONS[operation(node)].passes == "convolution" and _groups(node) not in (None, 1):
                     x, weight = (values[net.index[n]] for n in node.all_input_nodes[:2])
                     node.update_arg(_groups_at(node), x.shape[1] // weight.shape[1])
-                values[i] = _made(net, node, values)
+                values[i] = _made(net, i, values)
             if i in values:
                 node.meta["val"] = values[i]
 
 
-def _made(net: ExportedNetwork, node: Node, values: Mapping[int, Any]) -> Any:
-    args, kwargs = map_arg((node.args, node.kwargs), lambda other: values[net.index[other]])
-    return node.target(*args, **kwargs)  # type: ignore[operator]
+def _made(net: ExportedNetwork, index: int, values: Mapping[int, Any]) -> Any:
+    """What an operation itself gives, batch norms too."""
+    node = net.nodes[index]
+
+    def read(other: Node) -> Any:
+        i = net.index[other]
+        return values[i] if i in values else net.weights[i]
+
+    return node.target(*map_arg(node.args, read), **map_arg(node.kwargs, read))  # type: ignore[operator]
 
 
 def _gives_the_same(net: ExportedNetwork, given: Sequence[Tensor]) -> bool:
     """Whether the operations give what the modules give, bit for bit."""
-    values: Values = {**dict(zip(net.inputs, given, strict=True)), **net.weights}
-    for i, node in enumerate(net.nodes):
-        if node.op == "call_function":
-            values[i] = _made(net, node, values)
-    wanted = outputs(net.model, tuple(given), {})
-    found = [values[i] for i in net.outputs]
+    runner, values = Interpreter(net), dict(zip(net.inputs, given, strict=True))
+    norms = {i: partial(_made, net, i) for i in runner.ops if is_batch_norm(net.nodes[i])}
+    runner.run(values, runner.ops, instead=norms)
+    wanted, found = outputs(net.model, tuple(given), {}), [values[i] for i in net.outputs]
     return len(wanted) == len(found) and all(map(torch.equal, wanted, found))
