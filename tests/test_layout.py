@@ -32,6 +32,7 @@ FLOORS = [
     ["config", "planning"],
     ["arguments", "proof"],
     ["recipe"],
+    ["cutting"],
     ["pipeline"],
     ["comparing", "report"],
     ["runs"],

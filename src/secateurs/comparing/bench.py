@@ -15,13 +15,13 @@ from secateurs.comparing.marks import Marks
 from secateurs.comparing.records import Ranked, Record, Scored
 from secateurs.comparing.state import State
 from secateurs.contracts import Loader, Progress
+from secateurs.cutting import Cut, Traced, cut_once, finished, proven
 from secateurs.data.batches import batches
 from secateurs.data.own import Held
 from secateurs.errors import SecateursError
 from secateurs.meters.accuracy import answers
 from secateurs.meters.costs import count_costs
 from secateurs.network.exported import Exports
-from secateurs.pipeline import Cut, Traced, cut_once, finished, proven
 from secateurs.planning import ranking_of
 from secateurs.recipe import Clock, Recipe
 

@@ -35,8 +35,9 @@ from secateurs.comparing.tasks import Rank, Removal, Task
 from secateurs.comparing.work import carried_out
 from secateurs.config import PruneConfig
 from secateurs.contracts import Loader, Progress
+from secateurs.cutting import Traced
 from secateurs.data.samples import about_samples
-from secateurs.pipeline import Traced, check_finite, versions
+from secateurs.pipeline import check_finite, versions
 
 AGAINST = ("random", "l1-norm")
 DRAWS = 20
