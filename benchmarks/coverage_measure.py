@@ -49,7 +49,9 @@ def settled(name: str, path: str) -> Iterator[dict[str, Any]]:
 def made(name: str, path: str, way: str) -> tuple[nn.Module, Any]:
     """A network with the settled weights, cold or run before."""
     model, example = networks.build(name)
-    model.load_state_dict(torch.load(path, weights_only=True), strict=False)
+    weights = model.state_dict()  # with the versions of its layers, which a plain dictionary has not
+    weights.update(torch.load(path, weights_only=True))
+    model.load_state_dict(weights, strict=False)
     if way == "run before":
         run(model, example)
     return model.eval(), example
