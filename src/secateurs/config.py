@@ -138,7 +138,8 @@ class PruneConfig:
         default=None,
         metadata=_option(
             "repair",
-            "Repair: none, bias, merge, weights, least-squares-once, least-squares, reconstruct.",
+            "Repair: none, bias, merge, merge-pairs, merge-equal, weights, least-squares-once, least-squares, "
+            "reconstruct.",
             "HOW",
         ),
     )

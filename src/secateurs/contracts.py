@@ -71,12 +71,14 @@ class Order:
     after `units[:k]` costs (non-negative, unit of the method, None where the method has no such
     number). `own` is how many units the method's own rule removes, None where it needs a target.
     `notes` say what is to be known about it: how far an approximation is off, or what the group was
-    ranked by instead.
+    ranked by instead. `partners[k]` is the unit that the method paired `units[k]` with when that left, -1 where there
+    is none; None for methods that make no pairs.
     """
 
     units: tuple[int, ...]
     damage: tuple[float, ...] | None = None
     own: int | None = None
+    partners: tuple[int, ...] | None = None
     notes: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 

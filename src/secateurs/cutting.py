@@ -152,7 +152,9 @@ def finished(
         The network, the plan with what repair added, and what there is to remark.
     """
     mixes = cut.attempt.mixes(cut.plan)
-    small, made, remarks = recipe.repaired(traced.model, cut.small, cut.graph, cut.plan, clock, mixes)
+    small, made, remarks = recipe.repaired(
+        traced.model, cut.small, cut.graph, cut.plan, clock, mixes, cut.attempt.ranking
+    )
     if cut.verification.against:
         remarks = (*remarks, f"proven {cut.verification.against}: their statistics are recomputed")
     if traced.names is not None:

@@ -204,7 +204,8 @@ class Recipe:
 
         def finished(made: Plan) -> nn.Module:
             small = remove(graph.model, made.cuts())
-            small, made, _ = self.repaired(graph.model, small, graph, made, Clock(), attempt.mixes(made))
+            mixes = attempt.mixes(made)
+            small, made, _ = self.repaired(graph.model, small, graph, made, Clock(), mixes, ranking)
             return finish(small, made)
 
         bounds = Bounds(config.round_to, config.layers)
@@ -219,6 +220,7 @@ class Recipe:
         made: Plan,
         clock: Clock,
         mixes: Mapping[str, Tensor],
+        ranking: Ranking,
     ) -> tuple[nn.Module, Plan, tuple[str, ...]]:
         """The smaller network repaired, the plan with the biases that were added, and what there is to remark.
 
@@ -243,6 +245,7 @@ class Recipe:
                     self.progress,
                     self.exports,
                     self._combination(graph, mixes),
+                    ranking,
                 )
                 remarks = repairs.repair_(self.repair, work, removal).remarks
             made = made.with_added(added_biases(graph.model, work))

@@ -10,7 +10,7 @@ from torch import nn
 
 from secateurs.compensate.combination import Combination
 from secateurs.compensate.walk import Repaired
-from secateurs.contracts import Loader, Progress
+from secateurs.contracts import Loader, Progress, Ranking
 from secateurs.graph import Graph
 from secateurs.network.exported import Exports
 from secateurs.surgery.plan import Plan
@@ -30,6 +30,7 @@ class Removal:
         progress: Told of every layer.
         exports: Captures of networks that are known already.
         combination: How kept units stand in for removed ones by the weights, where the method has a way of its own.
+        ranking: In which order units left, and which unit each was paired with.
     """
 
     model: nn.Module
@@ -41,6 +42,7 @@ class Removal:
     progress: Progress | None = None
     exports: Exports = field(default_factory=Exports)
     combination: Combination | None = None
+    ranking: Ranking | None = None
 
 
 Repair: TypeAlias = Callable[[nn.Module, Removal], Repaired | None]

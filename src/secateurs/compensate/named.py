@@ -13,6 +13,7 @@ from secateurs.checks import check_callable, check_kind, check_model, shown
 from secateurs.compensate.base import Removal, Repair, name_of
 from secateurs.compensate.combination import combined_
 from secateurs.compensate.one_shot import Kind, stand_in_
+from secateurs.compensate.pairs import MergePairs
 from secateurs.compensate.reconstruct import reconstruct_, trained_on
 from secateurs.compensate.sequential import least_squares_
 from secateurs.compensate.walk import Repaired
@@ -123,6 +124,8 @@ _NAMED: dict[str, Repair] = {
     "none": Nothing(),
     "bias": OneShot("bias"),
     "merge": OneShot("merge"),
+    "merge-pairs": MergePairs("merge-pairs", needs_data=True),
+    "merge-equal": MergePairs("merge-equal", needs_data=False),
     "weights": Combine(),
     "least-squares-once": OneShot("least-squares-once"),
     "least-squares": LeastSquares(),
@@ -135,7 +138,8 @@ def names() -> tuple[str, ...]:
 
     Example:
         >>> names()
-        ('none', 'bias', 'merge', 'weights', 'least-squares-once', 'least-squares', 'reconstruct')
+        ('none', 'bias', 'merge', 'merge-pairs', 'merge-equal', 'weights', 'least-squares-once', 'least-squares', \
+'reconstruct')
     """
     return tuple(_NAMED)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from secateurs.compensate.stand_in import by_all, by_mean, by_nearest, merged
+from secateurs.compensate.stand_in import StandIn, by_all, by_mean, by_nearest, merged
 from secateurs.compensate.walk import Repaired
 from secateurs.contracts import Group, Slot
 from secateurs.errors import InputError
@@ -57,6 +58,33 @@ def stand_in_(
     References:
         [wang2022qsfm] (`merge`, a reading).
     """
+    find = partial(_stand_ins, stats=stats, kind=kind)
+    left, remarks = fill_(small, model, graph, plan, find)
+    return Repaired(kind, left, stats.samples, remarks)
+
+
+Find = Callable[[Group, Slot, Tensor, Tensor], StandIn | None]
+
+
+def fill_(
+    small: nn.Module, model: nn.Module, graph: Graph, plan: Plan, find: Find
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Give every consumer of removed units the weights with which it reads their stand-ins, in place.
+
+    Args:
+        small: The network after removal; filled in place.
+        model: The original; untouched.
+        graph: Its structure.
+        plan: What was removed.
+        find: From a group, one of its consumers, the removed and the kept units to their stand-ins; None where there
+            are none.
+
+    Returns:
+        What stand-ins leave, by consumer, where they know it, and a remark on every layer that was left as it was.
+
+    Cost:
+        That of `find`, and O(weights).
+    """
     left: dict[str, float] = {}
     remarks: list[str] = []
     cut = plan.steps[-1].slices if plan.steps else {}
@@ -67,24 +95,19 @@ def stand_in_(
         kept = torch.as_tensor(np.asarray(units, dtype=np.int64))
         gone = torch.as_tensor(np.setdiff1d(np.arange(group.size), np.asarray(units)))
         for slot in group.slots_as("consumer"):
-            found = _stand_ins(group, slot, stats, kind, gone, kept)
+            found = find(group, slot, gone, kept)
             norm = graph.norms.get(slot.tensor)
             if found is None or not _write_(small, model, slot, cut, found, gone, kept, norm):
                 remarks.append(f"{slot.tensor}: its layer cannot be repaired this way; left as it was")
                 continue
-            left[slot.tensor.removesuffix(".weight")] = found[2]
-    return Repaired(kind, left, stats.samples, tuple(remarks))
+            if found.left is not None:
+                left[slot.tensor.removesuffix(".weight")] = found.left
+    return left, tuple(remarks)
 
 
 def _stand_ins(
-    group: Group,
-    slot: Slot,
-    stats: Statistics,
-    kind: Kind,
-    gone: Tensor,
-    kept: Tensor,
-) -> tuple[Tensor, Tensor, float] | None:
-    """B, c and the unexplained share."""
+    group: Group, slot: Slot, gone: Tensor, kept: Tensor, stats: Statistics, kind: Kind
+) -> StandIn | None:
     moments = stats.channels.get(key(group, slot))
     if moments is None:
         return None
@@ -100,7 +123,7 @@ def _stand_ins(
         mix, constant = by_nearest(mean, covariance, gone, kept)
     else:
         mix, constant = by_all(mean, moments.gram()[0].cpu(), gone, kept)
-    return mix, constant, _unexplained(moments, mix, gone, kept)
+    return StandIn(mix, constant, _unexplained(moments, mix, gone, kept))
 
 
 def _unexplained(moments: Moments, mix: Tensor, gone: Tensor, kept: Tensor) -> float:
@@ -117,7 +140,7 @@ def _write_(
     model: nn.Module,
     slot: Slot,
     cut: Mapping[str, Mapping[int, tuple[int, ...]]],
-    found: tuple[Tensor, Tensor, float],
+    found: StandIn,
     gone: Tensor,
     kept: Tensor,
     norm: str | None,
@@ -136,7 +159,7 @@ def _write_(
     old = matrix(before).double().cpu()
     rows = old if kept_outs is None else old[:, list(kept_outs)]
     by_unit = rows[:, :, torch.as_tensor(columns)].flatten(0, 1)  # (g o, n, t)
-    weights, constant = merged(by_unit, found[0], found[1], gone, kept)
+    weights, constant = merged(by_unit, found.mix, found.constant, gone, kept)
     stay = cut.get(slot.tensor, {}).get(ins, tuple(range(form.inputs * (form.groups if ins == 0 else 1))))
     place = {position: i for i, position in enumerate(stay)}
     moved = np.vectorize(place.__getitem__)(slot.positions[kept.numpy()])

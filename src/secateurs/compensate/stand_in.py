@@ -6,10 +6,20 @@ $W'_k = W_k + \sum_j B_{jk} W_j$, and the constant goes into the bias. These see
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from secateurs.compensate.refit import refit
+
+
+class StandIn(NamedTuple):
+    """What removed units are replaced by: B (r, k), c (r,), and the share of them that this leaves, where known."""
+
+    mix: Tensor
+    constant: Tensor
+    left: float | None = None
 
 
 def by_mean(mean: Tensor, gone: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:

@@ -68,7 +68,8 @@ def _within(order: Order, units: tuple[int, ...]) -> Order:
     stay = [k for k, unit in enumerate(order.units) if unit in place]
     damage = None if order.damage is None else tuple(order.damage[k] for k in stay)
     own = None if order.own is None else sum(k < order.own for k in stay)
-    return replace(order, units=tuple(place[order.units[k]] for k in stay), damage=damage, own=own)
+    units = tuple(place[order.units[k]] for k in stay)
+    return replace(order, units=units, damage=damage, own=own, partners=None)
 
 
 def redundant_first(ranks: Callable[[GroupWeights], Order], group: GroupWeights) -> Order:
@@ -82,8 +83,8 @@ def redundant_first(ranks: Callable[[GroupWeights], Order], group: GroupWeights)
 
     Returns:
         All units. What is redundant has damage 0, where damage is told at all, and is part of the method's own
-        ratio; a note says how many units that are. What `ranks` returns that is no order of the rest comes back
-        as it is.
+        ratio; copies have their twins as partners; a note says how many units that are. What `ranks` returns that is
+        no order of the rest comes back as it is.
 
     Cost:
         That of ranking the rest.
@@ -97,10 +98,13 @@ def redundant_first(ranks: Callable[[GroupWeights], Order], group: GroupWeights)
     order = ranks(_Left(group, rest))
     if not isinstance(order, Order) or sorted(order.units) != list(range(len(rest))):
         return order
+    twins = dict(zip(found.copies, found.twins, strict=True))
+    partners = order.partners if order.partners is not None else [-1] * len(rest)
     return Order(
         (*first, *(rest[i] for i in order.units)),
         None if order.damage is None else (*(0.0 for _ in first), *order.damage),
         None if order.own is None else len(first) + order.own,
+        (*(twins.get(unit, -1) for unit in first), *(rest[i] if i >= 0 else -1 for i in partners)),
         {**order.notes, "leave first": _words(found)},
     )
 

@@ -39,7 +39,8 @@ def cluster(
         relative: Divide the distances by their mean off the diagonal first, so that layers become comparable.
 
     Returns:
-        All n units. Damage is the height of the merge, not falling; the last unit has the largest.
+        All n units, with the representative that stays as partner. Damage is the height of the merge, not falling; the
+        last unit has the largest.
 
     Raises:
         InputError: Not square, not symmetric, not finite, negative, an unknown linkage, or sizes
@@ -69,19 +70,24 @@ def cluster(
     if value is not None and len(value) != n:
         raise InputError(f"worth: {len(value)} units, but distances have {n}; take both from one group")
     if n == 1:
-        return Order((0,), (0.0,), own=None if threshold is None else 0)
-    heights, units = _merge(matrix, value, linkage)
+        return Order((0,), (0.0,), None if threshold is None else 0, (-1,))
+    heights, units, partners = _merge(matrix, value, linkage)
     own = None if threshold is None else int(np.sum(np.asarray(heights) <= threshold))
-    return Order((*units, *(set(range(n)) - set(units))), (*heights, heights[-1]), own=own)
+    last = set(range(n)) - set(units)
+    return Order((*units, *last), (*heights, heights[-1]), own, (*partners, -1))
 
 
-def _merge(matrix: FloatArray, worth: FloatArray | None, linkage: str) -> tuple[list[float], list[int]]:
+def _merge(
+    matrix: FloatArray, worth: FloatArray | None, linkage: str
+) -> tuple[list[float], list[int], list[int]]:
+    """Heights of the merges, the representative that each removes, and the one that stays for it."""
     n = len(matrix)
     symmetric = (matrix + matrix.T) / 2
     tree = hierarchy.linkage(symmetric[np.triu_indices(n, 1)], method=linkage)
     members: dict[int, list[int]] = {i: [i] for i in range(n)}
     representative = {i: i for i in range(n)}
     units: list[int] = []
+    partners: list[int] = []
     for step, (left, right) in enumerate(tree[:, :2].astype(np.int64).tolist()):
         merged = members.pop(left) + members.pop(right)
         pair = sorted((representative.pop(left), representative.pop(right)))
@@ -90,9 +96,10 @@ def _merge(matrix: FloatArray, worth: FloatArray | None, linkage: str) -> tuple[
             rank = rank + symmetric[pair, pair]
         stays = pair[0] if rank[0] >= rank[1] else pair[1]
         units.append(pair[1] if stays == pair[0] else pair[0])
+        partners.append(stays)
         members[n + step], representative[n + step] = merged, stays
     heights = np.maximum.accumulate(tree[:, 2]).tolist()
-    return heights, units
+    return heights, units, partners
 
 
 def _mean_off_diagonal(matrix: Tensor) -> float:

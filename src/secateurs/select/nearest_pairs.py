@@ -95,7 +95,7 @@ def rounds(n: int, nearest: Nearest, *, equal: float, limit: int | None = None) 
         limit: Stop after so many rounds; None goes on to the end.
 
     Returns:
-        All n units, with damage and `own`.
+        All n units, with damage, `own`, and as partners who marked them.
 
     Cost:
         O(n log n) beside the calls of `nearest`.
@@ -110,6 +110,7 @@ def rounds(n: int, nearest: Nearest, *, equal: float, limit: int | None = None) 
     """
     units = np.arange(n)
     removed: list[int] = []
+    partners: list[int] = []
     damage: list[float] = []
     own = 0
     done = 0
@@ -120,12 +121,14 @@ def rounds(n: int, nearest: Nearest, *, equal: float, limit: int | None = None) 
         if not marked:  # a filter that is its own neighbour marks only itself
             break
         removed += units[marked].tolist()
+        partners += units[at].tolist()
         damage += [max(0.0, equal - likeness[i]) for i in at]
         own = own or len(removed)
         units = np.delete(units, marked)
     rest = units[::-1].tolist()
     worst = max(damage, default=0.0)
-    return Order(tuple(removed + rest), (*damage, *[worst] * len(rest)), own=own)
+    alone = [-1] * len(rest)
+    return Order((*removed, *rest), (*damage, *[worst] * len(rest)), own, (*partners, *alone))
 
 
 def mark_pairs(likeness: FloatArray, neighbour: IntArray) -> tuple[list[int], list[int]]:

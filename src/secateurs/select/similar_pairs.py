@@ -24,8 +24,8 @@ def most_similar_pair(likeness: FloatArray | Tensor, *, threshold: float | None 
             it. None sets no `own`.
 
     Returns:
-        All n units. Damage is how much less alike than equal the pair was; the last unit has the
-        largest damage seen.
+        All n units, with the other one of the pair as partner. Damage is how much less alike than equal the pair was;
+        the last unit has the largest damage seen.
 
     Raises:
         InputError: Not square, not symmetric, or not finite.
@@ -53,6 +53,7 @@ def most_similar_pair(likeness: FloatArray | Tensor, *, threshold: float | None 
     alive = np.ones(n, dtype=bool)
     rows = np.arange(n)
     units: list[int] = []
+    partners: list[int] = []
     damage: list[float] = []
     own = 0
     for _ in range(n - 1):
@@ -68,10 +69,11 @@ def most_similar_pair(likeness: FloatArray | Tensor, *, threshold: float | None 
         own += int(threshold is not None and best[i] >= threshold)
         alive[gone] = False
         units.append(gone)
+        partners.append(i + j - gone)
         damage.append(max(0.0, equal - float(best[i])))
     units += rows[alive].tolist()
     worst = max(damage, default=0.0)
-    return Order(tuple(units), (*damage, worst), own=None if threshold is None else own)
+    return Order(tuple(units), (*damage, worst), None if threshold is None else own, (*partners, -1))
 
 
 def _second(row: FloatArray, alive: NDArray[np.bool_], partner: int) -> float:
