@@ -137,9 +137,8 @@ def names() -> tuple[str, ...]:
     """All names.
 
     Example:
-        >>> names()
-        ('none', 'bias', 'merge', 'merge-pairs', 'merge-equal', 'weights', 'least-squares-once', 'least-squares', \
-'reconstruct')
+        >>> names()[:4]
+        ('none', 'bias', 'merge', 'merge-pairs')
     """
     return tuple(_NAMED)
 
