@@ -78,8 +78,8 @@ class Order:
     units: tuple[int, ...]
     damage: tuple[float, ...] | None = None
     own: int | None = None
-    partners: tuple[int, ...] | None = None
     notes: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    partners: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, repr=False)

@@ -130,7 +130,7 @@ def test_marks_come_back(marks):
 
 
 def test_records_come_back_from_their_files():
-    order = Order((2, 0, 1), (0.1, float("inf"), 1 / 3), 1, {"columns": [3]})
+    order = Order((2, 0, 1), (0.1, float("inf"), 1 / 3), 1, {"columns": [3]}, (1, -1, -1))
     ranked = Ranked("k", "a", None, {"conv1": order}, {"conv1": ((1, 0.25),)}, 1.5)
     again = Ranked.from_json(ranked.to_json(), "here")
     assert again == ranked

@@ -149,14 +149,19 @@ def _packed(order: Order) -> dict[str, Any]:
         damage = base64.b64encode(np.array(order.damage, dtype="<f8").tobytes()).decode()
     units = [int(unit) for unit in order.units]
     own = None if order.own is None else int(order.own)
-    return {"units": units, "damage": damage, "own": own, "notes": dict(order.notes)}
+    partners = None if order.partners is None else [int(unit) for unit in order.partners]
+    notes = dict(order.notes)
+    return {"units": units, "damage": damage, "own": own, "notes": notes, "partners": partners}
 
 
 def _unpacked(raw: Mapping[str, Any]) -> Order:
     damage = raw["damage"]
     if damage is not None:
         damage = tuple(np.frombuffer(base64.b64decode(damage, validate=True), dtype="<f8").tolist())
-    return Order(tuple(raw["units"]), damage, raw["own"], raw["notes"])
+    partners = raw.get("partners")
+    return Order(
+        tuple(raw["units"]), damage, raw["own"], raw["notes"], None if partners is None else tuple(partners)
+    )
 
 
 def _encoded(value: Any, place: str) -> None:
@@ -170,7 +175,12 @@ def _anything(value: Any, place: str) -> None:
 
 
 _ORDER = record(
-    units=list_of(any_whole()), damage=maybe(_encoded), own=maybe(any_whole()), notes=map_of(_anything)
+    ("partners",),
+    units=list_of(any_whole()),
+    damage=maybe(_encoded),
+    own=maybe(any_whole()),
+    notes=map_of(_anything),
+    partners=maybe(list_of(any_whole(-1))),
 )
 _RANKED: Form = record(
     schema=any_whole(SCHEMA, SCHEMA),

@@ -104,8 +104,8 @@ def redundant_first(ranks: Callable[[GroupWeights], Order], group: GroupWeights)
         (*first, *(rest[i] for i in order.units)),
         None if order.damage is None else (*(0.0 for _ in first), *order.damage),
         None if order.own is None else len(first) + order.own,
-        (*(twins.get(unit, -1) for unit in first), *(rest[i] if i >= 0 else -1 for i in partners)),
         {**order.notes, "leave first": _words(found)},
+        (*(twins.get(unit, -1) for unit in first), *(rest[i] if i >= 0 else -1 for i in partners)),
     )
 
 

@@ -70,11 +70,11 @@ def cluster(
     if value is not None and len(value) != n:
         raise InputError(f"worth: {len(value)} units, but distances have {n}; take both from one group")
     if n == 1:
-        return Order((0,), (0.0,), None if threshold is None else 0, (-1,))
+        return Order((0,), (0.0,), None if threshold is None else 0, partners=(-1,))
     heights, units, partners = _merge(matrix, value, linkage)
     own = None if threshold is None else int(np.sum(np.asarray(heights) <= threshold))
     last = set(range(n)) - set(units)
-    return Order((*units, *last), (*heights, heights[-1]), own, (*partners, -1))
+    return Order((*units, *last), (*heights, heights[-1]), own, partners=(*partners, -1))
 
 
 def _merge(

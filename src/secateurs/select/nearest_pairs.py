@@ -127,8 +127,9 @@ def rounds(n: int, nearest: Nearest, *, equal: float, limit: int | None = None) 
         units = np.delete(units, marked)
     rest = units[::-1].tolist()
     worst = max(damage, default=0.0)
-    alone = [-1] * len(rest)
-    return Order((*removed, *rest), (*damage, *[worst] * len(rest)), own, (*partners, *alone))
+    damage += [worst] * len(rest)
+    partners += [-1] * len(rest)
+    return Order((*removed, *rest), tuple(damage), own, partners=tuple(partners))
 
 
 def mark_pairs(likeness: FloatArray, neighbour: IntArray) -> tuple[list[int], list[int]]:

@@ -73,7 +73,7 @@ def most_similar_pair(likeness: FloatArray | Tensor, *, threshold: float | None 
         damage.append(max(0.0, equal - float(best[i])))
     units += rows[alive].tolist()
     worst = max(damage, default=0.0)
-    return Order(tuple(units), (*damage, worst), None if threshold is None else own, (*partners, -1))
+    return Order(tuple(units), (*damage, worst), None if threshold is None else own, partners=(*partners, -1))
 
 
 def _second(row: FloatArray, alive: NDArray[np.bool_], partner: int) -> float:
