@@ -35,7 +35,7 @@ def one_thread():
 def compare(network, digits):
     """A comparison of one method at one budget, unless more is asked for."""
 
-    def run(to, **more):
+    def run(to, network=network, **more):
         given = {"methods": ["l2-norm"], "budgets": {"macs": [0.6]}, "draws": 2, "test": digits.test}
         return sc.compare(network, EXAMPLE, **{**given, "data": digits.calibration(64), "to": to, **more})
 

@@ -188,6 +188,19 @@ def test_a_criterion_of_ones_own_takes_part_and_is_known_by_its_code(compare, tm
     assert of_code(largest) != of_code(failing)
 
 
+def test_what_is_to_be_known_is_said_once(compare, digits, tmp_path):
+    """A network without maps that a method can see, and samples that are all the same."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 10))
+    same = torch.ones(8, 1, 8, 8)
+    found = compare(tmp_path, network=net, methods=["hrank"], budgets={"macs": [0.7, 0.5]}, data=same)
+    assert found.remarks == tuple(dict.fromkeys(found.remarks))
+    assert sum("are the same" in remark for remark in found.remarks) == 1
+    asked = {"method": "hrank", "macs": 0.5, "data": same}
+    alone = sc.prune(net, EXAMPLE, **asked).remarks
+    assert set(alone) <= set(found.remarks)
+    assert all(remark in found.table() for remark in alone)
+
+
 def test_the_data_are_the_same_however_they_are_cut(digits):
     x = torch.stack([digits.test[i][0] for i in range(10)])
     y = torch.arange(10)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from secateurs.comparing.records import Scored
 
 VARIED = ("method", *GOALS, "compensate", "seed")
+SHOWN = 8
+"""Remarks that are printed; result.json has them all."""
 OFTEN = 0.5
 """Seconds between two drawings of the table on a terminal."""
 
@@ -156,6 +158,10 @@ def compare(
         )
     if not source.trained:
         note(f"no --weights given, so {model} has random weights: accuracies are those of chance")
+    for remark in found.remarks[:SHOWN]:
+        note(remark)
+    if len(found.remarks) > SHOWN:
+        note(f"and {len(found.remarks) - SHOWN} more remarks; {to / 'result.json'} has them all")
     if as_json is not None:
         write_json(found.to_json(), as_json)
     if not quiet(as_json):

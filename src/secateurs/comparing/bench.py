@@ -22,7 +22,7 @@ from secateurs.errors import SecateursError
 from secateurs.meters.accuracy import answers
 from secateurs.meters.costs import count_costs
 from secateurs.network.exported import Exports
-from secateurs.planning import ranking_of
+from secateurs.planning import about_ranking, ranking_of
 from secateurs.recipe import Clock, Recipe
 
 LONGEST_REASON = 2000
@@ -88,8 +88,9 @@ class Bench:
         clock.seconds.update(spent.seconds)
         recipe = self._recipe(cell.config, cell.needs_data)
         small, made, remarks = finished(recipe, self._of(recipe), cut, clock)
+        said = (*about_ranking(cut.attempt.ranking), *remarks)
         kept = {name: tuple(units) for name, units in made.kept.items()}
-        row = replace(cell.row(), proof=cut.verification, kept=kept, remarks=remarks)
+        row = replace(cell.row(), proof=cut.verification, kept=kept, remarks=said)
         return self._measured(row, small, clock)
 
     def original(self, key: str, progress: Progress | None) -> Scored:

@@ -26,6 +26,7 @@ class Comparison:
         machine: Where this was put together: processor, cores, system.
         date: When, in UTC.
         asked: What was asked, for the record.
+        remarks: What is to be known about the network, the data and the rows, each sentence once.
     """
 
     original: Scored
@@ -36,12 +37,13 @@ class Comparison:
     machine: Mapping[str, Any] = field(default_factory=dict)
     date: str = ""
     asked: Mapping[str, Any] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def table(self) -> str:
-        """Accuracies and differences as aligned text, and the reasons of what failed."""
+        """Accuracies and differences as aligned text, the reasons of what failed, and remarks."""
         head = "" if self.original.accuracy is None else f"unpruned: {100 * self.original.accuracy:.2f} %\n\n"
         body = "\n\n".join(str(each) for each in tables(self.summaries, self.against))
-        return head + "\n".join([body, *failures(self.summaries)])
+        return head + "\n".join([body, *failures(self.summaries), *self.remarks])
 
     def to_csv(self) -> str:
         """One line for each method, budget and repair; accuracies are shares of 1."""

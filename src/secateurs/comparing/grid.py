@@ -37,6 +37,7 @@ from secateurs.config import PruneConfig
 from secateurs.contracts import Loader, Progress
 from secateurs.cutting import Traced
 from secateurs.data.samples import about_samples
+from secateurs.layers.standardised import about_standardisation
 from secateurs.pipeline import check_finite, versions
 
 AGAINST = ("random", "l1-norm")
@@ -132,6 +133,7 @@ def compare(
     folder = Path(to)
     state = State.at(folder)
     bench = _bench(model, example, data, test, grid.common, folder)
+    doubts = () if bench.data is None else about_samples(bench.data, example, grid.common.calibrate)
     inputs = _inputs(bench)
     original = _scored_original(bench, state, inputs, progress)
     with (executor or Serial()).opened(bench) as run:
@@ -145,11 +147,20 @@ def compare(
         machine(),
         datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         dict(asked or {}),
+        _remarks(bench, doubts, rows),
     )
     state.put(folder / CSV, found.to_csv())
     state.put(folder / LATEX, found.to_latex())
     state.put(folder / RESULT, found.to_json())
     return found
+
+
+def _remarks(bench: Bench, doubts: Sequence[str], rows: Sequence[Scored]) -> tuple[str, ...]:
+    """Every sentence once; those of a repair with the way in which they were first said."""
+    graph = bench.traced.graph
+    found = dict.fromkeys((*graph.notes, *doubts, *about_standardisation(graph.plain)))
+    found.update(dict.fromkeys(remark for row in rows for remark in row.remarks))
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -248,8 +259,6 @@ def _bench(model: nn.Module, example: Any, data: Any, test: Any, common: PruneCo
     traced = Traced.of(model, example, common.normalised, bool(common.frame))
     check_free(traced.graph)
     looked = None if data is None else held(data, common.calibrate)
-    if looked is not None:
-        about_samples(looked, example, common.calibrate)
     fixed = isinstance(test, Dataset) and not isinstance(test, IterableDataset)
     samples = test if fixed else held(test, ALL)
     return Bench(traced, looked, samples, folder.absolute())
