@@ -102,7 +102,7 @@ def of_code(thing: Any) -> Any:
     was compiled to where there is no file.
 
     Example:
-        >>> of_code(lambda x: x + 1) == of_code(lambda x: x + 2)
+        >>> of_code(functools.partial(max, 1)) == of_code(functools.partial(max, 2))
         False
     """
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
