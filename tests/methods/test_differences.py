@@ -50,6 +50,19 @@ def test_a_faithful_method_differs_less(name):
     assert (faithful.certain == "official code") == (not faithful.differs)
 
 
+@pytest.mark.parametrize(
+    "name", ["fp-omp", "fp-omp-search", "hbgs", "hbgs-b", "hbgts", "hbgts-b", "lrf", "fp-backward"]
+)
+def test_faithful_methods_of_the_linear_family_differ_in_data_and_tuning_alone(name):
+    plain, faithful = (methods.get(f"{name}{setting}") for setting in ("", ":faithful"))
+    assert "--frame" in plain.differs
+    assert "frame" not in faithful.differs
+    assert "tunes for an epoch" in faithful.differs
+    searches = plain.search is not None
+    assert ("lazily" in plain.differs, "lazily" in faithful.differs) == (searches, False)
+    assert ("training samples" in faithful.differs) == searches
+
+
 def test_qsfm_differs_from_no_code_for_there_is_none():
     assert methods.qsfm_ssim().certain == "abstract only"
     assert not methods.qsfm_ssim().differs

@@ -51,6 +51,23 @@ _LAYERS = Difference(
     "Scores on training samples, lazily, of channels in one fixed order (the code: test samples, every layer at every "
     f"step); {_FRAME}.",
 )
+_OUTPUTS = Difference(
+    "data, error and frame",
+    "Compares the network's outputs (the code: the last batch norm's) and scores"
+    + _LAYERS.words.removeprefix("Scores"),
+)
+_UNTUNED = "trains nothing between two steps (the code tunes for an epoch after each)"
+_TRANSPOSED = "coefficients of inputs are transposed (the code reshapes them, which mixes channels up)"
+_SEARCHED = Difference(
+    "data and tuning",
+    f"Scores on training samples (the code: the test set), and {_UNTUNED}; where both sides of every layer score alike "
+    "the first is cut (there nothing, until tuning has told them apart).",
+)
+_OWN_LAYER = (
+    "Scores on training samples, all at once (the code: test samples, errors of batches of 400 summed), and "
+    + _UNTUNED
+)
+_SHORTCUT = "a layer is given what reaches it, shortcuts included (the code leaves them out)"
 DIFFERENCES: Mapping[str, tuple[Difference, Difference]] = {
     "similarity": (_PAIRS, _ALIKE),
     "similarity-nystrom": (
@@ -98,10 +115,30 @@ DIFFERENCES: Mapping[str, tuple[Difference, Difference]] = {
         _ALIKE,
     ),
     "fp-omp": (_OMP, _TRAINED),
-    "fp-omp-search": (_SEARCH, _LAYERS),
-    "fp-backward": (Difference("frame", f"{_FRAME[0].upper()}{_FRAME[1:]}."), _TRAINED),
-    "hbgs": (_LAYERS, _LAYERS),
-    "hbgts": (_LAYERS, _LAYERS),
+    "fp-omp-search": (_SEARCH, _SEARCHED),
+    "fp-backward": (
+        Difference("frame", f"{_FRAME[0].upper()}{_FRAME[1:]}."),
+        Difference(
+            "tuning and the inputs' coefficients",
+            f"Nothing is trained between two layers (the code tunes for an epoch after each), and {_TRANSPOSED}.",
+        ),
+    ),
+    "hbgs": (_LAYERS, Difference("data, tuning and shortcuts", f"{_OWN_LAYER}; {_SHORTCUT}.")),
+    "hbgs-b": (
+        _LAYERS,
+        Difference(
+            "data, tuning, shortcuts and the inputs' coefficients",
+            f"{_OWN_LAYER}; {_SHORTCUT}; {_TRANSPOSED}.",
+        ),
+    ),
+    "hbgts": (
+        _OUTPUTS,
+        Difference("data and tuning", f"{_OWN_LAYER}."),
+    ),
+    "hbgts-b": (
+        _OUTPUTS,
+        Difference("data, tuning and the inputs' coefficients", f"{_OWN_LAYER}; {_TRANSPOSED}."),
+    ),
     "lrf": (
         Difference(
             "readers and frame",
