@@ -168,7 +168,7 @@ def words(found: dict[str, Any]) -> list[str]:
         search = "above" if value["fp-omp-search"] > best else "not above"
         said.append(
             f"In frames at p = {share}, before any tuning, FP-OMP ({value['fp-omp']:.2f} %) is {over} LRF "
-            f"({value['lrf']:.2f} %), and the search at the same MACs ({value['fp-omp-search']:.2f} %) {search} the "
+            f"({value['lrf']:.2f} %), and the search at the same MACs ({value['fp-omp-search']:.2f} %) is {search} the "
             f"best uniform rule ({best:.2f} %)."
         )
     return said
