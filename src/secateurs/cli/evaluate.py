@@ -19,7 +19,7 @@ def evaluate(
         str,
         typer.Option(
             metavar="SPEC",
-            help="digits, cifar10:PATH, imagefolder:PATH, or package.module:callable.",
+            help="digits, cifar10:PATH, imagefolder:PATH, esc50:PATH and other sound, or package.module:callable.",
             show_default=False,
         ),
     ],
@@ -45,7 +45,12 @@ def evaluate(
         source = opened(
             model, weights=weights, inputs=input_shape, device=device, built_by=built_by, trust=trust
         )
-        splits = resolve_data(data, normalisation=source.normalisation, input_shape=source.sample_shape)
+        splits = resolve_data(
+            data,
+            normalisation=source.normalisation,
+            input_shape=source.sample_shape,
+            network=source.spec,
+        )
         source = source.fitted_to(splits)
         example = source.example()
         with worthwhile_threads(source.model, example, threads):
@@ -53,6 +58,8 @@ def evaluate(
                 latency = measure_latency(source.model, example)
             accuracy = score(source.model, splits.test, progress=bars)
             found = measures(count_costs(source.model, example), latency, accuracy)
+    for remark in splits.remarks:
+        note(remark)
     if not source.trained:
         note(f"no --weights given, so {model} has random weights: its accuracy is that of chance")
     if as_json is not None:

@@ -37,7 +37,7 @@ Data = Annotated[
     str | None,
     typer.Option(
         metavar="SPEC",
-        help="digits, cifar10:PATH, imagefolder:PATH, or package.module:callable.",
+        help="digits, cifar10:PATH, imagefolder:PATH, esc50:PATH and other sound, or package.module:callable.",
         show_default=False,
     ),
 ]

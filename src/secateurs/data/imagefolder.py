@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from secateurs.data.arrays import check_channels, normalise_
+from secateurs.data.class_folders import check_folder, parts, scan
 from secateurs.data.normalisation import IMAGENET, Normalisation
 from secateurs.data.source import DataSource, split
 from secateurs.errors import InputError
@@ -114,9 +115,7 @@ def imagefolder(
         secateurs.errors.InputError: The data folder 'nowhere' cannot be found.
     """
     path = Path(path)
-    if not path.is_dir():
-        found = "is not a folder" if path.exists() else "cannot be found"
-        raise InputError(f"The data folder '{path}' {found}.")
+    check_folder(path)
     _need_pillow(path)
     shape = tuple(input_shape or _SHAPE)
     if len(shape) != 3 or shape[0] not in (1, 3):
@@ -126,12 +125,11 @@ def imagefolder(
     def images(files: Sequence[Path], labels: NDArray[np.int64]) -> Dataset[Any]:
         return ImageFiles(tuple(files), labels, (shape[0], shape[1], shape[2]), normalisation)
 
-    parts = [path / name for name in ("train", "val", "test") if (path / name).is_dir()]
-    if parts and parts[0].name == "train" and len(parts) > 1:
-        files, labels, classes = _scan(parts[0])
-        test_files, test_labels, _ = _scan(parts[1], classes)
+    training, testing = parts(path)
+    files, labels, classes = scan(training, _ENDINGS, "images")
+    if testing is not None:
+        test_files, test_labels, _ = scan(testing, _ENDINGS, "images", classes)
         return DataSource("imagefolder", images(files, labels), images(test_files, test_labels), classes)
-    files, labels, classes = _scan(parts[0] if len(parts) == 1 else path)
     if len(files) < 5:
         raise InputError(
             f"The folder '{path}' holds {len(files)} images; at least 5 are needed to set some aside."
@@ -145,29 +143,3 @@ def _need_pillow(path: Path) -> None:
         import PIL  # noqa: F401
     except ModuleNotFoundError as error:
         raise InputError(f"'imagefolder:{path}' needs the package pillow: pip install pillow.") from error
-
-
-def _scan(
-    folder: Path, classes: tuple[str, ...] | None = None
-) -> tuple[list[Path], NDArray[np.int64], tuple[str, ...]]:
-    found = {
-        f.name: sorted(i for i in f.rglob("*") if i.suffix.lower() in _ENDINGS and i.is_file())
-        for f in sorted(folder.iterdir())
-        if f.is_dir() and not f.name.startswith(".")
-    }
-    if not any(found.values()):
-        raise InputError(
-            f"The folder '{folder}' holds no images in class folders: one folder a class is needed, with "
-            f"files ending in {', '.join(sorted(_ENDINGS))}."
-        )
-    empty = [name for name, images in found.items() if not images]
-    if empty:
-        raise InputError(
-            f"{len(empty)} class folders in '{folder}' hold no images ({', '.join(empty[:5])}): remove them."
-        )
-    strange = sorted(set(found) - set(classes or found))
-    if strange:
-        raise InputError(f"'{folder}' has classes that the training part has not: {', '.join(strange[:5])}.")
-    classes = classes or tuple(found)
-    files = [(file, classes.index(name)) for name, images in found.items() for file in images]
-    return [file for file, _ in files], np.array([label for _, label in files], dtype=np.int64), classes

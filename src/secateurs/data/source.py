@@ -19,12 +19,17 @@ class DataSource:
     `classes` are the names of the classes in the order of the labels, empty where they are not known. One
     fifth of the training part is set aside for `holdout`; `calibration` draws from the rest. The two never
     meet, whatever their sizes and seeds, and neither ever sees the test part.
+
+    `groups` tells samples of one origin, shape (n,), such as stretches of one recording: they are never parted.
+    `remarks` are what there is to be known about the data, such as how many files were left out.
     """
 
     name: str
     train: Dataset[Any]
     test: Dataset[Any]
     classes: tuple[str, ...] = ()
+    groups: IntArray | None = None
+    remarks: tuple[str, ...] = ()
 
     def calibration(self, n: int, seed: int = 0) -> Subset[Any]:
         """At most `n` samples of the training part, drawn without replacement; same seed, same samples.
@@ -48,9 +53,16 @@ class DataSource:
         size = len(self.train)  # type: ignore[arg-type]
         if size < 2:
             raise InputError(f"The training part of '{self.name}' has {size} samples; at least 2 are needed.")
-        order = permutation(size, seed=0)
-        cut = max(1, size // 5)
-        return order[:cut], order[cut:]
+        if self.groups is None or len(np.unique(self.groups)) < 2:
+            order = permutation(size, seed=0)
+            cut = max(1, size // 5)
+            return order[:cut], order[cut:]
+        names, sizes = np.unique(self.groups, return_counts=True)
+        shuffled = permutation(len(names), seed=0)
+        before = np.cumsum(sizes[shuffled]) - sizes[shuffled]
+        chosen = shuffled[: max(1, min(int((before < size // 5).sum()), len(names) - 1))]
+        aside = np.isin(self.groups, names[chosen])
+        return np.flatnonzero(aside), np.flatnonzero(~aside)
 
     def _draw(self, pool: IntArray, n: int, seed: int) -> Subset[Any]:
         if n < 1:

@@ -108,7 +108,10 @@ def recorded(
     before = measures(result.before, old, scores[0])
     after = measures(result.after, new, scores[1])
     seconds = {**result.seconds, "measure": time.perf_counter() - start}
-    record = _record(source, config, data_spec, asked, result, before, after, timing(old, new), seconds)
+    remarks = (*result.remarks, *(() if data is None else data.remarks))
+    record = _record(
+        source, config, data_spec, asked, result, before, after, timing(old, new), seconds, remarks
+    )
     plan = result.plan if source.plan is None else source.plan.then(result.plan)
     return Run(result.model, plan, record)
 
@@ -152,6 +155,7 @@ def _record(
     after: Measures,
     how: Timing,
     seconds: Mapping[str, float],
+    remarks: tuple[str, ...],
 ) -> Record:
     return Record(
         model=source.spec,
@@ -173,6 +177,6 @@ def _record(
         seconds={stage: round(value, 3) for stage, value in seconds.items()},
         seed=result.seed,
         versions=dict(result.versions),
-        remarks=result.remarks,
+        remarks=remarks,
         asked=asked,
     )
