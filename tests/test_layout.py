@@ -50,6 +50,7 @@ EXCEPTIONS = {
         "secateurs.allocate.sequence",
         "secateurs.compensate.base",
         "secateurs.graph.trace",
+        "secateurs.meters.scoring",
         "secateurs.methods",
         "secateurs.targets.base",
         "secateurs.targets.latency",

@@ -30,6 +30,7 @@ from secateurs.errors import InputError, TargetError
 from secateurs.graph import Graph
 from secateurs.graph.capture import check_followable
 from secateurs.graph.trace import check_normalised
+from secateurs.meters.named import metric_of
 from secateurs.targets.base import Target
 from secateurs.targets.given import one_target
 
@@ -71,6 +72,10 @@ def _repair(name: str, value: Any) -> None:
     repairs.get(value)
 
 
+def _metric(name: str, value: Any) -> None:
+    metric_of(value)
+
+
 def _apart(name: str, value: Any) -> None:
     """Targets are checked together: there may be one."""
 
@@ -86,6 +91,7 @@ CHECKS: Mapping[Kind, Check] = {
     "normalised": check_normalised,
     "flag": check_flag,
     "choice": _unless_none(check_flag),
+    "metric": _metric,
     "seed": lambda name, value: check_seed(value, name),
 }
 

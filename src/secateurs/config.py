@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the command line reads the fields for its help, which does 
     from secateurs.allocate.sequence import Allocation
     from secateurs.compensate.base import Repair
     from secateurs.graph.trace import Normalised
+    from secateurs.meters.scoring import Metric
     from secateurs.methods import Method
     from secateurs.targets.base import Target
     from secateurs.targets.latency import LatencyTarget
@@ -30,6 +31,7 @@ Kind: TypeAlias = Literal[
     "flag",
     "choice",
     "seed",
+    "metric",
 ]
 """What a setting is: how it is checked (`arguments.CHECKS`) and how the command line reads it."""
 
@@ -77,6 +79,10 @@ class PruneConfig:
         accuracy_drop: As small as can be while accuracy on held-out samples (by their labels, or without any by the
             network's own decisions) falls by no more than so many points (hundredths), with 95 % confidence
             where the samples are enough to say so. The remarks give the drop measured and its upper bound.
+        metric: For `accuracy_drop`: instead of accuracy, "class-accuracy", "log-loss", "map", or a function of all
+            outputs (n, ...) and labels (n, ...) that returns a number, higher is better, where 0.01 is a point. Labels
+            of zeros and ones in the outputs' shape (several labels a sample) need none: accuracy is then the share of
+            right answers.
         target: A target of your own, as `targets.Target` has it.
         allocate: "uniform", "global", "threshold", "sensitivity", "search", or an `Allocation`.
         compensate: How consumers are repaired: a name from `compensate.names()`, or a function of the pruned network
@@ -124,6 +130,15 @@ class PruneConfig:
     )
     accuracy_drop: float | None = field(
         default=None, metadata=_option("goal", "As small as held-out training accuracy allows.", "POINTS")
+    )
+    metric: str | Metric | None = field(
+        default=None,
+        metadata=_option(
+            "metric",
+            "What --accuracy-drop is about: accuracy, class-accuracy, log-loss (a point is 0.01 nats), map, or own "
+            "my_file.py:fn.",
+            "NAME",
+        ),
     )
     target: Target | None = field(default=None, metadata=_option("target"))
     allocate: str | Allocation | None = field(
@@ -232,8 +247,11 @@ def _differs(value: Any, default: Any) -> bool:
 
 
 def _plain(one: Field[Any], value: Any) -> Any:
-    if one.metadata["option"].kind == "method" and not isinstance(value, str):
+    kind = one.metadata["option"].kind
+    if kind == "method" and not isinstance(value, str):
         value = _name_of_method(value)
+    if kind == "metric":
+        value = getattr(value, "name", value)
     if isinstance(value, Mapping) and all(isinstance(share, Real) for share in value.values()):
         return {str(key): float(share) for key, share in value.items()}
     if isinstance(value, (str, bool)):

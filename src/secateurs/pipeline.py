@@ -24,7 +24,6 @@ from secateurs.graph.attribution import attribute
 from secateurs.layers.standardised import about_standardisation
 from secateurs.layers.tensors import named_tensors
 from secateurs.meters.costs import Costs, count_costs
-from secateurs.meters.scoring import Metric
 from secateurs.planning import about_ranking
 from secateurs.recipe import Clock, Recipe
 from secateurs.signature import taking
@@ -96,16 +95,12 @@ class Given(PruneConfig):
         holdout: For `accuracy_drop`: samples to measure it on, best such as the network was not trained on. Without
             them, between a fifth and a half of `data` is held out: 2,165 samples for a drop of 1 point, half as
             many for one of 2, which are needed to tell it from noise.
-        metric: For `accuracy_drop`: instead of accuracy, a function of all outputs (n, ...) and labels (n, ...) that
-            returns a number, higher is better, where 0.01 is a point. Labels of zeros and ones in the outputs'
-            shape (several labels a sample) need none: accuracy is then the share of right answers.
         progress: Told of long stages.
     """
 
     config: PruneConfig | None = None
     data: Loader | None = None
     holdout: Loader | None = None
-    metric: Metric | None = None
     progress: Progress | None = None
 
 
@@ -121,7 +116,7 @@ def prune(model: nn.Module, example: Example, /, **asked: Any) -> Result:
         model: Any trained module; it is left untouched.
         example: One input: a tensor, a tuple of inputs, or a dict of named ones; a list of several examples where the
             code takes other paths on some (sizes, optional inputs), the first of which counts for costs.
-        **asked: The settings of `PruneConfig`, by name; `config` for one as a whole; `data`, `holdout`, `metric` and
+        **asked: The settings of `PruneConfig`, by name; `config` for one as a whole; `data`, `holdout` and
             `progress`, see `Given`.
 
     Returns:
@@ -140,7 +135,7 @@ def prune(model: nn.Module, example: Example, /, **asked: Any) -> Result:
         >>> result.model[0].out_channels, result.verification.passed
         (4, True)
     """
-    given = {name: asked.pop(name, None) for name in ("config", "data", "holdout", "metric", "progress")}
+    given = {name: asked.pop(name, None) for name in ("config", "data", "holdout", "progress")}
     recipe = _recipe(model, example, asked, given)
     config = recipe.config
     doubts: tuple[str, ...] = ()

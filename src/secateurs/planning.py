@@ -27,6 +27,7 @@ from secateurs.graph import Graph
 from secateurs.layers.group_weights import GroupView, NormEntries
 from secateurs.layers.redundant import redundant
 from secateurs.looking import Observed
+from secateurs.meters.named import metric_of
 from secateurs.meters.scoring import Metric
 from secateurs.methods import Method
 from secateurs.plans import plan_from_counts
@@ -200,7 +201,7 @@ def plan(
     layers: Mapping[str, float] | None = None,
     example: Example | None = None,
     holdout: Loader | None = None,
-    metric: Metric | None = None,
+    metric: str | Metric | None = None,
 ) -> Plan:
     """Keep-sets that meet a target from below, by the shortest prefix of the allocation's sequence.
 
@@ -218,7 +219,7 @@ def plan(
             units whatever the target; the first pattern that matches counts.
         example: One input, for targets that run candidates.
         holdout: Samples that nothing else has seen, for targets that measure accuracy.
-        metric: From outputs and labels to a number, instead of accuracy.
+        metric: Instead of accuracy: a name, or from outputs and labels to a number; see `evaluate`.
 
     Returns:
         A plan; the model is not touched. Without a target, the method's own ratio.
@@ -252,7 +253,7 @@ def plan(
     }
     held = None if holdout is None else list(batches(holdout, 64))
     allocation = None if allocate is None else allocations.get(allocate)
-    attempt = Attempt(ranking, allocation, Bounds(round_to, layers), example, held, metric)
+    attempt = Attempt(ranking, allocation, Bounds(round_to, layers), example, held, metric_of(metric))
     return plan_for(one_target(given), attempt)
 
 

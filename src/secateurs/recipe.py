@@ -27,6 +27,7 @@ from secateurs.errors import InputError
 from secateurs.graph import Graph
 from secateurs.layers.tensors import named_tensors
 from secateurs.looking import look
+from secateurs.meters.named import metric_of
 from secateurs.meters.scoring import Metric
 from secateurs.network.exported import Exports
 from secateurs.planning import rank
@@ -92,7 +93,6 @@ class Recipe:
         config: PruneConfig,
         data: Loader | None = None,
         holdout: Loader | None = None,
-        metric: Metric | None = None,
         progress: Progress | None = None,
     ) -> Recipe:
         """Fill in what was not said, and refuse what cannot go together.
@@ -115,7 +115,7 @@ class Recipe:
         aside: Sequence[Batch] | None
         if isinstance(target, AccuracyDrop):
             held, aside = held_out(held, target.value, config.calibrate, holdout)
-        elif config.target is None and (holdout is not None or metric is not None):
+        elif config.target is None and (holdout is not None or config.metric is not None):
             raise InputError("holdout and metric are for accuracy_drop; leave them out, or give it.")
         else:
             aside = None if holdout is None else list(batches(holdout, 64, limit=config.calibrate))
@@ -127,7 +127,7 @@ class Recipe:
             target,
             held,
             aside,
-            metric,
+            metric_of(config.metric),
             progress,
         )
 

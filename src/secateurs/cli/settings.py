@@ -17,6 +17,7 @@ from secateurs.config import GOALS, Kind, Option, PruneConfig
 from secateurs.errors import InputError
 
 if TYPE_CHECKING:
+    from secateurs.meters.named import NamedMetric
     from secateurs.methods import Method
 
 _READ: Mapping[Kind, Any] = {
@@ -117,6 +118,8 @@ def read_settings(given: Mapping[str, Any]) -> dict[str, Any]:
             raise InputError(f"{_flag(one.name)} {found[one.name]}: give a whole number from 1.")
     if "method" in found:
         found["method"] = method_named(found["method"])
+    if "metric" in found:
+        found["metric"] = metric_named(found["metric"])
     if "layers" in found:
         found["layers"] = exceptions(found["layers"]) or None
     try:
@@ -192,7 +195,7 @@ def asked_in(
         )
     if "schema" not in found:
         config = PruneConfig.from_dict(found, str(path))
-        return dataclasses.replace(config, method=_trusted_method(config.method, path, trust, own[2]))
+        return _trusted(config, path, trust, own[2])
     run = found.get("asked")
     if not isinstance(run, Mapping):
         raise InputError(
@@ -203,8 +206,7 @@ def asked_in(
     for name, used, runs in ((asked.model, own[0], names_own_code), (asked.data, own[1], names_own_data)):
         if name is not None and used and runs(name) and not trust:
             _refuse(path, name)
-    method = _trusted_method(asked.config.method, path, trust, own[2])
-    return dataclasses.replace(asked, config=dataclasses.replace(asked.config, method=method))
+    return dataclasses.replace(asked, config=_trusted(asked.config, path, trust, own[2]))
 
 
 def method_named(text: str) -> str | Method:
@@ -220,6 +222,34 @@ def method_named(text: str) -> str | Method:
     from secateurs.methods import names_own_method, own_method
 
     return own_method(text) if names_own_method(text) else text
+
+
+def metric_named(text: str) -> str | NamedMetric:
+    """The metric that a user names: one of the library, or code of their own, which is imported here and now.
+
+    Raises:
+        InputError: Own code cannot be found, fails, or is no function.
+
+    Example:
+        >>> metric_named("map")
+        'map'
+    """
+    from secateurs.meters.named import names_own_metric, own_metric
+
+    return own_metric(text) if names_own_metric(text) else text
+
+
+def _trusted(config: PruneConfig, path: Path, trust: bool, used: bool) -> PruneConfig:
+    """The config of a file, whose own code is imported only where the user trusts the file."""
+    from secateurs.meters.named import names_own_metric
+
+    metric = config.metric
+    if isinstance(metric, str) and names_own_metric(metric):
+        if not trust:
+            _refuse(path, metric)
+        metric = metric_named(metric)
+    method = _trusted_method(config.method, path, trust, used)
+    return dataclasses.replace(config, method=method, metric=metric)
 
 
 def _trusted_method(name: Any, path: Path, trust: bool, used: bool) -> Any:
@@ -238,7 +268,7 @@ def _refuse(path: Path, name: str) -> NoReturn:
 
     raise InputError(
         f"{path}: names {shown(name)}, which would run code that is no part of secateurs, torchvision or timm; "
-        "name it yourself as MODEL, --data or --method, or say --trust to run whatever the file names"
+        "name it yourself as MODEL, --data, --method or --metric, or say --trust to run whatever the file names"
     )
 
 

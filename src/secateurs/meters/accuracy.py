@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from secateurs.checks import check_callable, check_model
+from secateurs.checks import check_model
 from secateurs.contracts import FloatArray, Loader, Progress
 from secateurs.data.batches import batches, count
 from secateurs.errors import InputError, RunError
+from secateurs.meters.named import NamedMetric, metric_of
 from secateurs.meters.scoring import Metric, answer_of, jackknife_error, left_out, right, several
 from secateurs.running.eval_mode import device_of, evaluation
 
@@ -24,8 +25,8 @@ class Accuracy:
 
     `standard_error` is the deviation over test sets of that size, sqrt(p (1 - p) / n). `loss` is the mean
     cross-entropy in nats. Where a sample has several labels, `value` is the mean share of them that is
-    right, and `correct` counts the samples of which all are; with a metric of the user's own, `value` is the metric,
-    `correct` and `loss` are None.
+    right, and `correct` counts the samples of which all are; with another metric, `value` is the metric, `correct` and
+    `loss` are None, and `by_class` is what it is for each class (NaN where there is no sample), if it says so.
     """
 
     value: float
@@ -33,6 +34,8 @@ class Accuracy:
     correct: int | None
     total: int
     loss: float | None
+    metric: str = "accuracy"
+    by_class: tuple[float, ...] = ()
 
     @property
     def samples(self) -> int:
@@ -41,6 +44,8 @@ class Accuracy:
 
     def __str__(self) -> str:
         error = 100 * self.standard_error
+        if self.metric == "log-loss":
+            return f"{self.value:.4f} nats ± {error / 100:.4f} ({self.total:,} samples)"
         if self.correct is None or self.loss is None:
             return f"{100 * self.value:.2f} % ± {error:.2f} ({self.total:,} samples)"
         right = f"{self.correct:,} of {self.total:,}"
@@ -53,7 +58,7 @@ def evaluate(
     *,
     batch_size: int | None = None,
     limit: int | None = None,
-    metric: Metric | None = None,
+    metric: str | Metric | None = None,
     progress: Progress | None = None,
 ) -> Accuracy:
     r"""Accuracy and loss of a classifier on labelled data, in evaluation mode, where the model lies.
@@ -73,8 +78,9 @@ def evaluate(
         batch_size: Samples a pass, where `data` does not come in batches; None for 64 on a CPU, where the maps
             of larger ones fall out of its cache, and 512 elsewhere.
         limit: Only the first so many samples.
-        metric: Instead: from the outputs (n, ...) and labels (n, ...) of all samples, which are held in memory, to
-            one number; its standard error comes from leaving out every 20th sample in turn.
+        metric: Instead: "class-accuracy" (the mean over the classes), "log-loss" or "map" (mean average precision); or
+            a function from the outputs (n, ...) and labels (n, ...) of all samples, which are held in memory, to one
+            number. Its standard error comes from leaving out every 20th sample in turn.
         progress: Told the number of samples done after each batch.
 
     Raises:
@@ -89,9 +95,8 @@ def evaluate(
         >>> evaluate(nn.Identity(), data, metric=lambda z, y: float(z[y == 0].mean())).value
         0.3333333432674408
     """
-    if metric is not None:
-        check_callable("metric", metric, "a function of outputs and labels that returns a number")
-    tally = _Tally() if metric is None else _Kept(metric)
+    chosen = metric_of(metric)
+    tally = _Tally() if chosen is None else _Kept(chosen)
     return tally.accuracy(_read(model, data, tally, batch_size, limit, progress))
 
 
@@ -173,7 +178,7 @@ class _Tally:
 
 
 class _Kept:
-    """All outputs and labels, for a metric of the user's own."""
+    """All outputs and labels, for another metric than accuracy."""
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
@@ -193,8 +198,15 @@ class _Kept:
 
     def accuracy(self, total: int) -> Accuracy:
         """The metric, with its standard error."""
-        value, parts = left_out(self.metric, torch.cat(self.outputs), torch.cat(self.labels))
-        return Accuracy(value, jackknife_error(parts), None, total, None)
+        outputs, labels = torch.cat(self.outputs), torch.cat(self.labels)
+        value, parts = left_out(self.metric, outputs, labels)
+        error = jackknife_error(parts)
+        if not isinstance(self.metric, NamedMetric):
+            return Accuracy(value, error, None, total, None, "metric")
+        value = -value if self.metric.loss else value
+        return Accuracy(
+            value, error, None, total, None, self.metric.name, self.metric.by_class(outputs, labels)
+        )
 
 
 def _output(model: nn.Module, inputs: tuple[Tensor, ...], plain: bool) -> Tensor:

@@ -16,6 +16,7 @@ from secateurs.meters.accuracy import Accuracy, evaluate
 from secateurs.meters.costs import Costs
 from secateurs.meters.latency import Latency, compare_latency
 from secateurs.meters.paired import samples_for
+from secateurs.meters.scoring import Metric
 from secateurs.pipeline import Result, prune
 from secateurs.report.record import Measures, Record, Timing
 from secateurs.runs.source import Source, normalisation_record
@@ -109,6 +110,8 @@ def recorded(
     after = measures(result.after, new, scores[1])
     seconds = {**result.seconds, "measure": time.perf_counter() - start}
     remarks = (*result.remarks, *(() if data is None else data.remarks))
+    if data is not None and config.metric is not None:
+        remarks = (*remarks, _by_metric(source.model, result.model, data, config.metric))
     record = _record(
         source, config, data_spec, asked, result, before, after, timing(old, new), seconds, remarks
     )
@@ -136,6 +139,12 @@ def timing(*latencies: Latency) -> Timing:
     first = latencies[0]
     reason = next((latency.reason for latency in latencies if latency.reason), None)
     return Timing(1, first.warmup, first.runs, first.device, first.threads, reason)
+
+
+def _by_metric(old: nn.Module, new: nn.Module, data: DataSource, metric: str | Metric) -> str:
+    """The metric of a floor on the test part, before and after."""
+    before, after = (evaluate(model, data.test, metric=metric) for model in (old, new))
+    return f"{before.metric} of the test part: {before} before, {after} after."
 
 
 def _named(progress: Progress | None, when: str) -> Progress | None:
