@@ -19,7 +19,8 @@ FLOORS = [
     ["errors", "layout", "signature", "version"],
     ["contracts"],
     ["checks", "running"],
-    ["arrays", "data", "layers"],
+    ["arrays", "audio", "layers"],
+    ["data"],
     ["represent", "measure", "select", "network"],
     ["graph", "meters"],
     ["surgery"],
@@ -42,7 +43,17 @@ FLOORS = [
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 # Packages that may be missing, and one that takes a second to import and is needed by two functions.
-OPTIONAL = {"igraph", "onnxruntime", "PIL", "sklearn", "timm", "torchvision"}
+OPTIONAL = {
+    "igraph",
+    "onnxruntime",
+    "PIL",
+    "sklearn",
+    "soundfile",
+    "soxr",
+    "timm",
+    "torchmetrics",
+    "torchvision",
+}
 
 # Imports inside functions, or for types alone, with the reason.
 EXCEPTIONS = {

@@ -87,6 +87,7 @@ _HOMES = {
 }
 _PACKAGES = (
     "allocate",
+    "audio",
     "comparing",
     "compensate",
     "data",
