@@ -101,7 +101,12 @@ def _opened(asked: Asked, device: str, built_by: str | None, trust: bool) -> tup
     )
     if asked.data is None:
         return source, None
-    splits = resolve_data(asked.data, normalisation=source.normalisation, input_shape=source.sample_shape)
+    splits = resolve_data(
+        asked.data,
+        normalisation=source.normalisation,
+        input_shape=source.sample_shape,
+        network=source.spec,
+    )
     return source.fitted_to(splits), splits
 
 

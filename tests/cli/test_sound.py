@@ -1,0 +1,64 @@
+"""Sound on the command line: evaluated by a metric, pruned by a floor with several labels."""
+
+import json
+
+import numpy as np
+import pytest
+
+soundfile = pytest.importorskip("soundfile")
+pytest.importorskip("soxr")
+pytest.importorskip("torchmetrics")
+
+from cli_support import mistake  # noqa: E402
+
+
+def put(path, number):
+    """A second of a tone with noise, a kind for each number."""
+    random = np.random.RandomState(number)
+    time = np.arange(44_100) / 44_100
+    clip = 0.3 * np.sin(2 * np.pi * 300 * (1 + number % 10) * time) + 0.1 * random.standard_normal(44_100)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, clip.astype(np.float32), 44_100)
+
+
+@pytest.fixture
+def audioset(tmp_path):
+    """AudioSet with ten labels and a second a clip."""
+    folder = tmp_path / "AudioSet"
+    for part, count in (("balanced_train", 30), ("eval", 20)):
+        rows = [f'{part}{k}, 0.0, 1.0, "/m/{k % 10},/m/{(k + 3) % 10}"' for k in range(count)]
+        for k in range(count):
+            put(folder / part / f"{part}{k}.wav", k)
+        (folder / f"{part}_segments.csv").write_text("# YTID, ...\n" + "\n".join(rows) + "\n")
+    names = "\n".join(f"{k},/m/{k},sound {k}" for k in range(10))
+    (folder / "class_labels_indices.csv").write_text(f"index,mid,display_name\n{names}\n")
+    return folder
+
+
+def test_a_network_of_the_zoo_is_evaluated_by_name_on_several_labels(cli, audioset):
+    done = cli("evaluate", "dcase2022", "--data", f"audioset:{audioset}", "--metric", "map", "--json", "-")
+    assert done.status == 0, done.err
+    found = json.loads(done.out)["metric"]
+    assert (found["name"], found["samples"]) == ("map", 20)
+    assert list(found["by_class"]) == [f"sound {k}" for k in range(10)]
+    assert abs(np.mean(list(found["by_class"].values())) - found["value"]) < 1e-9
+    shown = cli("evaluate", "dcase2022", "--data", f"audioset:{audioset}", "--metric", "map")
+    assert "  sound 9" in shown.out
+    mistake(
+        cli("evaluate", "dcase2022", "--data", f"audioset:{audioset}", "--metric", "mpa"),
+        2,
+        "did you mean map",
+    )
+
+
+def test_a_network_of_the_zoo_is_pruned_to_a_floor_of_several_labels(cli, audioset, tmp_path):
+    out = tmp_path / "small"
+    floor = ["--method", "l1-norm", "--accuracy-drop", "60", "--metric", "map"]
+    done = cli("prune", "dcase2022", "--data", f"audioset:{audioset}", *floor, "--out", str(out))
+    assert done.status == 0, done.err
+    record = json.loads((out / "result.json").read_text())
+    assert record["asked"]["config"]["metric"] == "map"
+    assert record["after"]["params"] < record["before"]["params"]
+    assert any(remark.startswith("map of the test part: ") for remark in record["remarks"])
+    again = cli("evaluate", str(out), "--data", f"audioset:{audioset}", "--metric", "log-loss")
+    assert "nats" in again.out
