@@ -42,7 +42,8 @@ def test_every_command_is_understood(cli, command):
     assert "--help" not in outcome.err, outcome.err
     if outcome.status:
         assert any(
-            name in outcome.err for name in ("resnet56.safetensors", "small", "cifar-10", "my_file.py")
+            name in outcome.err
+            for name in ("resnet56.safetensors", "cp_mobile.safetensors", "small", "cifar-10", "my_file.py")
         ), outcome.err
 
 
@@ -80,6 +81,22 @@ def test_the_python_of_the_readme_runs(work):
     exec(compile(blocks[5], "README.md", "exec"), names)
     assert all(row.reason is None for row in names["found"].rows)
     assert len(names["found"].rows) == (1 + 1 + 5 + 1) * 2 * 2
+
+
+def test_the_sound_of_the_readme_runs(work):
+    soundfile = pytest.importorskip("soundfile")
+    pytest.importorskip("soxr")
+    samples = 0.1 * torch.randn(44_100, 2, generator=torch.Generator().manual_seed(0))
+    soundfile.write("clip.wav", samples.numpy(), 22_050)
+    block = next(
+        b
+        for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+        if b.startswith("from secateurs.audio")
+    )
+    names: dict = {"torch": torch}
+    exec(compile(block, "README.md", "exec"), names)
+    assert names["waveform"].shape == (32_000,)
+    assert names["scores"].shape == (3, 521)
 
 
 def test_the_figures_of_the_demo_are_those_on_record():
