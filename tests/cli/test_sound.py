@@ -62,3 +62,11 @@ def test_a_network_of_the_zoo_is_pruned_to_a_floor_of_several_labels(cli, audios
     assert any(remark.startswith("map of the test part: ") for remark in record["remarks"])
     again = cli("evaluate", str(out), "--data", f"audioset:{audioset}", "--metric", "log-loss")
     assert "nats" in again.out
+
+
+def test_a_metric_of_ones_own_that_a_file_names_needs_trust(cli, tmp_path):
+    (tmp_path / "mine.py").write_text("raise SystemExit('run')\n")
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"accuracy_drop": 5.0, "metric": f"{tmp_path / 'mine.py'}:fn"}))
+    done = cli("prune", "dcase2022", "--config", str(config), "--out", str(tmp_path / "small"))
+    mistake(done, 2, "which would run code", "--metric")
