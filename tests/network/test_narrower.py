@@ -152,6 +152,10 @@ def _dropped(net, x):
     return net.two(F.dropout(net.one(x), 0.5, training=True))
 
 
+def _leaking(net, x):
+    return net.two(F.rrelu(net.one(x), training=True))
+
+
 def _constant(net, x):
     return net.two(net.one(x) * torch.tensor([1.0, 2.0]).repeat(net.one.out_channels // 2)[:, None, None])
 
@@ -162,7 +166,9 @@ def _counted(net, x):
 
 
 @pytest.mark.parametrize(
-    "how", [_viewed, _sliced, _by_size, _branched, _dropped, _constant], ids=lambda how: how.__name__
+    "how",
+    [_viewed, _sliced, _by_size, _branched, _dropped, _leaking, _constant],
+    ids=lambda how: how.__name__,
 )
 def test_what_may_be_told_a_size_is_captured_anew(how):
     torch.manual_seed(0)

@@ -91,6 +91,8 @@ def _takes_any_width(node: Node) -> bool:
         return _groups(node) in (None, 1)
     if entry.kind == "dropout":
         return node.args[2:3] == (False,)
+    if torch.Tag.nondeterministic_seeded in node.target.tags:  # type: ignore[union-attr]
+        return False
     if entry.passes == "slice":  # of space
         return isinstance(node.args[1], int) and node.args[1] > 1
     return entry.any_width or entry.kind in _ANY_WIDTH or entry.passes in ("batch norm", "reduce", "along")
