@@ -57,7 +57,7 @@ def plain(seed: int) -> list[str]:
     """Prune an ordinary network by the engine's own stages, by one of the ways to capture; reasons of locks."""
     net, example = randomise(from_seed(seed), seed).eval(), example_of(seed)
     run(net, example)  # a network that does not run is a fault of the generator
-    with mock.patch("secateurs.graph.captures.capture", WAYS[seed % 4]):
+    with mock.patch("secateurs.graph.captures.program_of", WAYS[seed % 4]):
         cut = prune(net, example, some, seed)
     if not cut.proof.passed:
         raise AssertionError(str(cut.proof))

@@ -96,7 +96,7 @@ def selections(bench: Bench) -> list[Row]:
         same = len(theirs & set(kept[f"conv{k}"]))
         rows.append(Row(f"DCASE 2022, C{k}: filters as published", len(theirs), same, reason=reason))
     method = published_form("similarity")
-    found = sc.prune(model, example, method=method, layers={"dense*": 1.0})
+    found = sc.prune(model, example, method=method)
     return [*rows, Row("DCASE 2022, C1+C2+C3: parameters", 9_336, found.after.params)]
 
 

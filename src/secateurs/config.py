@@ -264,8 +264,12 @@ def _plain(one: Field[Any], value: Any) -> Any:
 
 
 def _name_of_method(method: Any) -> Any:
-    """The name of a published method; one of the user's own stays what it is, whatever it is called."""
+    """The name by which a method is found again: of the library, or of code in a file of the user's.
+
+    Any other object of the user's stays what it is, whatever it is called.
+    """
     from secateurs import methods  # late: the command line's help does not wait for torch
 
     name = str(getattr(method, "name", ""))
-    return name if name.partition(":")[0] in methods.names() and methods.get(name) == method else method
+    known = name.partition(":")[0] in methods.names() and methods.get(name) == method
+    return name if known or methods.names_own_method(name) else method

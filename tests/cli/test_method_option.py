@@ -110,7 +110,10 @@ def test_what_was_ranked_by_own_code_is_read_without_running_it(cli, criterion: 
     [
         ("l1norm", ("there is no 'l1norm'", "l1-norm")),
         ("fp-omp:faithfull", ("no setting 'faithfull'", "faithful")),
-        ("similarity-nystrom:columns=many", ("columns", "'many'", "a whole number or none")),
+        (
+            "similarity-nystrom:columns=many",
+            ("columns", "'many'", "a whole number or several (12+6+21) or none"),
+        ),
         ("similarity-nystrom:columns=5000", ("columns is 5000", "the number of filters")),
         ("nothing.py:score", ("'nothing.py:score' names a file that is not there",)),
         ("nothing.here:score", ("names a module that cannot be found",)),

@@ -54,7 +54,7 @@ def test_every_script_is_there_and_runs(script):
 
 def test_the_python_of_the_readme_runs(work):
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     names: dict = {}
     exec(compile(blocks[0], "README.md", "exec"), names)
     before, saved = (

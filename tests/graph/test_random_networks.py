@@ -24,7 +24,7 @@ def _example(seed):
 
 def _pruned(net, seed, way=capture):
     example = _example(seed)
-    with mock.patch("secateurs.graph.captures.capture", way):
+    with mock.patch("secateurs.graph.captures.program_of", way):
         return prune(net, example, some, seed), example
 
 
@@ -85,7 +85,7 @@ def test_ways_to_capture_agree(seed):
     net = randomise(from_seed(seed), seed).eval()
     found = []
     for way in (capture, exported):
-        with mock.patch("secateurs.graph.captures.capture", way):
+        with mock.patch("secateurs.graph.captures.program_of", way):
             cut = prune(net, _example(seed), some, seed)
         found.append({(group.name, group.size) for group in cut.graph.free})
     assert found[0] == found[1]

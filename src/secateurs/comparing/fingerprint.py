@@ -123,7 +123,7 @@ def _of_function(function: Callable[..., Any]) -> Any:
     if isinstance(function, functools.partial):
         return [of_code(function.func), of_code(function.args), of_code(function.keywords)]
     kind = function if hasattr(function, "__qualname__") else type(function)
-    if kind.__module__.split(".")[0] in ("secateurs", "torch", "numpy"):
+    if (kind.__module__ or "").split(".")[0] in ("secateurs", "torch", "numpy"):
         return f"{kind.__module__}.{kind.__qualname__}"
     code = getattr(function, "__code__", None)
     around = [of_code(cell.cell_contents) for cell in getattr(function, "__closure__", None) or ()]

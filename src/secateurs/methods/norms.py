@@ -72,10 +72,10 @@ def operator_norm(faithful: bool = False) -> Method:
     """
     scores = part(measure.operator_norm_score, faithful=faithful)
     order = Composition(represent.Filters(represent.kernels), scores, select.by_worth)
-    paper = "Singh & Plumbley, Efficient CNNs via passive filter pruning, arXiv"
+    paper = "Singh & Plumbley, Efficient CNNs via passive filter pruning, TASLP"
     summary = "filters with little energy along the leading directions"
     procedure = CONVOLUTIONS if faithful else PLAIN
-    return Method("operator-norm", summary, order, paper, 2023, "official code", procedure=procedure)
+    return Method("operator-norm", summary, order, paper, 2025, "official code", procedure=procedure)
 
 
 @published()
