@@ -114,13 +114,21 @@ def silenced(whole: nn.Module, plan: Any) -> Silenced:
             path, made = name.split(".parametrizations.")[0], name.endswith((".original", ".original1"))
         else:
             path, _, leaf = name.rpartition(".")
-            made = leaf in ("weight_v", "weight_orig", "weight_ih_l0")
+            made = leaf in ("weight_v", "weight_orig", "weight_ih_l0") or _computes(whole.get_submodule(path))
         module = whole.get_submodule(path)
         if made and isinstance(module, (*_LAYERS, nn.RNNBase)):
             _hook(module, axes)
         else:
             bare[id(tensors[name])] = axes
     return Silenced(bare)
+
+
+def _computes(module: nn.Module) -> bool:
+    """Whether a convolution has code of its own, which may convolve with other weights: standardised ones, say."""
+    plain = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+    return isinstance(module, nn.modules.conv._ConvNd) and type(module).forward not in {
+        kind.forward for kind in plain
+    }
 
 
 def _hook(module: nn.Module, axes: Mapping[int, list[int]]) -> None:

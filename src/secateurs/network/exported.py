@@ -19,6 +19,7 @@ from secateurs.layers.batch_norm import affine
 from secateurs.layers.tensors import named_tensors
 from secateurs.network.operations import OPERATIONS, kind_of, plain_name
 from secateurs.running.quiet import quiet
+from secateurs.running.surroundings import Surroundings
 
 Values = dict[int, Any]
 _KNOWN = 4  # captures that are kept: an original and a result, on chunks of two sizes
@@ -181,7 +182,7 @@ def captured(model: nn.Module, chunk: Sequence[Tensor]) -> torch.export.Exported
         InputError: torch.export cannot capture it.
     """
     try:
-        with quiet(), torch.no_grad():
+        with quiet(), torch.no_grad(), Surroundings.of(model).kept():
             program = torch.export.export(model, tuple(chunk), strict=False)
             if not functional_(program.graph):
                 program = program.run_decompositions({})

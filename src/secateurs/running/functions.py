@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import functools
 import types
 from typing import Any
@@ -19,7 +20,7 @@ _FOREIGN = ("torch", "builtins", "numpy", "functools", "typing")
 
 
 def functions_of(model: nn.Module) -> list[types.FunctionType]:
-    """Methods of the model's classes, functions it holds, and those that these call by name; not PyTorch's.
+    """Methods of the model's classes, functions it holds, and those that these call or wrap; not PyTorch's.
 
     Example:
         >>> functions_of(nn.Sequential(nn.Linear(1, 1)))
@@ -45,7 +46,22 @@ def functions_of(model: nn.Module) -> list[types.FunctionType]:
             found[id(function)] = function
             known = function.__globals__
             waiting.extend(f for name in names_of(function) for f in _plain(known.get(name)))
+            waiting.extend(f for value in closed_over(function) for f in _plain(value))
     return list(found.values())
+
+
+def closed_over(function: types.FunctionType) -> list[Any]:
+    """The values of an outer function that a function goes on using, such as what a decorator has made.
+
+    Example:
+        >>> closed_over((lambda factor: lambda x: factor * x)(2))
+        [2]
+    """
+    found: list[Any] = []
+    for cell in function.__closure__ or ():
+        with contextlib.suppress(ValueError):  # one that is not filled yet
+            found.append(cell.cell_contents)
+    return found
 
 
 def named_in(function: types.FunctionType) -> list[Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from secateurs.running.functions import CACHED, functions_of, named_in
+from secateurs.running.functions import CACHED, closed_over, functions_of, named_in
 
 _FOREIGN = {*sys.stdlib_module_names, "torch", "numpy", "sympy", "scipy", "secateurs"} - {"__main__"}
 _CONTAINERS = (dict, list, set, collections.deque)
@@ -26,10 +26,11 @@ _LARGE = 10_000
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """The classes, module globals and caches of a model's code; found once, put back after every run.
+    """The classes, globals, closures and caches of a model's code; found once, put back after every run.
 
-    Of classes every attribute is put back. Of globals only entries that hold tensors are, as other threads may
-    change globals meanwhile; of `functools.lru_cache` those that have met new arguments are emptied.
+    Of classes every attribute is put back. Of globals and of containers in closures only entries that hold tensors
+    are, as other threads may change them meanwhile; of `functools.lru_cache` those that have met new arguments are
+    emptied.
 
     Example:
         >>> around = Surroundings.of(nn.Linear(1, 1))
@@ -40,6 +41,7 @@ class Surroundings:
     classes: tuple[type, ...]
     spaces: tuple[MutableMapping[str, Any], ...]
     caches: tuple[Any, ...]
+    closures: tuple[Any, ...]
 
     @classmethod
     def of(cls, model: nn.Module) -> Surroundings:
@@ -55,16 +57,19 @@ class Surroundings:
             )
         held = [value for kind in kinds for value in vars(kind).values()]
         held.extend(value for module in model.modules() for value in vars(module).values())
-        held.extend(value for function in functions_of(model) for value in named_in(function))
-        caches = {id(o): o for o in held if isinstance(o, CACHED)}
-        return cls(tuple(kinds), tuple(spaces), tuple(caches.values()))
+        functions = functions_of(model)
+        closed = [value for function in functions for value in closed_over(function)]
+        held.extend(value for function in functions for value in named_in(function))
+        caches = {id(o): o for o in [*held, *closed] if isinstance(o, CACHED)}
+        closures = {id(o): o for o in closed if type(o) in _CONTAINERS}
+        return cls(tuple(kinds), tuple(spaces), tuple(caches.values()), tuple(closures.values()))
 
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Inside, code may keep what it likes; afterwards its surroundings are as before."""
         attributes = [(kind, _attributes(kind)) for kind in self.classes]
         contents = _contents([value for _, found in attributes for value in found.values()])
-        shared = _contents([value for space in self.spaces for value in list(space.values())])
+        shared = _contents([*self.closures, *(v for space in self.spaces for v in list(space.values()))])
         bound = [dict(space) for space in self.spaces]
         misses = [cache.cache_info().misses for cache in self.caches]
         try:

@@ -61,6 +61,43 @@ case(
 )
 
 
+def _remembered(function: Any) -> Any:
+    """A decorator whose caches are seen by its own function alone, as transformers has it."""
+    known, seen = functools.lru_cache(maxsize=1)(function), {}
+
+    @functools.wraps(function)
+    def wrapper(length: int, device: Any, dtype: Any) -> Tensor:
+        if (length, device, dtype) not in seen:
+            seen[length, device, dtype] = torch.linspace(0.5, 1.5, length, device=device, dtype=dtype)
+        return known(length, device, dtype) * seen[length, device, dtype]
+
+    wrapper.forget = lambda: (known.cache_clear(), seen.clear())  # type: ignore[attr-defined]
+    return wrapper
+
+
+class _Decorated(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.head = conv(3, 8), conv(8, 6), nn.Linear(6, 4)
+
+    @staticmethod
+    @_remembered
+    def table(length: int, device: Any, dtype: Any) -> Tensor:
+        return torch.linspace(0.5, 1.5, length, device=device, dtype=dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = x.flatten(2)
+        x = x + (maps @ maps.transpose(1, 2)).mean()  # a product of activations, for which shapes alone are not enough
+        return self.head(features(self, x * self.table(x.shape[-1], x.device, x.dtype)))
+
+
+case(
+    "C1 tensor of the first run in a decorator's cache (DETR)",
+    _Decorated,
+    reset=lambda: _Decorated.table.forget(),
+)
+
+
 class _OfTheClass(nn.Module):
     table: Tensor | None = None
     seen: dict[int, Tensor] = {}  # noqa: RUF012
