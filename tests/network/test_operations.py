@@ -51,6 +51,7 @@ def listed(tree):
 ALLOWED = [
     {"add", "sub"},  # zeros meet zeros only where both have the labels
     {"cpu", "cuda"},  # devices
+    {"pad", "repeat"},  # what becomes of a clip that is too short
 ]
 
 
