@@ -111,3 +111,9 @@ def test_the_zoo_of_the_readme_is_the_zoo():
     from secateurs.zoo import names
 
     assert all(f"`{name}`" in README for name in names())
+
+
+def test_the_figures_of_the_coverage_are_those_on_record():
+    pruned, every = re.search(r"Of (\d+) networks.*?, (\d+) were pruned", README, re.DOTALL).groups()[::-1]
+    record = (ROOT / "docs" / "coverage.md").read_text(encoding="utf-8")
+    assert f"original as it was, result right: **{pruned} of {every}**" in record
