@@ -87,7 +87,7 @@ class _Decorated(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         maps = x.flatten(2)
-        x = x + (maps @ maps.transpose(1, 2)).mean()  # a product of activations, for which shapes alone are not enough
+        x = x + (maps @ maps.transpose(1, 2)).mean()  # a product of activations: shapes alone do not do
         return self.head(features(self, x * self.table(x.shape[-1], x.device, x.dtype)))
 
 
