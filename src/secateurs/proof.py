@@ -6,7 +6,20 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from secateurs.checks import check_kind, check_model, check_seed, shown
+from secateurs.checks import (
+    Form,
+    any_flag,
+    any_number,
+    any_prose,
+    any_text,
+    any_whole,
+    check_kind,
+    check_model,
+    check_seed,
+    list_of,
+    record,
+    shown,
+)
 from secateurs.contracts import Example, IntArray
 from secateurs.errors import InputError, MismatchError
 from secateurs.graph import Graph, trace
@@ -103,3 +116,29 @@ def _check_groups(plan: Plan, graph: Graph) -> None:
                 f"plan: its group {shown(name)} of {size} units {found} in this network; give the network, the example "
                 "and `normalised` that the plan was made with."
             )
+
+
+def proof_form(*optional: str) -> Form:
+    """What the outcome of a proof looks like in a file.
+
+    Args:
+        optional: Fields that may be missing.
+
+    Example:
+        >>> proof_form()({"passed": True}, "file")
+        Traceback (most recent call last):
+        ...
+        ValueError: file lacks 'max_rel_diff'
+    """
+    return record(
+        optional,
+        passed=any_flag,
+        max_rel_diff=any_number,
+        tolerance=any_number,
+        precision=any_text,
+        inputs=list_of(any_text),
+        problem=any_prose,
+        places=any_whole(),
+        moved=any_whole(),
+        against=any_prose,
+    )

@@ -14,7 +14,6 @@ import numpy as np
 from secateurs.allocate.sensitivity import Curve
 from secateurs.checks import (
     Form,
-    any_flag,
     any_number,
     any_prose,
     any_text,
@@ -28,6 +27,7 @@ from secateurs.checks import (
 )
 from secateurs.comparing.marks import Marks
 from secateurs.contracts import Order
+from secateurs.proof import proof_form
 from secateurs.surgery import Verification
 
 SCHEMA = 1
@@ -191,17 +191,6 @@ _RANKED: Form = record(
     curves=maybe(map_of(list_of(list_of(any_number, most=2, least=2)))),
     seconds=any_number,
 )
-_PROOF = record(
-    passed=any_flag,
-    max_rel_diff=any_number,
-    tolerance=any_number,
-    precision=any_text,
-    inputs=list_of(any_text),
-    problem=any_prose,
-    places=any_whole(),
-    moved=any_whole(),
-    against=any_prose,
-)
 _SCORED: Form = record(
     schema=any_whole(SCHEMA, SCHEMA),
     key=any_text,
@@ -217,7 +206,7 @@ _SCORED: Form = record(
     samples=maybe(any_whole(1)),
     params=maybe(any_whole()),
     macs=maybe(any_whole()),
-    proof=maybe(_PROOF),
+    proof=maybe(proof_form()),
     right=maybe(record(coding=one_of("bits", "float32"), samples=any_whole(1), packed=_encoded)),
     kept=map_of(list_of(any_whole())),
     remarks=list_of(any_prose),

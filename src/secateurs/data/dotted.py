@@ -96,6 +96,27 @@ def load_file(file: str, path: str, what: str) -> Any:
     return _within(module, path, spec, what)
 
 
+def load_own(spec: str, what: str, word: str) -> Any:
+    """Import what `my_file.py:name` or `package.module:name` names, and run the file for it.
+
+    Args:
+        spec: What the user has typed.
+        what: What it is for, in the words of the message ("method").
+        word: A name that stands for the user's in the message.
+
+    Raises:
+        InputError: The form is wrong, or as `load_file` and `load_object`.
+
+    Example:
+        >>> load_own("math:sqrt", "method", "score")(9.0)
+        3.0
+    """
+    file, _, name = spec.rpartition(":")
+    if not file or not name:
+        raise InputError(f"{what}: '{spec}' is not of the form my_file.py:{word} or package.module:{word}.")
+    return load_file(file, name, what) if file.endswith(".py") else load_object(spec, what)
+
+
 def _within(found: Any, path: str, spec: str, what: str) -> Any:
     for part in path.split("."):
         if not hasattr(found, part):

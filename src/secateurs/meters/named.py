@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from secateurs.checks import check_callable, shown
-from secateurs.data.dotted import load_file, load_object
+from secateurs.data.dotted import load_own
 from secateurs.errors import InputError
 from secateurs.meters.scoring import Metric, several
 
@@ -153,10 +153,7 @@ def own_metric(spec: str) -> NamedMetric:
         >>> own_metric("torch:dist").name
         'torch:dist'
     """
-    file, _, name = spec.rpartition(":")
-    if not file or not name:
-        raise InputError(f"metric: '{spec}' is not of the form my_file.py:fn or package.module:fn.")
-    found = load_file(file, name, "metric") if file.endswith(".py") else load_object(spec, "metric")
+    found = load_own(spec, "metric", "fn")
     check_callable("metric", found, "a function of outputs and labels that returns a number")
     return NamedMetric(spec, _Own(found, spec))
 

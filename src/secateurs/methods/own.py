@@ -11,7 +11,7 @@ from torch import Tensor
 
 from secateurs import select
 from secateurs.checks import shown
-from secateurs.data.dotted import load_file, load_object
+from secateurs.data.dotted import load_own
 from secateurs.errors import InputError
 from secateurs.methods.base import Method
 from secateurs.methods.stages import Composition
@@ -86,10 +86,7 @@ def own_method(spec: str) -> Method:
         >>> own_method("torch:sum").name
         'torch:sum'
     """
-    file, _, name = spec.rpartition(":")
-    if not file or not name:
-        raise InputError(f"method: '{spec}' is not of the form my_file.py:score or package.module:score.")
-    found = load_file(file, name, "method") if file.endswith(".py") else load_object(spec, "method")
+    found = load_own(spec, "method", "score")
     if isinstance(found, type) or not (isinstance(found, Method) or callable(found)):
         raise InputError(
             f"method: '{spec}' is {shown(found)}; give a function of filters (n, d), or a Method."

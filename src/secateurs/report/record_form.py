@@ -16,6 +16,7 @@ from secateurs.checks import (
     maybe,
     record,
 )
+from secateurs.proof import proof_form
 
 _MEASURES = record(
     ("accuracy", "accuracy_error", "samples", "latency_ms", "latency_spread_ms", "uncounted"),
@@ -31,18 +32,7 @@ _MEASURES = record(
 _TIMING = record(
     batch=any_whole(), warmup=any_whole(), runs=any_whole(), device=any_text, threads=any_whole()
 )
-_PROOF = record(
-    ("problem", "places", "moved", "against"),  # version 0.1 wrote none of them
-    passed=any_flag,
-    max_rel_diff=any_number,
-    tolerance=any_number,
-    precision=any_text,
-    inputs=list_of(any_text),
-    problem=any_prose,
-    places=any_whole(),
-    moved=any_whole(),
-    against=any_prose,
-)
+_PROOF = proof_form("problem", "places", "moved", "against")  # version 0.1 wrote none of them
 _GROUP = record(
     name=any_text,
     size=any_whole(),
