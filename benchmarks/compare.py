@@ -45,11 +45,11 @@ def command(given: argparse.Namespace) -> list[str]:
     return [sys.executable, "-m", "secateurs", "compare", "resnet20", *data, *flags, *fixed]
 
 
-def record(folder: Path, commit: str, jobs: int) -> dict[str, Any]:
+def record(folder: Path, commit: str, jobs: int, script: str) -> dict[str, Any]:
     """The summaries of a finished comparison, with what made them."""
     found = json.loads((folder / "result.json").read_text())
     return {
-        "command": f"python benchmarks/compare.py --jobs {jobs}",
+        "command": f"python benchmarks/{script}.py --jobs {jobs}",
         "commit": commit,
         "date": found["date"][:10],
         "machine": f"{found['machine']['processor']}, {found['machine']['cores']} cores, {jobs} processes",
@@ -107,27 +107,35 @@ def words(rows: list[dict[str, Any]]) -> list[str]:
     return [f"Not better than the mean of the random draws: {', '.join(below) or 'none'}."]
 
 
-def main() -> int:
-    """Compare, keep the summaries, render."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def options(text: str | None) -> argparse.Namespace:
+    """What a comparison that writes a page is given."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--cifar10", type=Path)
     parser.add_argument("--to", type=Path)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--commit", help="of the library that made a finished folder; by default this one's")
     parser.add_argument("--render", action="store_true", help="only write the page from the record")
-    given = parser.parse_args()
-    if not given.render:
-        if (
-            not (given.to / "result.json").is_file()
-            and subprocess.run(command(given), check=False).returncode
-        ):
-            return 1
-        asked = ["git", "rev-parse", "--short", "HEAD"]
-        now = subprocess.run(asked, cwd=HERE, capture_output=True, text=True, check=False).stdout.strip()
-        RECORD.write_text(json.dumps(record(given.to, given.commit or now, given.jobs), indent=1) + "\n")
+    return parser.parse_args()
+
+
+def recorded(given: argparse.Namespace, words: list[str], path: Path, script: str) -> bool:
+    """Compare unless that is done, and keep the summaries; whether there are any."""
+    done = (given.to / "result.json").is_file()
+    if not done and subprocess.run(words, check=False).returncode:
+        return False
+    asked = ["git", "rev-parse", "--short", "HEAD"]
+    now = subprocess.run(asked, cwd=HERE, capture_output=True, text=True, check=False).stdout.strip()
+    made = record(given.to, given.commit or now, given.jobs, script)
+    path.write_text(json.dumps(made, indent=1) + "\n")
+    return True
+
+
+def main() -> int:
+    """Compare, keep the summaries, render."""
+    given = options(__doc__)
+    if not given.render and not recorded(given, command(given), RECORD, "compare"):
+        return 1
     PAGE.write_text(page(json.loads(RECORD.read_text())))
     return 0
 

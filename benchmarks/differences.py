@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ sys.path.append(str(HERE.parent / "src"))
 sys.path.insert(0, str(HERE))
 
 import secateurs as sc  # noqa: E402
-from compare import record  # noqa: E402
+from compare import options, recorded  # noqa: E402
 
 RECORD = HERE.parent / "docs" / "results" / "differences.json"
 PAGE = HERE.parent / "docs" / "differences.md"
@@ -89,26 +88,9 @@ def _per_cent(share: float | None) -> str:
 
 def main() -> int:
     """Compare, keep the summaries, render."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--weights", type=Path)
-    parser.add_argument("--cifar10", type=Path)
-    parser.add_argument("--to", type=Path)
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--render", action="store_true", help="only write the page from the record")
-    given = parser.parse_args()
-    if not given.render:
-        if (
-            not (given.to / "result.json").is_file()
-            and subprocess.run(command(given), check=False).returncode
-        ):
-            return 1
-        asked = ["git", "rev-parse", "--short", "HEAD"]
-        now = subprocess.run(asked, cwd=HERE, capture_output=True, text=True, check=False).stdout.strip()
-        made = record(given.to, now, given.jobs)
-        made["command"] = f"python benchmarks/differences.py --jobs {given.jobs}"
-        RECORD.write_text(json.dumps(made, indent=1) + "\n")
+    given = options(__doc__)
+    if not given.render and not recorded(given, command(given), RECORD, "differences"):
+        return 1
     PAGE.write_text(page(json.loads(RECORD.read_text())))
     return 0
 
