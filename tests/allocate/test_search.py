@@ -286,6 +286,27 @@ def test_errors_as_written_out():
     assert error_of("divergence", [a], [b], None) == pytest.approx(float((p * (p / q).log()).sum(1).mean()))
 
 
+def test_accuracy_with_several_labels_is_the_share_of_answers_that_are_right():
+    x, y = pictures(20)
+    several = (torch.nn.functional.one_hot(y, 5) + torch.nn.functional.one_hot(y.roll(1), 5)).clamp(max=1)
+    chunks, labels, _ = samples((x, several.float()), 20, 8)
+    assert torch.equal(labels, several.float())
+    assert samples((x, torch.rand(20, 5)), 20, 8).labels is None  # a regression's
+    outputs = torch.randn(20, 5, generator=torch.Generator().manual_seed(0))
+    wrong = sum((outputs[i, k] > 0) != (several[i, k] == 1) for i in range(20) for k in range(5)) / 100
+    assert error_of("accuracy", [outputs], [outputs], labels) == pytest.approx(float(wrong))
+    with pytest.raises(sc.InputError, match=r"labels have shape \(20, 4\) and the outputs \(20, 5\)"):
+        error_of("accuracy", [outputs], [outputs], labels[:, :4])
+    ranking = sc.rank(traced(False), "l1-norm")
+    for kind in (Replayed, Rebuilt):
+        scores = kind(ranking.graph, chunks, labels, "accuracy", "none")
+        name = ranking.graph.free[0].name
+        keep = {g.name: np.arange(g.size) for g in ranking.graph.free}
+        found = torch.cat([ranking.graph.original(*chunk) for chunk in chunks])
+        expected = float(((found > 0) != (several > 0)).double().mean())
+        assert scores.trial(name, keep) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -70,3 +70,14 @@ def test_a_metric_of_ones_own_that_a_file_names_needs_trust(cli, tmp_path):
     config.write_text(json.dumps({"accuracy_drop": 5.0, "metric": f"{tmp_path / 'mine.py'}:fn"}))
     done = cli("prune", "dcase2022", "--config", str(config), "--out", str(tmp_path / "small"))
     mistake(done, 2, "which would run code", "--metric")
+
+
+def test_networks_of_the_zoo_are_compared_on_what_they_hear(cli, audioset, tmp_path):
+    ways = ["--method", "l1-norm", "--macs", "0.6", "--against", "none", "--to", str(tmp_path / "compared")]
+    done = cli("compare", "dcase2022", "--data", f"audioset:{audioset}", *ways)
+    assert done.status == 0, done.err
+    record = json.loads((tmp_path / "compared" / "result.json").read_text())
+    assert record["original"]["samples"] == 20
+    assert [row["reason"] for row in record["rows"]] == [None]
+    other = cli("compare", "digits_cnn", "--data", f"audioset:{audioset}", *ways)
+    mistake(other, 2, "write front=NAME after the path")

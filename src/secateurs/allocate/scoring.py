@@ -17,6 +17,7 @@ from secateurs.data.batches import batches
 from secateurs.errors import InputError
 from secateurs.graph import Graph
 from secateurs.layout import laid_out
+from secateurs.meters.scoring import right
 from secateurs.network.incremental import Caches, IncrementalRunner
 from secateurs.plans import plan_from_keep
 from secateurs.running.eval_mode import device_of, evaluation
@@ -79,7 +80,7 @@ def samples(data: Loader, limit: int, chunk: int = _CHUNK) -> Samples:
     labels: list[Tensor] = []
     for xs, y in batches(data, chunk, limit=limit):
         inputs.append(list(xs))
-        if y is not None and y.dim() == 1 and not y.is_floating_point():
+        if y is not None and _decides(y):
             labels.append(y)
     whole = [torch.cat(parts) for parts in zip(*inputs, strict=True)]
     many = len(whole[0])
@@ -90,6 +91,13 @@ def samples(data: Loader, limit: int, chunk: int = _CHUNK) -> Samples:
     return Samples(cut, flat if len(flat) == count * size else None, many - count * size)
 
 
+def _decides(labels: Tensor) -> bool:
+    """Whether these are classes, or zeros and ones where a sample has several; targets of a regression are neither."""
+    if labels.dim() == 2:
+        return bool(((labels == 0) | (labels == 1)).all())
+    return labels.dim() == 1 and not labels.is_floating_point()
+
+
 def error_of(
     kind: ErrorKind, outputs: Sequence[Tensor], wanted: Sequence[Tensor], labels: Tensor | None
 ) -> float:
@@ -98,16 +106,16 @@ def error_of(
     "output", like "features" of the last batch norm (HBGTS) and "layer" (HBGS), is
     $\lVert y - y_0 \rVert / \lVert y_0 \rVert$; "divergence" is the mean
     $KL(\mathrm{softmax}\, y_0 \,\Vert\, \mathrm{softmax}\, y)$ of the first output; "accuracy" (FP-OMP Search) is the
-    share of wrong classes, against the labels or, without labels, against the original's classes.
+    share of wrong answers as accuracy is measured, against the labels or, without labels, the original's classes.
 
     Args:
         kind: Which.
         outputs: Tensors with the batch axis first.
         wanted: Those of the original.
-        labels: Classes, shape (b,), or None.
+        labels: Classes, shape (b,), or zeros and ones of the outputs' shape where a sample has several, or None.
 
     Raises:
-        InputError: Outputs that are no numbers.
+        InputError: Outputs that are no numbers, or labels of another shape.
 
     Example:
         >>> y = torch.tensor([[2.0, 0.0]])
@@ -126,8 +134,8 @@ def error_of(
         return math.sqrt(gap / size if size > 0 else gap)
     found, original = outputs[0].double(), wanted[0].double()
     if kind == "accuracy":
-        truth = labels if labels is not None else original.argmax(1)
-        return float((found.argmax(1).cpu() != truth.cpu()).double().mean())
+        truth = original.argmax(1) if labels is None else labels
+        return 1.0 - float(right(found.cpu(), truth.cpu()).mean())
     spread = F.kl_div(F.log_softmax(found, 1), F.log_softmax(original, 1), log_target=True, reduction="none")
     return max(0.0, float(spread.sum(1).mean()))
 

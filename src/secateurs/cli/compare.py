@@ -41,7 +41,7 @@ def compare(
         str,
         typer.Option(
             metavar="SPEC",
-            help="digits, cifar10:PATH, imagefolder:PATH, or package.module:callable.",
+            help="digits, cifar10:PATH, imagefolder:PATH, esc50:PATH and other sound, or package.module:callable.",
             show_default=False,
         ),
     ],
@@ -134,7 +134,12 @@ def compare(
         source = opened(
             model, weights=weights, inputs=input_shape, device=device, built_by=built_by, trust=trust
         )
-        splits = resolve_data(data, normalisation=source.normalisation, input_shape=source.sample_shape)
+        splits = resolve_data(
+            data,
+            normalisation=source.normalisation,
+            input_shape=source.sample_shape,
+            network=source.spec,
+        )
         source = source.fitted_to(splits)
     example, watched = source.example(), _Watched(to)
     with worthwhile_threads(source.model, example, threads), watched.on_the_way():
@@ -158,7 +163,7 @@ def compare(
         )
     if not source.trained:
         note(f"no --weights given, so {model} has random weights: accuracies are those of chance")
-    for remark in found.remarks[:SHOWN]:
+    for remark in (*splits.remarks, *found.remarks[:SHOWN]):
         note(remark)
     if len(found.remarks) > SHOWN:
         note(f"and {len(found.remarks) - SHOWN} more remarks; {to / 'result.json'} has them all")
