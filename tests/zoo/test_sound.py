@@ -9,10 +9,11 @@ from torch import nn
 
 import secateurs as sc
 from secateurs import zoo
+from secateurs.audio import FRONTS, cut
+from secateurs.audio.mel import htk_filters, slaney_filters
 from secateurs.errors import InputError
 from secateurs.meters.costs import count_costs
-from secateurs.zoo import cp_mobile, panns_front, yamnet
-from secateurs.zoo.mel import htk_filters, slaney_filters
+from secateurs.zoo import panns_front
 
 # Parameters and multiply-adds at the entry's input: DCASE, VGGish and CNN14 as the pruning papers state them, the
 # parameters of CNN6, CNN10 and MobileNetV1 as the PANNs paper does, YAMNet and CP-Mobile as their files hold them.
@@ -190,11 +191,11 @@ def test_yamnet_on_esc10_is_as_good_as_the_data_say(shared_data):
         classes = [(int(r["index"]), r["esc10_class_index"]) for r in csv.DictReader(file)]
     with (shared_data / "esc10" / "esc10.csv").open() as file:
         clips = list(csv.reader(file))[1::5]
-    right = 0
+    right, hears = 0, FRONTS["yamnet"]
     for name, _, label, *_ in clips:
         wave = torch.from_numpy(soundfile.read(shared_data / "esc10" / "audio" / name, dtype="float32")[0])
         with torch.no_grad():
-            scores = torch.sigmoid(model.eval()(yamnet.patches(wave))).mean(0)
+            scores = torch.sigmoid(model.eval()(hears.module()(cut(wave, hears)))).mean(0)
         best = max((i for i, mapped in classes if mapped), key=lambda i: float(scores[i]))
         right += dict(classes)[best] == label
     assert right >= 0.9 * len(clips)
@@ -237,17 +238,22 @@ def test_front_end_of_cp_mobile_is_that_of_its_authors():
     power = torch.fft.rfft(padded.unfold(1, 4096, 500) * window).abs() ** 2
     mel = power @ htk_filters(32_000, 4096, 256, 0.0, 15_500.0)
     expected = ((mel + 1e-5).log() + 4.5) / 5
-    torch.testing.assert_close(cp_mobile.log_mel(x)[:, 0], expected.transpose(1, 2), rtol=1e-3, atol=1e-3)
-    assert cp_mobile.log_mel(x).shape[1:] == zoo.entry("cp_mobile").input_shape
+    ours = FRONTS["cp_mobile"].module()(x)
+    torch.testing.assert_close(ours[:, 0], expected.transpose(1, 2), rtol=1e-3, atol=1e-3)
+    assert ours.shape[1:] == zoo.entry("cp_mobile").input_shape
 
 
-def test_waveforms_of_another_shape_get_one_sentence():
-    with pytest.raises(
-        InputError, match=r"waveform: shape \(100,\); YAMNet takes one channel of at least 15,600"
-    ):
-        yamnet.patches(torch.zeros(100))
-    with pytest.raises(InputError, match=r"waveforms: shape \(2048,\); CP-Mobile takes \(batch, samples\)"):
-        cp_mobile.log_mel(torch.zeros(2048))
+def test_front_end_of_yamnet_is_that_of_its_release():
+    """Magnitudes of 400 samples each 160 under a Hann window, 64 mel filters, log(x + 0.001), patches of 96 frames."""
+    x, hears = torch.randn(40_000, generator=torch.Generator().manual_seed(0)), FRONTS["yamnet"]
+    ours = hears.module()(cut(x, hears))
+    assert ours.shape == (4, 1, 96, 64)
+    filters = htk_filters(16_000, 512, 64, 125.0, 7500.0)
+    for patch, frame in ((0, 0), (1, 5), (3, 95)):
+        start = (48 * patch + frame) * 160
+        spectrum = torch.fft.rfft(x[start : start + 400] * torch.hann_window(400), 512).abs()
+        expected = torch.log(spectrum @ filters + 0.001)
+        torch.testing.assert_close(ours[patch, 0, frame], expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("net", ["unpruned", "C1", "C2", "C3", "C12", "C23", "C123"])

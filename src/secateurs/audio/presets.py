@@ -47,6 +47,7 @@ FRONTS: Mapping[str, FrontEnd] = MappingProxyType(
         "panns": FrontEnd(32_000, 320_000, 320_000),
         "yamnet": FrontEnd(16_000, _PATCH, 48 * 160, _YAMNET),
         "cp_mobile": FrontEnd(32_000, 32_000, 32_000, _CP_MOBILE),
+        "soundnet": FrontEnd(22_050, 110_250, 110_250),
     }
 )
 """Front ends by name."""

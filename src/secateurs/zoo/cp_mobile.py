@@ -6,13 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from secateurs.errors import InputError
 from secateurs.zoo.entry import ZooEntry
-from secateurs.zoo.mel import htk_filters
 
 # Blocks by stage: (width, strides of its blocks).
 STAGES = ((32, ((1, 1), (2, 2), (1, 1))), (72, ((2, 1), (1, 1))), (168, ((1, 1),)))
-RATE, TRANSFORM, WINDOW, HOP, BINS = 32_000, 4096, 3072, 500, 256
 
 
 def _conv(
@@ -82,38 +79,6 @@ class CPMobile(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """256 log-mel bins of 1 s, (b, 1, 256, 64), to logits (b, num_classes)."""
         return torch.flatten(self.feed_forward(self.stages(self.in_c(x))), 1)
-
-
-def log_mel(waveforms: Tensor) -> Tensor:
-    """The inputs of CP-Mobile from waveforms at 32 kHz.
-
-    y[t] = x[t + 1] - 0.97 x[t], power of a 4,096-point transform of 3,072 samples each 500 (Hann, centred), 256 mel
-    filters to 15.5 kHz, (log(p + 1e-5) + 4.5) / 5.
-
-    Args:
-        waveforms: In [-1, 1], shape (b, samples), more than 2,048 samples.
-
-    Returns:
-        Shape (b, 1, 256, 1 + (samples - 1) // 500), 64 frames for a second.
-
-    Raises:
-        InputError: The waveforms have another shape or are too short.
-
-    Example:
-        >>> log_mel(torch.zeros(2, 32_000)).shape
-        torch.Size([2, 1, 256, 64])
-    """
-    if waveforms.dim() != 2 or waveforms.shape[1] <= TRANSFORM // 2 + 1:
-        raise InputError(
-            f"waveforms: shape {tuple(waveforms.shape)}; CP-Mobile takes (batch, samples) with more than "
-            f"{TRANSFORM // 2 + 1:,} samples at 32 kHz"
-        )
-    x = waveforms[:, 1:] - 0.97 * waveforms[:, :-1]
-    window = torch.hann_window(WINDOW, periodic=False, dtype=x.dtype, device=x.device)
-    spectrum = torch.stft(x, TRANSFORM, HOP, WINDOW, window, return_complex=True)
-    filters = htk_filters(RATE, TRANSFORM, BINS, 0.0, RATE / 2 - 500.0).T.to(x)
-    mel = filters @ (spectrum.real**2 + spectrum.imag**2)
-    return ((mel + 1e-5).log()[:, None] + 4.5) / 5.0
 
 
 def cp_mobile(num_classes: int = 10) -> CPMobile:

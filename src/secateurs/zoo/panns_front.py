@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from secateurs.zoo.mel import slaney_filters
+from secateurs.audio.mel import slaney_filters
 
 RATE, WINDOW, HOP, BINS, LOW, HIGH = 32_000, 1024, 320, 64, 50.0, 14_000.0
 _FAINTEST = 1e-10

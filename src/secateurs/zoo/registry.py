@@ -18,6 +18,7 @@ from secateurs.zoo import (
     panns,
     panns_mobilenet,
     resnet_cifar,
+    soundnet,
     vgg_cifar,
     vggish,
     yamnet,
@@ -25,7 +26,7 @@ from secateurs.zoo import (
 from secateurs.zoo.entry import ZooEntry
 
 _IMAGES = (resnet_cifar, vgg_cifar, mobilenet_v2_cifar, mobilenet_v2_folded, digits)
-_SOUNDS = (dcase, vggish, panns, panns_mobilenet, yamnet, cp_mobile)
+_SOUNDS = (dcase, vggish, panns, panns_mobilenet, yamnet, cp_mobile, soundnet)
 ENTRIES: tuple[ZooEntry, ...] = tuple(entry for file in (*_IMAGES, *_SOUNDS) for entry in file.ENTRIES)
 
 

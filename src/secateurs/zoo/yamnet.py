@@ -6,10 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from secateurs.errors import InputError
 from secateurs.zoo.entry import ZooEntry
 from secateurs.zoo.keras import same
-from secateurs.zoo.mel import htk_filters
 
 # (width, stride) of the depthwise separable layers 2 to 14.
 LAYERS = (
@@ -23,8 +21,6 @@ LAYERS = (
     (1024, 2),
     (1024, 1),
 )
-RATE, WINDOW, HOP, TRANSFORM, BINS = 16_000, 400, 160, 512, 64
-FRAMES, STEP = 96, 48  # of a patch, and between the starts of two
 
 
 class Separable(nn.Module):
@@ -60,7 +56,7 @@ class YAMNet(nn.Module):
     A sigmoid after the logits gives the scores.
     """
 
-    unused_keys = ("mel_weights",)  # of the release; `patches` computes it
+    unused_keys = ("mel_weights",)  # of the release; its front end in `secateurs.audio` computes it
 
     def __init__(self, num_classes: int = 521) -> None:
         super().__init__()
@@ -78,35 +74,6 @@ class YAMNet(nn.Module):
             x = self.get_submodule(f"layer{k}")(x)
         logits: Tensor = self.dense(torch.flatten(F.adaptive_avg_pool2d(x, 1), 1))
         return logits
-
-
-def patches(waveform: Tensor) -> Tensor:
-    """The inputs of YAMNet from a waveform at 16 kHz, one patch each 0.48 s.
-
-    Magnitudes of a 512-point transform of 400 samples each 160 (Hann), 64 mel filters, log(x + 0.001).
-
-    Args:
-        waveform: In [-1, 1], shape (samples,), at least 15,600 samples.
-
-    Returns:
-        Patches, shape (n, 1, 96, 64).
-
-    Raises:
-        InputError: The waveform has another shape or is too short for one patch.
-
-    Example:
-        >>> patches(torch.zeros(80_000)).shape
-        torch.Size([9, 1, 96, 64])
-    """
-    least = WINDOW + (FRAMES - 1) * HOP
-    if waveform.dim() != 1 or len(waveform) < least:
-        raise InputError(
-            f"waveform: shape {tuple(waveform.shape)}; YAMNet takes one channel of at least {least:,} samples at 16 kHz"
-        )
-    window = torch.hann_window(WINDOW, dtype=waveform.dtype, device=waveform.device)
-    spectrum = torch.fft.rfft(waveform.unfold(0, WINDOW, HOP) * window, TRANSFORM).abs()
-    mel = torch.log(spectrum @ htk_filters(RATE, TRANSFORM, BINS, 125.0, 7500.0).to(spectrum) + 0.001)
-    return mel.unfold(0, FRAMES, STEP).permute(0, 2, 1)[:, None]
 
 
 def yamnet(num_classes: int = 521) -> YAMNet:
