@@ -11,7 +11,6 @@ import secateurs as sc
 from secateurs import zoo
 from secateurs.audio import FRONTS, cut
 from secateurs.audio.mel import htk_filters, slaney_filters
-from secateurs.errors import InputError
 from secateurs.meters.costs import count_costs
 from secateurs.zoo import panns_front
 
