@@ -35,8 +35,10 @@ Kind: TypeAlias = Literal[
 ]
 """What a setting is: how it is checked (`arguments.CHECKS`) and how the command line reads it."""
 
-GOALS = ("macs", "params", "latency", "keep", "accuracy_drop")
-"""The targets that have a name, of which one can be given."""
+GOALS = ("macs", "params", "size", "peak_memory", "budget", "latency", "keep", "accuracy_drop")
+"""The targets that have a name; those that are counted can be given together."""
+ABSOLUTE = ("macs", "params", "size", "peak_memory", "budget")
+"""Those that may be given as text with a unit."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,14 @@ class PruneConfig:
     Attributes:
         method: A name from `methods.names()`, with settings or without (`fp-omp:faithful`); a `Method`; or a function
             from filters (n, d) to n numbers, of which the lowest leave first.
-        macs: Share of the multiply-adds that stays, in (0, 1]. Give at most one target; without any, methods
-            that have a ratio of their own use it.
-        params: Share of the parameters that stays.
+        macs: Share of the multiply-adds that stays, in (0, 1], or their largest number (`30e6`, `"30M"`). Targets
+            that are counted (`macs` to `keep`) can be given together, and all are met; of the others give one alone.
+            Without any, methods that have a ratio of their own use it.
+        params: Share of the parameters that stays, or their largest number (`"60k"`).
+        size: Most bytes of all parameters, such as `"128kB:int8"`, at fp32 (by default), fp16 or int8; 1 kB is 1,000
+            bytes, 1 KiB 1,024. Or the share that stays.
+        peak_memory: Most bytes of activations alive at once, for one sample, such as `"256kB:int8"`.
+        budget: The name of a budget, such as "dcase2025" (at fp32; "dcase2025:int8", "dcase2025:fp16").
         keep: Share of the prunable units that stays.
         latency: Share of the latency at batch 1 that stays, measured here while planning and again of the finished
             network; or `(0.6, measure)`, where `measure(module)` returns the seconds that a network takes on
@@ -116,11 +123,27 @@ class PruneConfig:
             "NAME[:key=value,...]",
         ),
     )
-    macs: float | None = field(
-        default=None, metadata=_option("goal", "Share of the multiply-adds that stays.", "0.5")
+    macs: float | str | None = field(
+        default=None, metadata=_option("goal", "Share of the multiply-adds that stays, or the most.", "0.5|30M")
     )
-    params: float | None = field(
-        default=None, metadata=_option("goal", "Share of the parameters that stays.", "0.5")
+    params: float | str | None = field(
+        default=None, metadata=_option("goal", "Share of the parameters that stays, or the most.", "0.5|60k")
+    )
+    size: float | str | None = field(
+        default=None,
+        metadata=_option(
+            "goal", "Most bytes of parameters at fp32, or as :fp16 or :int8; 1 kB is 1,000.", "128kB[:int8]"
+        ),
+    )
+    peak_memory: float | str | None = field(
+        default=None,
+        metadata=_option(
+            "goal", "Most bytes of activations alive at once, for one sample.", "256kB[:int8]"
+        ),
+    )
+    budget: str | None = field(
+        default=None,
+        metadata=_option("goal", "A budget by name: dcase2025, at fp32 or as :fp16 or :int8.", "NAME"),
     )
     latency: LatencyTarget | None = field(
         default=None, metadata=_option("goal", "Share of the measured latency that stays.", "0.5")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 from torch import nn
 
 from secateurs.allocate.sequence import Allocation
+from secateurs.allocate.uniform import Uniform
 from secateurs.contracts import Example, Ranking
 from secateurs.errors import VerificationError
 from secateurs.graph import Graph, Tracer
@@ -22,9 +23,10 @@ from secateurs.running.copies import copy_model
 from secateurs.surgery import Plan, Verification, remove, verify
 from secateurs.surgery.remove import finish
 from secateurs.surgery.retrace import retrace_by_values
-from secateurs.targets import Attempt
+from secateurs.targets import Attempt, Budgeted, Budgets
 
 _TRIES = 12
+_TIGHTER = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,3 +162,37 @@ def finished(
     if traced.names is not None:
         small, remarks = finish(small, made), (*remarks, about_frames(traced.names, made.folds))
     return small, made, remarks
+
+
+Finished: TypeAlias = tuple[nn.Module, Plan, tuple[str, ...]]
+"""The network of a cut as the result has it, its plan, and remarks."""
+
+
+def within_budgets(
+    recipe: Recipe, traced: Traced, cut: Cut, done: Finished, clock: Clock
+) -> tuple[Cut, Finished, tuple[Budgeted, ...]]:
+    """A finished network that is within its budgets: where a repair has added too many biases, the cut anew.
+
+    Raises:
+        BudgetError: It still is not after two tries.
+    """
+    target = recipe.target
+    assert isinstance(target, Budgets)
+    for tries in range(_TIGHTER + 1):
+        small, made, remarks = done
+        counts = cut.graph.counts(keep_of(cut.plan))
+        with clock("check"):
+            found = target.report(cut.attempt, small, counts)
+        if all(one.met for one in found):
+            whole = (counts == cut.graph.costs.sizes).all()
+            said = ("the network was within its budgets as it came, and stays whole",) if whole else ()
+            return cut, (small, made, (*remarks, *said)), found
+        if tries == _TIGHTER:
+            break
+        target = target.tightened(found)
+        allocation = cut.attempt.allocate or Uniform()
+        cut = cut_once(replace(recipe, target=target), traced, cut.attempt.ranking, allocation, clock)
+        if not cut.verification.passed:
+            raise VerificationError(f"{cut.verification}. Nothing was written; please report this network.")
+        done = finished(recipe, traced, cut, clock)
+    raise target.missed(found)

@@ -6,6 +6,7 @@
     │   └── MismatchError     weights, plan and network do not belong together
     └── RunError              what was asked could not be done: exit status 1
         ├── TargetError       no plan reaches the target
+        │   └── BudgetError   no plan is as small as a device wants it: exit status 2
         └── VerificationError the smaller network is not the silenced original
 
 A message names the argument or file, what was found there, and what to do.
@@ -38,6 +39,12 @@ class RunError(SecateursError):
 
 class TargetError(RunError):
     """No plan reaches the target; the message says which can be reached."""
+
+
+class BudgetError(TargetError):
+    """No plan meets the budgets, which were bad arguments for this network; the message says what can be met."""
+
+    exit_status = 2
 
 
 class VerificationError(RunError):

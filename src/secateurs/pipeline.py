@@ -16,7 +16,7 @@ from secateurs.checks import check_callable, check_kind, shown
 from secateurs.compensate import name_of
 from secateurs.config import PruneConfig
 from secateurs.contracts import Example, Loader, Progress
-from secateurs.cutting import Traced, finished, proven
+from secateurs.cutting import Cut, Traced, finished, proven, within_budgets
 from secateurs.data.samples import about_samples
 from secateurs.errors import InputError
 from secateurs.graph import Graph
@@ -25,11 +25,13 @@ from secateurs.layers.standardised import about_standardisation
 from secateurs.layers.tensors import named_tensors
 from secateurs.meters.costs import Costs, count_costs
 from secateurs.planning import about_ranking
+from secateurs.plans import keep_of
 from secateurs.recipe import Clock, Recipe
 from secateurs.signature import taking
 from secateurs.surgery import Plan, Verification
 from secateurs.surgery.files import save_model
-from secateurs.targets import Attempt, Target
+from secateurs.targets import Attempt, Budgeted, Budgets, Target
+from secateurs.targets.budgets import within
 from secateurs.version import __version__
 
 _NO_GROUP = "is in no group: products of activations, and parameters of layers that stay whole"
@@ -50,7 +52,11 @@ class GroupReport:
 
 @dataclass(frozen=True)
 class Result:
-    """The smaller network and everything there is to say about it; prints as a table."""
+    """The smaller network and everything there is to say about it; prints as a table.
+
+    `peaks` are the elements of activations that are alive at once, before and after (see `ActivationMemory`); None in
+    frames. `budgets` is what came of each, where several were asked for or one that is no share.
+    """
 
     model: nn.Module
     plan: Plan
@@ -66,16 +72,23 @@ class Result:
     allocate: str = "uniform"
     compensate: str = "none"
     remarks: tuple[str, ...] = ()
+    peaks: tuple[int, int] | None = None
+    budgets: tuple[Budgeted, ...] = ()
     config: PruneConfig = field(default_factory=PruneConfig)
 
     def __str__(self) -> str:
         rows = [
-            f"{self.method}: " + (", ".join(f"{k} {v:g}" for k, v in self.target.items()) or "own ratio"),
+            f"{self.method}: " + (", ".join(f"{k} {v:,g}" for k, v in self.target.items()) or "own ratio"),
             f"{'':12} {'before':>16} {'after':>16} {'stays':>8}",
         ]
         for name in ("params", "macs"):
             before, after = getattr(self.before, name), getattr(self.after, name)
             rows.append(f"{name:12} {before:16,d} {after:16,d} {after / max(before, 1):8.1%}")
+        if self.peaks is not None:
+            before, after = self.peaks
+            rows.append(f"{'peak at int8':12} {before:16,d} {after:16,d} {after / max(before, 1):8.1%}")
+        if self.budgets:
+            rows.append(within(self.config.budget or "", self.budgets))
         locked = [g for g in self.groups if g.status == "locked"]
         pruned = sum(g.status == "pruned" for g in self.groups)
         rows.append(f"{pruned} of {len(self.groups)} groups pruned, {len(locked)} locked")
@@ -150,6 +163,9 @@ def prune(model: nn.Module, example: Example, /, **asked: Any) -> Result:
         before = count_costs(model, example, around=traced.tracer.around)
     cut = proven(recipe, traced, clock)
     small, made, remarks = finished(recipe, traced, cut, clock)
+    budgets: tuple[Budgeted, ...] = ()
+    if isinstance(recipe.target, Budgets):
+        cut, (small, made, remarks), budgets = within_budgets(recipe, traced, cut, (small, made, remarks), clock)
     with clock("check"):
         remarks = (*remarks, *_remarks(recipe.target, cut.attempt, small))
     with clock("costs"):
@@ -178,7 +194,17 @@ def prune(model: nn.Module, example: Example, /, **asked: Any) -> Result:
             *remarks,
         ),
         config=config,
+        peaks=_peaks(cut),
+        budgets=budgets,
     )
+
+
+def _peaks(cut: Cut) -> tuple[int, int] | None:
+    """Elements of activations alive at once, before and after."""
+    memory = cut.graph.memory
+    if memory is None:
+        return None
+    return memory.peak(), memory.peak(cut.graph.counts(keep_of(cut.plan)))
 
 
 def _recipe(model: Any, example: Any, settings: dict[str, Any], given: dict[str, Any]) -> Recipe:

@@ -33,6 +33,7 @@ from secateurs.methods import Method
 from secateurs.plans import plan_from_counts
 from secateurs.surgery.plan import Plan
 from secateurs.targets.base import Attempt, Target
+from secateurs.targets.budgets import Budgets
 from secateurs.targets.given import one_target
 from secateurs.targets.latency import LatencyTarget
 from secateurs.targets.schedule import Bounds, exceptions, rounded
@@ -190,9 +191,12 @@ def about_ranking(ranking: Ranking) -> tuple[str, ...]:
 def plan(
     ranking: Ranking,
     *,
-    macs: float | None = None,
-    params: float | None = None,
+    macs: float | str | None = None,
+    params: float | str | None = None,
     keep: float | None = None,
+    size: float | str | None = None,
+    peak_memory: float | str | None = None,
+    budget: str | None = None,
     latency: LatencyTarget | None = None,
     accuracy_drop: float | None = None,
     target: Target | None = None,
@@ -207,9 +211,13 @@ def plan(
 
     Args:
         ranking: From `rank`.
-        macs: Share of the multiply-adds that stays, in (0, 1].
-        params: Share of the parameters that stays.
+        macs: Share of the multiply-adds that stays, in (0, 1], or their largest number (`30e6`, `"30M"`). What is
+            counted (this and the five below) may be given together; all are met.
+        params: Share of the parameters that stays, or their largest number.
         keep: Share of the units of the free groups that stays.
+        size: Most bytes of parameters, `"128kB:int8"`, or the share that stays; see `targets.amounts.limit_given`.
+        peak_memory: Most bytes of activations alive at once; see `graph.memory.ActivationMemory`.
+        budget: The name of a budget: "dcase2025"; see `targets.amounts.preset`.
         latency: Share of the latency that stays, measured on `example`; see `targets.Latency`.
         accuracy_drop: Points of accuracy that may go, measured on `holdout`; see `targets.AccuracyDrop`.
         target: A target of your own; see `targets.Target`.
@@ -247,6 +255,9 @@ def plan(
         "macs": macs,
         "params": params,
         "keep": keep,
+        "size": size,
+        "peak_memory": peak_memory,
+        "budget": budget,
         "latency": latency,
         "accuracy_drop": accuracy_drop,
         "target": target,
@@ -267,6 +278,8 @@ def plan_for(target: Target | None, attempt: Attempt) -> Plan:
     if target is None:
         return _own_plan(attempt)
     counts = _counts(target, target.counts(attempt), attempt.ranking.graph)
+    if isinstance(target, Budgets):
+        return attempt.plan(counts, target.asked)
     return attempt.plan(counts, {target.name: check_number("target", target.value)})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class Sensitivity:
         curves: (units gone, damage) at some levels, by group, as `survey` measures them. Between levels the root
             of the damage is interpolated; groups without a curve stay whole.
         blend: What a unit saves is (1 - blend) times its share of MACs plus blend times its share of parameters.
+        saved: What a unit of each group saves instead, shape (groups,).
 
     Raises:
         InputError: A damage that is negative or not finite, or a blend outside [0, 1].
@@ -38,6 +39,7 @@ class Sensitivity:
 
     curves: Mapping[str, Curve] = field(default_factory=dict)
     blend: float = 0.0
+    saved: FloatArray | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.blend <= 1:
@@ -53,10 +55,7 @@ class Sensitivity:
 
     def __call__(self, ranking: Ranking) -> IntArray:
         """Cost O(N log N) for N units."""
-        costs = ranking.graph.costs
-        macs = costs.macs_per_unit() / max(1, costs.macs())
-        params = costs.params_per_unit() / max(1, costs.params())
-        saved = (1 - self.blend) * macs + self.blend * params
+        saved = self._blended(ranking) if self.saved is None else self.saved
         times: dict[int, FloatArray] = {}
         for index, group in enumerate(ranking.graph.groups):
             if group.name in ranking.orders and group.name in self.curves:
@@ -64,6 +63,27 @@ class Sensitivity:
                 damage = convex(self.curves[group.name], group.size)
                 times[index] = (np.diff(damage) / max(float(saved[index]), 1e-12))[:steps]
         return merge_by_time(times)
+
+    def _blended(self, ranking: Ranking) -> FloatArray:
+        costs = ranking.graph.costs
+        macs = costs.macs_per_unit() / max(1, costs.macs())
+        params = costs.params_per_unit() / max(1, costs.params())
+        blended: FloatArray = (1 - self.blend) * macs + self.blend * params
+        return blended
+
+    def weighing(self, saved: FloatArray) -> Sensitivity:
+        """The same where the next unit of group g saves saved[g]."""
+        return replace(self, saved=saved)
+
+    def lost(self, ranking: Ranking, counts: IntArray) -> float:
+        """The damage where every group keeps so many units, by the convex curves."""
+        return float(
+            sum(
+                convex(self.curves[group.name], group.size)[group.size - int(counts[index])]
+                for index, group in enumerate(ranking.graph.groups)
+                if group.name in self.curves
+            )
+        )
 
 
 def convex(curve: Curve, size: int) -> FloatArray:

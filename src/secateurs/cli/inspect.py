@@ -39,6 +39,7 @@ def inspect(
 
 
 def _parts(model: str, found: Structure) -> Iterator[str | Listing]:
+    from secateurs.cli.tables import peak_bytes
     from secateurs.graph.described import FREE, LOCKED
 
     free = [group for group in found.groups if group.locked is None]
@@ -48,6 +49,11 @@ def _parts(model: str, found: Structure) -> Iterator[str | Listing]:
         f"{model}, input {shapes}: {found.params:,} parameters, {found.macs:,} MACs; "
         f"{len(free)} groups of coupled channels may be pruned, {len(locked)} may not"
     )
+    if found.peak_elements is not None:
+        yield (
+            f"peak activations of one sample: {peak_bytes(found.peak_elements, 'fp32')} at float32, "
+            f"{peak_bytes(found.peak_elements, 'int8')} at int8"
+        )
     yield found.share
     if free:
         yield table("\nMay be pruned", FREE, [group.cells() for group in free], left=4)

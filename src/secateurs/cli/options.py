@@ -98,6 +98,19 @@ def number(text: str) -> float:
         raise typer.BadParameter(f"'{text}' is not a number") from None
 
 
+def number_or_text(given: float | str) -> float | str:
+    """A number where the text of an option is one, else the text, which may have a unit.
+
+    Example:
+        >>> number_or_text("0.5"), number_or_text("30M")
+        (0.5, '30M')
+    """
+    try:
+        return float(given)
+    except ValueError:
+        return given
+
+
 def share(text: str) -> Any:
     """An option for a share that stays."""
     return typer.Option(

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from secateurs.cli.options import exceptions, number
-from secateurs.config import GOALS, Kind, Option, PruneConfig
+from secateurs.cli.options import exceptions, number, number_or_text
+from secateurs.config import ABSOLUTE, GOALS, Kind, Option, PruneConfig
 from secateurs.errors import InputError
 
 if TYPE_CHECKING:
@@ -88,14 +88,14 @@ def _parameter(one: Field[Any]) -> inspect.Parameter:
     usual = f" By default {one.default}." if one.default not in (None, False) else ""
     told: dict[str, Any] = {"help": option.help + usual, "show_default": False}
     if option.kind == "goal":
-        told["parser"] = number
+        told["parser"] = str if one.name in ABSOLUTE else number
     if option.kind == "seed":
         told.update(min=0, max=2**32 - 1)
     if option.kind in ("flag", "choice"):
         flag = f"{flag}/--no-{flag[2:]}"
     else:
         told["metavar"] = option.metavar
-    kind = _READ.get(option.kind, str | None)
+    kind = str | None if one.name in ABSOLUTE else _READ.get(option.kind, str | None)
     annotation = Annotated[kind, typer.Option(flag, **told)]  # type: ignore[valid-type]
     return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
@@ -116,6 +116,9 @@ def read_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     for one in fields(PruneConfig):
         if one.metadata["option"].kind == "count" and found.get(one.name, 1) < 1:
             raise InputError(f"{_flag(one.name)} {found[one.name]}: give a whole number from 1.")
+    for name in ABSOLUTE:
+        if name in found:
+            found[name] = number_or_text(found[name])
     if "method" in found:
         found["method"] = method_named(found["method"])
     if "metric" in found:

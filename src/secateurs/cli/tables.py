@@ -12,6 +12,8 @@ from secateurs.pipeline import GroupReport
 from secateurs.report.page import groups_sentence, points, target_sentence
 from secateurs.report.record import Measures, Record, at_places, milliseconds, percent, share
 from secateurs.surgery import Verification
+from secateurs.targets.amounts import PRECISIONS
+from secateurs.targets.budgets import within
 
 REASONS = 8
 """Reasons for locks that are printed; result.json and the page have them all."""
@@ -23,6 +25,8 @@ def after_run(record: Record) -> Iterator[str | Listing]:
     yield table("", ("", "before", "after", "stays"), list(_rows(record)))
     if record.latency is not None:
         yield f"latency: {record.latency}"
+    if record.budgets:
+        yield within(record.budget or "", record.budgets)
     yield proof(record.verification)
     yield f"groups: {groups_sentence(record.groups)}"
     yield from locks(record.groups)
@@ -42,6 +46,11 @@ def _rows(record: Record) -> Iterator[tuple[str, str, str, str]]:
     before, after = record.before, record.after
     yield "parameters", f"{before.params:,}", f"{after.params:,}", share(after.params, before.params)
     yield "MACs", f"{before.macs:,}", f"{after.macs:,}", share(after.macs, before.macs)
+    for precision in ("fp32", "int8"):
+        old, new = (peak_bytes(one.peak_elements, precision) for one in (before, after))
+        if old != "-":
+            stays = share(after.peak_elements or 0, before.peak_elements or 0)
+            yield f"peak activations, {precision}", old, new, stays
     if before.accuracy is not None and after.accuracy is not None:
         change = points(100 * (after.accuracy - before.accuracy))
         old = percent(before.accuracy, before.accuracy_error)
@@ -51,6 +60,16 @@ def _rows(record: Record) -> Iterator[tuple[str, str, str, str]]:
         new = milliseconds(after.latency_ms, after.latency_spread_ms)
         known = before.latency_ms is not None and after.latency_ms is not None
         yield "latency", old, new, share(after.latency_ms or 0, before.latency_ms or 0) if known else "-"
+
+
+def peak_bytes(elements: int | None, precision: str) -> str:
+    """Bytes of activations alive at once.
+
+    Example:
+        >>> peak_bytes(1000, "fp32"), peak_bytes(None, "int8")
+        ('4,000 B', '-')
+    """
+    return "-" if elements is None else f"{elements * PRECISIONS[precision]:,} B"
 
 
 def proof(verification: Verification) -> str:

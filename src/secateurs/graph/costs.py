@@ -29,6 +29,10 @@ class CostFunction(Protocol):
         """Number of parameters, shared ones once."""
         ...
 
+    def weighted(self, weights: Mapping[str, float], keep: IntArray | None = None) -> float:
+        """Sum of the lengths of the parameters, each times a weight of its own (0 where it has none)."""
+        ...
+
     def macs_by_layer(self, keep: IntArray | None = None) -> dict[str, int]:
         """Multiply-adds by the module that spends them."""
         ...
@@ -83,6 +87,11 @@ class CostModel:
     def params(self, keep: IntArray | None = None) -> int:
         """Number of parameters, shared ones once."""
         return round(float(self._terms(keep, self.params_each, self.params_axes).sum()))
+
+    def weighted(self, weights: Mapping[str, float], keep: IntArray | None = None) -> float:
+        """Sum of the lengths of the parameters, each times a weight of its own (0 where it has none)."""
+        each = np.array([weights.get(name, 0.0) for name in self.params_names])
+        return float(self._terms(keep, self.params_each, self.params_axes) @ each)
 
     def macs_by_layer(self, keep: IntArray | None = None) -> dict[str, int]:
         """Multiply-adds by the module that spends them."""

@@ -77,6 +77,10 @@ class FramedCosts:
         """Number of parameters."""
         return self.base.params(keep) - round(sum(self._saved(f, keep)[1] for f in self.frames))
 
+    def weighted(self, weights: Mapping[str, float], keep: IntArray | None = None) -> float:
+        """Sum of the lengths of the parameters by weight, of the network in frames."""
+        return self.base.weighted(weights, keep)
+
     def macs_by_layer(self, keep: IntArray | None = None) -> dict[str, int]:
         """Multiply-adds by layer, frames unfolded."""
         return self.base.macs_by_layer(keep)
@@ -208,7 +212,7 @@ def framed(graph: Graph, names: tuple[str, ...]) -> Graph:
     assert isinstance(graph.costs, CostModel)
     frames = tuple(_frame(graph, name, groups) for name in names)
     costs = FramedCosts(graph.costs, frames)
-    return replace(graph, groups=groups, costs=costs, form=Framed(graph.model, names, costs))
+    return replace(graph, groups=groups, costs=costs, form=Framed(graph.model, names, costs), memory=None)
 
 
 def about_frames(names: Sequence[str], folds: Mapping[str, str]) -> str:

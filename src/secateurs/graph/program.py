@@ -27,7 +27,8 @@ class Value:
 class Op:
     """One operation: `name` is the ATen name without overload or trailing underscore.
 
-    Operations of other libraries carry their namespace, as in `torchvision::deform_conv2d`.
+    Operations of other libraries carry their namespace, as in `torchvision::deform_conv2d`. `within` is the place of the
+    argument in whose memory the results lie, -1 where they have their own: views, and what is written in place.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Op:
     where: str = ""
     module: str = ""
     argument_names: tuple[str, ...] = ()
+    within: int = -1
 
     def arg(self, position: int, name: str, default: Any = None) -> Any:
         """The argument at a position, by position or by name."""
@@ -108,4 +110,11 @@ def make_op(
             args = (*args, kwargs[names[position]])
         else:
             break
-    return Op(plain, args, kwargs, outs, pointwise, where, module, names)
+    return Op(plain, args, kwargs, outs, pointwise, where, module, names, _within(schema))
+
+
+def _within(schema: Any) -> int:
+    """The place of the first argument that results may lie in, by the schema; -1 where they lie in none."""
+    if schema is None or not any(result.alias_info for result in schema.returns):
+        return -1
+    return next((i for i, argument in enumerate(schema.arguments) if argument.alias_info), -1)

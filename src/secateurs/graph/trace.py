@@ -20,6 +20,7 @@ from secateurs.graph.described import table
 from secateurs.graph.form import Form
 from secateurs.graph.groups import Units, make_groups
 from secateurs.graph.labels import Labels
+from secateurs.graph.memory import ActivationMemory, activation_memory
 from secateurs.graph.norms import norms_after
 from secateurs.graph.propagate import propagate
 from secateurs.graph.slices import Keep, Shapes, kept_positions, removed_positions
@@ -54,7 +55,8 @@ class Graph:
     `form` says how `model` was made from another network, where it was (see `framed`); `plain` names convolutions
     that standardise their weights in the original and are plain convolutions in `model`; `notes` say where
     the code may take another path on other inputs. `norms` names the batch norm that alone reads what a layer gives,
-    by the names of the tensors that make its weight.
+    by the names of the tensors that make its weight. `memory` says how much is alive at once on the first example; None
+    in frames.
     """
 
     groups: tuple[Group, ...]
@@ -67,6 +69,7 @@ class Graph:
     notes: tuple[str, ...] = ()
     plain: tuple[str, ...] = ()
     norms: Mapping[str, str] = field(default_factory=dict)
+    memory: ActivationMemory | None = None
 
     def __str__(self) -> str:
         """The groups as tables: what leaves together, through what, what is locked and why, and what it costs."""
@@ -227,6 +230,8 @@ class Tracer:
                 sound = False
                 found = self._answered(search, *found)
             if sound:
+                memory = activation_memory(self.programs[0], self._seen.labels, self._seen.units)
+                self.last = replace(self.last, memory=memory)
                 return self.last
         raise CaptureError(
             "model: no set of groups could be removed together; this is a bug of the structure engine."

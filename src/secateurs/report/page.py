@@ -8,6 +8,7 @@ from importlib.resources import files
 
 from secateurs.pipeline import GroupReport
 from secateurs.report.record import Compared, Measures, Record, at_places, milliseconds, percent, share
+from secateurs.targets.amounts import in_words
 
 _NAMES = {"macs": "MACs", "params": "parameters", "latency": "latency", "keep": "prunable channels"}
 
@@ -58,9 +59,13 @@ def target_sentence(target: Mapping[str, float]) -> str:
         return "no target: the method's own rule decides"
     if "accuracy_drop" in target:
         return f"at most {target['accuracy_drop']:g} points of accuracy lost on held-out training data"
-    return " and ".join(
-        f"{100 * value:.4g} % of the {_NAMES.get(key, key)} stay" for key, value in target.items()
-    )
+    return " and ".join(_goal(key, value) for key, value in target.items())
+
+
+def _goal(key: str, value: float) -> str:
+    if value > 1:
+        return f"at most {value:,.0f} {in_words(key)}"
+    return f"{100 * value:.4g} % of the {_NAMES.get(key) or in_words(key)} stay"
 
 
 def groups_sentence(groups: tuple[GroupReport, ...]) -> str:

@@ -14,6 +14,7 @@ from secateurs.errors import InputError
 from secateurs.pipeline import GroupReport
 from secateurs.report.record_form import RECORD
 from secateurs.surgery import Verification
+from secateurs.targets import Budgeted
 
 SCHEMA = 1
 
@@ -25,7 +26,8 @@ class Measures:
     `macs` are multiply-adds for one sample. `accuracy` is a share of 1 on `samples` test samples, with its
     standard error; None where there was no data. `latency_ms` is the fastest of many runs at batch 1,
     `latency_spread_ms` the range of the three fastest and `latency_one_thread_ms` the time on one thread; each
-    is None where the machine was too busy to tell. `uncounted` lists the operations that no counter has a
+    is None where the machine was too busy to tell. `peak_elements` are the elements of activations alive at once for one
+    sample: bytes at int8, four times as many at float32 (see `graph.memory.ActivationMemory`). `uncounted` lists the operations that no counter has a
     formula for, with the number of calls.
     """
 
@@ -38,6 +40,7 @@ class Measures:
     latency_spread_ms: float | None = None
     uncounted: Mapping[str, int] = field(default_factory=dict)
     latency_one_thread_ms: float | None = None
+    peak_elements: int | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class Record:
     shapes of the second and further inputs, `normalisation` is what images of `data` were normalised with.
     `original` holds the costs of the unpruned network where this run started from one that had been pruned before;
     shares in `target` are of `before`. `comparison` holds the rows of the demo, `asked` the command that repeats the
-    run: its model, weights, data, inputs and config.
+    run: its model, weights, data, inputs and config. `budgets` is what came of each budget, `budget` the name of theirs.
     """
 
     model: str
@@ -121,6 +124,8 @@ class Record:
     more_inputs: tuple[tuple[int, ...], ...] = ()
     comparison: tuple[Compared, ...] = ()
     asked: Mapping[str, Any] | None = None
+    budgets: tuple[Budgeted, ...] = ()
+    budget: str | None = None
     schema: int = SCHEMA
 
     def to_json(self) -> str:
@@ -158,6 +163,7 @@ class Record:
                     "remarks": tuple(raw.get("remarks", ())),
                     "more_inputs": tuple(tuple(shape) for shape in raw.get("more_inputs", ())),
                     "comparison": tuple(Compared(**row) for row in raw.get("comparison", ())),
+                    "budgets": tuple(Budgeted(**one) for one in raw.get("budgets", ())),
                     "groups": tuple(GroupReport(**group) for group in raw["groups"]),
                 }
             )

@@ -19,7 +19,7 @@ from secateurs.checks import (
 from secateurs.proof import proof_form
 
 _MEASURES = record(
-    ("accuracy", "accuracy_error", "samples", "latency_ms", "latency_spread_ms", "uncounted"),
+    ("accuracy", "accuracy_error", "samples", "latency_ms", "latency_spread_ms", "uncounted", "peak_elements"),
     params=any_whole(),
     macs=any_whole(),
     accuracy=maybe(any_number),
@@ -28,6 +28,7 @@ _MEASURES = record(
     latency_ms=maybe(any_number),
     latency_spread_ms=maybe(any_number),
     uncounted=map_of(any_whole()),
+    peak_elements=maybe(any_whole()),
 )
 _TIMING = record(
     batch=any_whole(), warmup=any_whole(), runs=any_whole(), device=any_text, threads=any_whole()
@@ -42,6 +43,7 @@ _GROUP = record(
     params=any_whole(),
     macs=any_whole(),
 )
+_BUDGETED = record(key=any_text, limit=any_number, before=any_number, after=any_number)
 _COMPARED = record(
     method=any_text,
     repair=any_text,
@@ -70,7 +72,7 @@ _ASKED = record(
     config=map_of(_setting),
 )
 RECORD: Form = record(
-    ("remarks", "more_inputs", "comparison", "asked"),
+    ("remarks", "more_inputs", "comparison", "asked", "budgets", "budget"),
     schema=any_whole(1),
     model=any_text,
     input_shape=list_of(any_whole(1), most=8, least=1),
@@ -94,4 +96,6 @@ RECORD: Form = record(
     more_inputs=list_of(list_of(any_whole(1), most=8, least=1)),
     comparison=list_of(_COMPARED),
     asked=maybe(_ASKED),
+    budgets=list_of(_BUDGETED),
+    budget=maybe(any_text),
 )

@@ -19,7 +19,8 @@ from secateurs.meters.costs import count_costs
 class Structure:
     """All groups of a network, its costs, and the layers that are in no group with the reason.
 
-    The `params` and `macs` of `groups` and `others` add up to what the network costs.
+    The `params` and `macs` of `groups` and `others` add up to what the network costs. `peak_elements` are alive
+    at once for one sample (see `graph.memory.ActivationMemory`).
     """
 
     input_shape: tuple[int, ...]
@@ -31,6 +32,7 @@ class Structure:
     others: Mapping[str, Spent]
     share: str
     more_inputs: tuple[tuple[int, ...], ...] = ()
+    peak_elements: int | None = None
 
     def to_json(self, model: str) -> str:
         """What `secateurs inspect --json` writes."""
@@ -69,6 +71,7 @@ def structure(model: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Structu
         dict(attribute(graph).others),
         share_line(graph),
         tuple(others),
+        None if graph.memory is None else graph.memory.peak(),
     )
 
 

@@ -106,8 +106,9 @@ def recorded(
         None if data is None else evaluate(model, data.test, progress=_named(progress, when))
         for model, when in ((source.model, "before"), (result.model, "after"))
     ]
-    before = measures(result.before, old, scores[0])
-    after = measures(result.after, new, scores[1])
+    peaks = result.peaks or (None, None)
+    before = measures(result.before, old, scores[0], peaks[0])
+    after = measures(result.after, new, scores[1], peaks[1])
     seconds = {**result.seconds, "measure": time.perf_counter() - start}
     remarks = (*result.remarks, *(() if data is None else data.remarks))
     if data is not None and config.metric is not None:
@@ -119,7 +120,9 @@ def recorded(
     return Run(result.model, plan, record)
 
 
-def measures(costs: Costs, latency: Latency, accuracy: Accuracy | None) -> Measures:
+def measures(
+    costs: Costs, latency: Latency, accuracy: Accuracy | None, peak: int | None = None
+) -> Measures:
     """One network in numbers, from what was measured of it."""
     return Measures(
         params=costs.params,
@@ -131,6 +134,7 @@ def measures(costs: Costs, latency: Latency, accuracy: Accuracy | None) -> Measu
         latency_spread_ms=latency.spread_ms,
         latency_one_thread_ms=latency.one_thread_ms,
         uncounted=dict(costs.uncounted),
+        peak_elements=peak,
     )
 
 
@@ -188,4 +192,6 @@ def _record(
         versions=dict(result.versions),
         remarks=remarks,
         asked=asked,
+        budgets=result.budgets,
+        budget=config.budget,
     )

@@ -8,7 +8,9 @@ from typing import Any
 from secateurs.checks import check_kind, shown
 from secateurs.errors import InputError
 from secateurs.targets.accuracy import AccuracyDrop
+from secateurs.targets.amounts import limit_given, preset
 from secateurs.targets.base import Target
+from secateurs.targets.budgets import made
 from secateurs.targets.costs import keep, macs, params
 from secateurs.targets.latency import Latency, parted
 
@@ -20,36 +22,50 @@ def _latency(value: Any) -> Target:
     return Latency(value if share is None else share, measure)
 
 
+_SHARED: dict[str, Callable[[Any], Target]] = {"macs": macs, "params": params, "keep": keep}
+_COUNTED = (*_SHARED, "size", "peak_memory")
+"""Targets that go together, and with a `budget`."""
+
+
+def _budgets(given: Mapping[str, Any]) -> Target:
+    """One target of all that is counted: a share alone, or a limit for each."""
+    limits = [limit_given(name, value) for name, value in given.items() if name != "budget"]
+    if len(given) == 1 and limits and limits[0].share and limits[0].name in _SHARED:
+        return _SHARED[limits[0].name](limits[0].value)
+    name = given.get("budget")
+    return made([*(() if name is None else preset(name)), *limits], name)
+
+
 _MADE: dict[str, Callable[[Any], Target]] = {
-    "macs": macs,
-    "params": params,
-    "keep": keep,
     "latency": _latency,
     "accuracy_drop": AccuracyDrop,
 }
 
 
 def one_target(given: Mapping[str, Any], spelled: Callable[[str], str] = str) -> Target | None:
-    """The target that was given, or None.
+    """The target that was given, or None; several that are counted make one.
 
     Args:
         given: Values by name, None where a target is not asked for; under "target", one of the user's own.
         spelled: From a name to how the user writes it, for the message.
 
     Raises:
-        InputError: several targets, something that is no number, or a share outside (0, 1].
+        InputError: several targets that do not go together, something that is no number, or a share outside (0, 1].
 
     Example:
         >>> one_target({"macs": 0.5, "keep": None}).name, one_target({"macs": None})
         ('macs', None)
     """
     found = [(name, value) for name, value in given.items() if value is not None]
-    if len(found) > 1:
-        both = " and ".join(spelled(name) for name, _ in found)
-        names = ", ".join(spelled(name) for name in _MADE)
-        raise InputError(f"target: {both} are both given; give one of {names}.")
     if not found:
         return None
+    counted = {name: value for name, value in found if name in (*_COUNTED, "budget")}
+    if len(counted) == len(found):
+        return _budgets(counted)
+    if len(found) > 1:
+        both = " and ".join(spelled(name) for name, _ in found)
+        names = ", ".join(spelled(name) for name in (*_COUNTED, "budget", *_MADE))
+        raise InputError(f"target: {both} are both given; give one of {names}, or several of what is counted.")
     name, value = found[0]
     if name == "target":
         if isinstance(value, type):
