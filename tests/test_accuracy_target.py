@@ -206,7 +206,7 @@ def test_the_original_is_judged_once(striped):
         target.counts(Attempt(ranking))
 
 
-def test_what_is_for_a_floor_alone_is_refused_elsewhere(striped):
+def test_a_holdout_is_refused_where_no_floor_is_asked(striped):
     net, images, _ = striped
-    with pytest.raises(InputError, match="holdout and metric are for accuracy_drop"):
+    with pytest.raises(InputError, match="holdout is for accuracy_drop"):
         sc.prune(net, images[:1], macs=0.5, holdout=images)

@@ -160,7 +160,7 @@ def test_code_that_computes_with_the_channel_count_is_found_by_values():
         ({"method": "l1-norm"}, sc.InputError, "no ratio of its own"),
         ({"macs": 1.5}, sc.InputError, r"macs is 1.5; .* in \(0, 1\]"),
         ({"macs": 0.0}, sc.InputError, r"macs is 0; "),
-        ({"macs": 0.5, "params": 0.5}, sc.InputError, "macs and params are both given"),
+        ({"macs": 0.5, "latency": 0.5}, sc.InputError, "macs and latency are both given"),
         ({"macs": 0.5, "allocate": "best"}, sc.InputError, "allocate: there is no 'best'"),
         ({"macs": 0.5, "round_to": 0}, sc.InputError, "round_to is 0"),
         (

@@ -77,7 +77,7 @@ def _metric(name: str, value: Any) -> None:
 
 
 def _apart(name: str, value: Any) -> None:
-    """Targets are checked together: there may be one."""
+    """Targets are checked together: not all go with all."""
 
 
 CHECKS: Mapping[Kind, Check] = {
@@ -103,10 +103,10 @@ def check_config(config: PruneConfig) -> Target | None:
         InputError: A setting is not what it has to be; says which, what it is, and what to give.
 
     Example:
-        >>> check_config(PruneConfig(macs="0.5"))
+        >>> check_config(PruneConfig(keep="0.5"))
         Traceback (most recent call last):
         ...
-        secateurs.errors.InputError: macs is '0.5'; give a number.
+        secateurs.errors.InputError: keep is '0.5'; give a number.
     """
     for one in fields(PruneConfig):
         CHECKS[one.metadata["option"].kind](one.name, getattr(config, one.name))

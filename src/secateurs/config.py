@@ -86,7 +86,7 @@ class PruneConfig:
         accuracy_drop: As small as can be while accuracy on held-out samples (by their labels, or without any by the
             network's own decisions) falls by no more than so many points (hundredths), with 95 % confidence
             where the samples are enough to say so. The remarks give the drop measured and its upper bound.
-        metric: For `accuracy_drop`: instead of accuracy, "class-accuracy", "log-loss", "map", or a function of all
+        metric: For `accuracy_drop`, and for what the command line measures: instead of accuracy, "class-accuracy", "log-loss", "map", or a function of all
             outputs (n, ...) and labels (n, ...) that returns a number, higher is better, where 0.01 is a point. Labels
             of zeros and ones in the outputs' shape (several labels a sample) need none: accuracy is then the share of
             right answers.
@@ -124,7 +124,8 @@ class PruneConfig:
         ),
     )
     macs: float | str | None = field(
-        default=None, metadata=_option("goal", "Share of the multiply-adds that stays, or the most.", "0.5|30M")
+        default=None,
+        metadata=_option("goal", "Share of the multiply-adds that stays, or the most.", "0.5|30M"),
     )
     params: float | str | None = field(
         default=None, metadata=_option("goal", "Share of the parameters that stays, or the most.", "0.5|60k")
@@ -137,9 +138,7 @@ class PruneConfig:
     )
     peak_memory: float | str | None = field(
         default=None,
-        metadata=_option(
-            "goal", "Most bytes of activations alive at once, for one sample.", "256kB[:int8]"
-        ),
+        metadata=_option("goal", "Most bytes of activations alive at once, for one sample.", "256kB[:int8]"),
     )
     budget: str | None = field(
         default=None,
@@ -158,7 +157,7 @@ class PruneConfig:
         default=None,
         metadata=_option(
             "metric",
-            "What --accuracy-drop is about: accuracy, class-accuracy, log-loss (a point is 0.01 nats), map, or own "
+            "What --accuracy-drop is about, and is measured: accuracy, class-accuracy, log-loss (a point is 0.01 nats), map, or own "
             "my_file.py:fn.",
             "NAME",
         ),

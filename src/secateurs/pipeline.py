@@ -165,7 +165,9 @@ def prune(model: nn.Module, example: Example, /, **asked: Any) -> Result:
     small, made, remarks = finished(recipe, traced, cut, clock)
     budgets: tuple[Budgeted, ...] = ()
     if isinstance(recipe.target, Budgets):
-        cut, (small, made, remarks), budgets = within_budgets(recipe, traced, cut, (small, made, remarks), clock)
+        cut, (small, made, remarks), budgets = within_budgets(
+            recipe, traced, cut, (small, made, remarks), clock
+        )
     with clock("check"):
         remarks = (*remarks, *_remarks(recipe.target, cut.attempt, small))
     with clock("costs"):

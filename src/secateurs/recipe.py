@@ -115,8 +115,8 @@ class Recipe:
         aside: Sequence[Batch] | None
         if isinstance(target, AccuracyDrop):
             held, aside = held_out(held, target.value, config.calibrate, holdout)
-        elif config.target is None and (holdout is not None or config.metric is not None):
-            raise InputError("holdout and metric are for accuracy_drop; leave them out, or give it.")
+        elif config.target is None and holdout is not None:
+            raise InputError("holdout is for accuracy_drop; leave it out, or give that.")
         else:
             aside = None if holdout is None else list(batches(holdout, 64, limit=config.calibrate))
         return cls(

@@ -56,8 +56,9 @@ def prune(
 ) -> None:
     """Make a network smaller, prove it, measure it, and write it to a folder.
 
-    A target is always what stays, and only one can be given: --macs, --params, --latency or --keep; or, the
-    other way round, --accuracy-drop says how much accuracy may go.
+    A target is always what stays. What is counted can be given together, as shares or as the most a device takes:
+    --macs, --params, --size, --peak-memory, --keep, --budget; or one alone: --latency; or, the other way round,
+    --accuracy-drop says how much accuracy may go.
     """
     from secateurs.cli.threads import worthwhile_threads
     from secateurs.export import check_free, require_onnx

@@ -116,9 +116,9 @@ def read_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     for one in fields(PruneConfig):
         if one.metadata["option"].kind == "count" and found.get(one.name, 1) < 1:
             raise InputError(f"{_flag(one.name)} {found[one.name]}: give a whole number from 1.")
-    for name in ABSOLUTE:
-        if name in found:
-            found[name] = number_or_text(found[name])
+    for absolute in ABSOLUTE:
+        if absolute in found:
+            found[absolute] = number_or_text(found[absolute])
     if "method" in found:
         found["method"] = method_named(found["method"])
     if "metric" in found:

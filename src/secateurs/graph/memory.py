@@ -30,7 +30,7 @@ class ActivationMemory:
     reshape or flatten, dropout, and what is written in place are the tensor they come from, which then lives as long as
     all of them. Not counted: parameters, buffers, constants, what is made from these alone, and the scratch space of an
     operation. Batch norm and an activation out of place are operations with a result of their own here; a runtime that
-    fuses them into the convolution before needs less. Elements are bytes at int8, and a quarter of the bytes at float32.
+    fuses them into the convolution before needs less. Elements are bytes at int8; at float32 they are four each.
 
     Attributes:
         first: a_v, the place of the operation that makes each tensor, -1 for inputs.
@@ -164,4 +164,3 @@ def _needed(
     own = home.get(value, value)
     if own not in state:
         spans[own] = (spans.get(own, (-1, -1))[0], place)
-

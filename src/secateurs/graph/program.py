@@ -27,8 +27,8 @@ class Value:
 class Op:
     """One operation: `name` is the ATen name without overload or trailing underscore.
 
-    Operations of other libraries carry their namespace, as in `torchvision::deform_conv2d`. `within` is the place of the
-    argument in whose memory the results lie, -1 where they have their own: views, and what is written in place.
+    Operations of other libraries carry their namespace, as in `torchvision::deform_conv2d`. `within` is the place of
+    the argument in whose memory the results lie (views, and what is written in place), -1 where they have their own.
     """
 
     name: str

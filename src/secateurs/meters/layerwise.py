@@ -78,7 +78,9 @@ def _counter(names: dict[int, str], uses: dict[str, float]) -> Callable[[nn.Modu
 
 
 def _tensors(output: Any) -> Any:
-    parts = output.values() if isinstance(output, dict) else output if isinstance(output, (list, tuple)) else ()
+    parts = (
+        output.values() if isinstance(output, dict) else output if isinstance(output, (list, tuple)) else ()
+    )
     return (part for part in parts if isinstance(part, Tensor))
 
 

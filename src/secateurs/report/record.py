@@ -26,9 +26,9 @@ class Measures:
     `macs` are multiply-adds for one sample. `accuracy` is a share of 1 on `samples` test samples, with its
     standard error; None where there was no data. `latency_ms` is the fastest of many runs at batch 1,
     `latency_spread_ms` the range of the three fastest and `latency_one_thread_ms` the time on one thread; each
-    is None where the machine was too busy to tell. `peak_elements` are the elements of activations alive at once for one
-    sample: bytes at int8, four times as many at float32 (see `graph.memory.ActivationMemory`). `uncounted` lists the operations that no counter has a
-    formula for, with the number of calls.
+    is None where the machine was too busy to tell. `uncounted` lists the operations that no counter has a
+    formula for, with the number of calls. `peak_elements` are alive at
+    once for one sample: bytes at int8, four times as many at float32 (see `graph.memory.ActivationMemory`).
     """
 
     params: int
@@ -99,7 +99,8 @@ class Record:
     shapes of the second and further inputs, `normalisation` is what images of `data` were normalised with.
     `original` holds the costs of the unpruned network where this run started from one that had been pruned before;
     shares in `target` are of `before`. `comparison` holds the rows of the demo, `asked` the command that repeats the
-    run: its model, weights, data, inputs and config. `budgets` is what came of each budget, `budget` the name of theirs.
+    run: its model, weights, data, inputs and config. `budgets` is what came of each budget, `budget` their
+    name.
     """
 
     model: str

@@ -19,7 +19,15 @@ from secateurs.checks import (
 from secateurs.proof import proof_form
 
 _MEASURES = record(
-    ("accuracy", "accuracy_error", "samples", "latency_ms", "latency_spread_ms", "uncounted", "peak_elements"),
+    (
+        "accuracy",
+        "accuracy_error",
+        "samples",
+        "latency_ms",
+        "latency_spread_ms",
+        "uncounted",
+        "peak_elements",
+    ),
     params=any_whole(),
     macs=any_whole(),
     accuracy=maybe(any_number),

@@ -120,9 +120,7 @@ def recorded(
     return Run(result.model, plan, record)
 
 
-def measures(
-    costs: Costs, latency: Latency, accuracy: Accuracy | None, peak: int | None = None
-) -> Measures:
+def measures(costs: Costs, latency: Latency, accuracy: Accuracy | None, peak: int | None = None) -> Measures:
     """One network in numbers, from what was measured of it."""
     return Measures(
         params=costs.params,

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from secateurs.checks import shown
+from secateurs.checks import check_number, shown
 from secateurs.errors import InputError
 from secateurs.targets.base import check_stays
 
@@ -111,11 +111,11 @@ def limit_given(name: str, value: Any) -> Limit:
 
 
 def _of_number(name: str, value: Any) -> Limit:
-    number = not isinstance(value, (str, bool)) and hasattr(value, "__float__")
-    if name == "keep" or not number or not float(value) > 1 or float(value) % 1 or math.isinf(float(value)):
-        check_stays(name, value)
-        return Limit(name, float(value), share=True)
-    return Limit(name, float(value))
+    number = check_number(name, value)
+    if name != "keep" and number > 1 and math.isfinite(number) and number % 1 == 0:
+        return Limit(name, number)
+    check_stays(name, value)
+    return Limit(name, number, share=True)
 
 
 def preset(value: Any) -> tuple[Limit, ...]:
@@ -123,8 +123,8 @@ def preset(value: Any) -> tuple[Limit, ...]:
 
     `dcase2025`, task 1: 128,000 bytes of parameters (1 kB is 1,000 bytes) and 30 million MACs for a clip of one
     second, as the organisers' helper counts them: multiply-adds with torchinfo (`element_uses`), and every parameter at
-    its own precision. Without `:fp16` or `:int8` that is fp32, at which the smaller network is written; say how an entry
-    will be stored. The example has to be the input of one clip.
+    its own precision. Without `:fp16` or `:int8` that is fp32, at which the smaller network is written; say how an
+    entry will be stored. The example has to be the input of one clip.
 
     Raises:
         InputError: There is none of that name, or no such precision.

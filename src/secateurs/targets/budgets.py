@@ -248,7 +248,9 @@ def _side(limit: Limit, attempt: Attempt) -> _Side:
     each = limit.bytes_each
     if limit.name == "peak_memory":
         if graph.memory is None:
-            raise InputError("peak_memory is not known of a network in frames; leave out frame or the budget.")
+            raise InputError(
+                "peak_memory is not known of a network in frames; leave out frame or the budget."
+            )
         memory = graph.memory
         most = _most(limit, each * memory.peak())
         return _Side(

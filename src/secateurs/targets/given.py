@@ -65,7 +65,9 @@ def one_target(given: Mapping[str, Any], spelled: Callable[[str], str] = str) ->
     if len(found) > 1:
         both = " and ".join(spelled(name) for name, _ in found)
         names = ", ".join(spelled(name) for name in (*_COUNTED, "budget", *_MADE))
-        raise InputError(f"target: {both} are both given; give one of {names}, or several of what is counted.")
+        raise InputError(
+            f"target: {both} are both given; give one of {names}, or several of what is counted."
+        )
     name, value = found[0]
     if name == "target":
         if isinstance(value, type):
