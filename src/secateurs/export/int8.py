@@ -1,0 +1,348 @@
+"""ONNX in int8 by ONNX Runtime's static quantisation: weights and maps as whole numbers of 8 bits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from secateurs.checks import check_whole
+from secateurs.contracts import Loader
+from secateurs.data.batches import batches
+from secateurs.errors import InputError, RunError
+from secateurs.export.files import new_file
+from secateurs.export.onnx import require_onnx
+from secateurs.running.quiet import quiet
+
+METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
+ACTIVATIONS = {"uint8": "QUInt8", "int8": "QInt8"}
+_MEETS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+
+@dataclass(frozen=True)
+class Int8Options:
+    """How a network is brought to int8.
+
+    Attributes:
+        samples: Calibration samples, at most.
+        batch_size: Samples a pass; the maps of one batch are in memory at a time.
+        method: How the range of a map is found: "minmax", "entropy" or "percentile".
+        percentile: Share of a map's values in its range, in percent, with that method.
+        activations: "uint8", which x86 is fast with, or "int8", symmetric, for ARM.
+        per_channel: A scale for every filter in place of one a layer.
+        reduce_range: Weights of 7 bits, which sums of a CPU without VNNI cannot saturate.
+        exclude: Names of nodes of the ONNX graph to leave in float.
+
+    Raises:
+        InputError: A value that is none of these.
+
+    Example:
+        >>> Int8Options(method="entropy").samples
+        256
+    """
+
+    samples: int = 256
+    batch_size: int = 32
+    method: str = "minmax"
+    percentile: float = 99.999
+    activations: str = "uint8"
+    per_channel: bool = True
+    reduce_range: bool = False
+    exclude: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_whole("samples", self.samples)
+        check_whole("batch_size", self.batch_size)
+        for what, value, known in (
+            ("method", self.method, METHODS),
+            ("activations", self.activations, ACTIVATIONS),
+        ):
+            if value not in known:
+                raise InputError(f"int8: {what} is {value!r}; write one of {', '.join(known)}")
+        if not 50 < self.percentile <= 100:
+            raise InputError(f"int8: percentile is {self.percentile}; give more than 50, at most 100")
+
+
+@dataclass(frozen=True)
+class Int8File:
+    """A written int8 file: samples it was calibrated on, bytes of it and of the float file, nodes left in float."""
+
+    path: Path
+    samples: int
+    float_bytes: int
+    int8_bytes: int
+    quantised: int
+    left_float: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """One line: the file, its size and what stayed in float."""
+        left = f"left in float: {', '.join(self.left_float)}" if self.left_float else "none left in float"
+        return (
+            f"{self.path}: {self.int8_bytes:,} bytes where float has {self.float_bytes:,}; {self.quantised} "
+            f"layers in int8, {left}; calibrated on {self.samples} samples"
+        )
+
+
+class OnnxNetwork(nn.Module):
+    """An ONNX file run by ONNX Runtime on the CPU, in the place of a network.
+
+    Args:
+        path: The file.
+        threads: Of one operation; None for the runtime's own choice.
+
+    Raises:
+        InputError: The file is missing or ONNX Runtime refuses it.
+    """
+
+    def __init__(self, path: Path | str, threads: int | None = None) -> None:
+        super().__init__()
+        require_onnx()
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = threads or 0
+        try:
+            self.session: Any = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as problem:  # onnxruntime's exceptions have no common public base
+            first = str(problem).strip().splitlines()[0][:200]
+            raise InputError(f"{path}: ONNX Runtime cannot open this file ({first})") from problem
+        self.slots = tuple(slot.name for slot in self.session.get_inputs())
+
+    def scores(self, *inputs: NDArray[Any]) -> NDArray[Any]:
+        """The first output, (b, ...), for one array (b, ...) an input."""
+        found: NDArray[Any] = self.session.run(None, dict(zip(self.slots, inputs, strict=True)))[0]
+        return found
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """The first output as a tensor."""
+        try:
+            return torch.from_numpy(self.scores(*(x.cpu().numpy() for x in inputs)))
+        except Exception as problem:  # as above
+            raise ValueError(str(problem).strip().splitlines()[0][:200]) from problem
+
+
+class _Reader:
+    """Calibration batches for ONNX Runtime, one at each reading, checked as they come."""
+
+    def __init__(self, path: Path, data: Loader, options: Int8Options) -> None:
+        network = OnnxNetwork(path)
+        self.network = network
+        self.source: Iterator[Any] = batches(data, options.batch_size, limit=options.samples)
+        self.samples = 0
+
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
+        """The next batch, or None at the end."""
+        batch = next(self.source, None)
+        if batch is None:
+            return None
+        inputs = batch[0]
+        shapes = ", ".join(str(tuple(x.shape)) for x in inputs)
+        slots = self.network.session.get_inputs()
+        fits = len(inputs) == len(slots) and all(
+            x.dim() == len(slot.shape)
+            and all(not isinstance(b, int) or a == b for a, b in zip(x.shape, slot.shape, strict=True))
+            for x, slot in zip(inputs, slots, strict=True)
+        )
+        if not fits:
+            wanted = ", ".join(str(slot.shape) for slot in slots)
+            raise InputError(f"int8: the data have inputs of {shapes}, the network takes {wanted}")
+        for x in inputs:
+            if x.is_floating_point() and not bool(torch.isfinite(x).all()):
+                raise InputError(
+                    f"int8: the calibration data hold NaN or infinite values among samples {self.samples} to "
+                    f"{self.samples + len(x) - 1}; mend or leave out those samples"
+                )
+        self.samples += len(inputs[0])
+        return {slot.name: x.numpy() for slot, x in zip(slots, inputs, strict=True)}
+
+
+def quantise_onnx(
+    model: Path | str, data: Loader, path: Path | str, options: Int8Options | None = None
+) -> Int8File:
+    r"""Write an ONNX file in int8, by the ranges its maps have on calibration data.
+
+    A value x is stored as $q = \mathrm{clip}(\mathrm{round}(x / s) + z)$ and stands for $s (q - z)$. Weights have
+    z = 0 and a scale s for each filter; maps have one s and z each. The file holds pairs of QuantizeLinear and
+    DequantizeLinear (QDQ), which ONNX Runtime joins with what stands between them.
+
+    Args:
+        model: A float ONNX file, as `export_onnx` writes it.
+        data: Unlabelled calibration data in any form that `secateurs.data.batches` reads; labels are not looked at.
+        path: The file to write; it appears whole or not at all.
+        options: How; None for the defaults.
+
+    Raises:
+        InputError: Packages are missing, the data hold no sample, do not fit the network or are not finite.
+        RunError: ONNX Runtime cannot quantise the file.
+
+    Cost:
+        Two passes over the calibration batches at most; one batch's maps in memory.
+
+    Example:
+        >>> import tempfile
+        >>> from secateurs.export.onnx import export_onnx
+        >>> net, x = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), torch.randn(32, 3, 8, 8)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     name = export_onnx(net, x, Path(folder) / "net.onnx").path
+        ...     quantise_onnx(name, x, Path(folder) / "int8.onnx").quantised
+        1
+    """
+    require_onnx()
+    options, model = options or Int8Options(), Path(model)
+    with new_file(Path(path)) as temporary, _hushed():
+        reader = _Reader(model, data, options)
+        ready = temporary.with_name("ready.onnx")
+        ranges = temporary.with_name("ranges.json")
+        try:
+            _prepare(model, ready)
+            _ranges(ready, reader, options, ranges)
+            _quantise(ready, ranges, temporary, options)
+        except InputError:
+            raise
+        except Exception as problem:  # ONNX Runtime raises whatever its stages raise
+            first = (str(problem).strip() or type(problem).__name__).splitlines()[0][:200]
+            raise RunError(f"int8: ONNX Runtime could not quantise this network ({first})") from problem
+        OnnxNetwork(temporary)
+        done, left = _layers(temporary)
+        size = temporary.stat().st_size
+    return Int8File(Path(path), reader.samples, model.stat().st_size, size, done, left)
+
+
+def int8_scorer(
+    model: nn.Module,
+    example: Tensor,
+    data: Loader,
+    path: Path | str,
+    options: Int8Options | None = None,
+    threads: int | None = None,
+) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Write a network in int8 and return what maps a batch of inputs (b, ...) to the scores of the file.
+
+    Example:
+        >>> import tempfile
+        >>> net, x = nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), torch.randn(32, 3, 2, 2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     int8_scorer(net, x[:1], x, Path(folder) / "int8.onnx")(x.numpy()).shape
+        (32, 2)
+    """
+    from secateurs.export.onnx import export_onnx
+
+    with new_file(Path(path)) as temporary:
+        written = export_onnx(model, example, temporary.with_name("float.onnx"))
+        quantise_onnx(written.path, data, temporary, options)
+    return OnnxNetwork(path, threads).scores
+
+
+def agreement(first: nn.Module, second: nn.Module, data: Loader, *, batch_size: int = 64) -> float:
+    r"""Share of samples for which two networks give the same answer, without labels.
+
+    .. math:: \frac{1}{n} \sum_i [\arg\max_k z_{ik} = \arg\max_k \hat z_{ik}]
+
+    Example:
+        >>> agreement(nn.Identity(), nn.Identity(), torch.eye(3))
+        1.0
+    """
+    same = total = 0
+    with torch.inference_mode():
+        for inputs, _ in batches(data, batch_size):
+            a, b = first(*inputs), second(*inputs)
+            same += int((a.argmax(1) == b.argmax(1)).sum())
+            total += len(a)
+    return same / total
+
+
+def _prepare(model: Path, ready: Path) -> None:
+    """Shapes and the runtime's own optimisation, as its documentation asks for before calibration."""
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    quant_pre_process(str(model), str(ready))
+
+
+def _ranges(ready: Path, reader: _Reader, options: Int8Options, cache: Path) -> None:
+    """Find the ranges batch by batch, as ONNX Runtime itself would hold the maps of all samples."""
+    from onnxruntime.quantization import CalibrationMethod
+    from onnxruntime.quantization.calibrate import create_calibrator
+
+    extra: dict[str, Any] = {"percentile": options.percentile} if options.method == "percentile" else {}
+    calibrator = create_calibrator(
+        str(ready),
+        augmented_model_path=str(ready.with_name("augmented.onnx")),
+        calibrate_method=getattr(CalibrationMethod, METHODS[options.method]),
+        extra_options=extra,
+    )
+    while (batch := reader.get_next()) is not None:
+        calibrator.collect_data(_Once([batch]))
+    _save(calibrator.compute_data(), cache)
+
+
+class _Once:
+    """A reader of the batches in a list."""
+
+    def __init__(self, held: list[dict[str, NDArray[Any]]]) -> None:
+        self.held = held
+
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
+        return self.held.pop() if self.held else None
+
+
+def _save(ranges: Any, cache: Path) -> None:
+    from onnxruntime.quantization.quantize import save_tensors_data
+
+    save_tensors_data(ranges, str(cache))
+
+
+def _quantise(ready: Path, ranges: Path, path: Path, options: Int8Options) -> None:
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    quantize_static(
+        str(ready),
+        str(path),
+        None,
+        quant_format=QuantFormat.QDQ,
+        per_channel=options.per_channel,
+        reduce_range=options.reduce_range,
+        activation_type=getattr(QuantType, ACTIVATIONS[options.activations]),
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=list(options.exclude),
+        calibrate_method=getattr(CalibrationMethod, METHODS[options.method]),
+        extra_options={"ActivationSymmetric": options.activations == "int8"},
+        calibration_cache_path=str(ranges),
+    )
+
+
+def _layers(path: Path) -> tuple[int, tuple[str, ...]]:
+    """How many layers read an int8 weight, and the names of those that read a float one."""
+    import onnx
+
+    graph = onnx.load(str(path)).graph
+    makers = {name: node.op_type for node in graph.node for name in node.output}
+    done, left = 0, []
+    for node in graph.node:
+        if node.op_type in _MEETS:
+            whole = all(makers.get(name) == "DequantizeLinear" for name in node.input[:2])
+            done += whole
+            if not whole:
+                left.append(f"{node.name} ({node.op_type})")
+    return done, tuple(left)
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep ONNX Runtime's advice, which is written to the root logger, from the user."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with quiet():
+            yield
+    finally:
+        logging.disable(before)
