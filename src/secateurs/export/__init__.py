@@ -1,6 +1,19 @@
 """Files for other programs, written whole or not at all."""
 
 from secateurs.export.files import check_free, new_file, new_folder
+from secateurs.export.int8 import Int8File, Int8Options, agreement, int8_scorer, quantise_onnx
 from secateurs.export.onnx import OnnxFile, export_onnx, require_onnx
 
-__all__ = ["OnnxFile", "check_free", "export_onnx", "new_file", "new_folder", "require_onnx"]
+__all__ = [
+    "Int8File",
+    "Int8Options",
+    "OnnxFile",
+    "agreement",
+    "check_free",
+    "export_onnx",
+    "int8_scorer",
+    "new_file",
+    "new_folder",
+    "quantise_onnx",
+    "require_onnx",
+]

@@ -197,7 +197,7 @@ def quantise_onnx(
         ...     quantise_onnx(name, x, Path(folder) / "int8.onnx").quantised
         1
     """
-    require_onnx()
+    _require_quantiser()
     options, model = options or Int8Options(), Path(model)
     with new_file(Path(path)) as temporary, _hushed():
         reader = _Reader(model, data, options)
@@ -259,6 +259,18 @@ def agreement(first: nn.Module, second: nn.Module, data: Loader, *, batch_size: 
             same += int((a.argmax(1) == b.argmax(1)).sum())
             total += len(a)
     return same / total
+
+
+def _require_quantiser() -> None:
+    """Raise an `InputError` where ONNX Runtime is missing or too old to take ranges from a file."""
+    require_onnx()
+    try:
+        from onnxruntime.quantization import save_tensors_data  # noqa: F401
+    except ImportError as problem:
+        raise InputError(
+            "int8: this onnxruntime cannot quantise from stored ranges; install 1.31 or newer with: "
+            'pip install "onnxruntime>=1.31"'
+        ) from problem
 
 
 def _prepare(model: Path, ready: Path) -> None:
