@@ -103,7 +103,7 @@ def cut(model: nn.Module, fold: Fold, method: str, per_cent: int, repair: bool) 
     if method != OURS or not repair:
         asked["method"] = method
     if repair and method != OURS:
-        asked["compensate"] = "least-squares"
+        asked["compensate"] = "least-squares-once"
     if repair or method in NEED_DATA or method == OURS:
         asked["data"] = torch.utils.data.DataLoader(
             labelled, 16, shuffle=True, generator=torch.Generator().manual_seed(fold.number)

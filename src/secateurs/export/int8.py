@@ -186,7 +186,7 @@ def quantise_onnx(
         RunError: ONNX Runtime cannot quantise the file.
 
     Cost:
-        Two passes over the calibration batches at most; one batch's maps in memory.
+        One pass over the calibration batches, and a run of the network for each; one batch's maps in memory.
 
     Example:
         >>> import tempfile
