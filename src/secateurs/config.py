@@ -87,9 +87,9 @@ class PruneConfig:
             network's own decisions) falls by no more than so many points (hundredths), with 95 % confidence
             where the samples are enough to say so. The remarks give the drop measured and its upper bound.
         metric: For `accuracy_drop`, and for what the command line measures: instead of accuracy, "class-accuracy",
-            "log-loss", "map", or a function of all outputs (n, ...) and labels (n, ...) that returns a number, higher is better, where 0.01 is a point. Labels
-            of zeros and ones in the outputs' shape (several labels a sample) need none: accuracy is then the share of
-            right answers.
+            "log-loss", "map", or a function of all outputs (n, ...) and labels (n, ...) that returns a number,
+            higher is better, where 0.01 is a point. Labels of zeros and ones in the outputs' shape (several labels a
+            sample) need none: accuracy is then the share of right answers.
         target: A target of your own, as `targets.Target` has it.
         allocate: "uniform", "global", "threshold", "sensitivity", "search", or an `Allocation`.
         compensate: How consumers are repaired: a name from `compensate.names()`, or a function of the pruned network
@@ -157,8 +157,8 @@ class PruneConfig:
         default=None,
         metadata=_option(
             "metric",
-            "What --accuracy-drop is about, and is measured: accuracy, class-accuracy, log-loss (a point is 0.01 nats), "
-            "map, or own my_file.py:fn.",
+            "What --accuracy-drop is about, and is measured: accuracy, class-accuracy, log-loss (a point is 0.01 "
+            "nats), map, or own my_file.py:fn.",
             "NAME",
         ),
     )
