@@ -24,6 +24,7 @@ from secateurs.targets.schedule import Cost, Schedule, exceptions, limit_of, ref
 _PARTS = {1: 1, 2: 8, 3: 4}  # multipliers are tried in parts of this much
 _FINER = 3  # then around the best, so many times by half
 _SLACK = 1 + 1e-12
+_PER_CENT = 100  # who asks for so little may have meant per cent
 
 
 @runtime_checkable
@@ -196,10 +197,11 @@ class Budgets:
         words = [f"{np.ceil(side.cost(least)):,.0f} {in_words(_absolute(side.limit))}" for side in sides]
         beyond = [side for side in sides if side.cost(least) > side.most * _SLACK] or sides
         asked = [f"{side.most:,.0f} {in_words(_absolute(side.limit))}" for side in beyond]
+        share = ", or a share in (0, 1]" if min(side.most for side in beyond) <= _PER_CENT else ""
         return BudgetError(
             f"{self.name}: {' and '.join(asked)} cannot be reached: the smallest this network can come to is "
             f"{' and '.join(words)} ({len(graph.locked)} of {len(graph.groups)} groups are locked; "
-            "`secateurs inspect` says why). Give a larger budget."
+            f"`secateurs inspect` says why). Give a larger budget{share}."
         )
 
 
