@@ -17,6 +17,7 @@ from secateurs.checks import check_whole
 from secateurs.contracts import Loader
 from secateurs.data.batches import batches
 from secateurs.errors import InputError, RunError
+from secateurs.export.equalise import equalise
 from secateurs.export.files import new_file
 from secateurs.export.onnx import require_onnx
 from secateurs.running.quiet import quiet
@@ -37,6 +38,7 @@ class Int8Options:
         percentile: Share of a map's values in its range, in percent, with that method.
         activations: "uint8", which x86 is fast with, or "int8", symmetric, for ARM.
         per_channel: A scale for every filter in place of one a layer.
+        equalise: Bring the channels of each map to like ranges first, which changes nothing in float.
         reduce_range: Weights of 7 bits, which sums of a CPU without VNNI cannot saturate.
         exclude: Names of nodes of the ONNX graph to leave in float.
 
@@ -54,6 +56,7 @@ class Int8Options:
     percentile: float = 99.999
     activations: str = "uint8"
     per_channel: bool = True
+    equalise: bool = True
     reduce_range: bool = False
     exclude: tuple[str, ...] = ()
 
@@ -72,7 +75,8 @@ class Int8Options:
 
 @dataclass(frozen=True)
 class Int8File:
-    """A written int8 file: samples it was calibrated on, bytes of it and of the float file, nodes left in float."""
+    """A written int8 file: samples it was calibrated on, bytes of it and of the float file, nodes left in float,
+    and maps whose channels were brought to like ranges."""
 
     path: Path
     samples: int
@@ -80,6 +84,7 @@ class Int8File:
     int8_bytes: int
     quantised: int
     left_float: tuple[str, ...]
+    equalised: int = 0
 
     def __str__(self) -> str:
         """One line: the file, its size and what stayed in float."""
@@ -172,7 +177,8 @@ def quantise_onnx(
     r"""Write an ONNX file in int8, by the ranges its maps have on calibration data.
 
     A value x is stored as $q = \mathrm{clip}(\mathrm{round}(x / s) + z)$ and stands for $s (q - z)$. Weights have
-    z = 0 and a scale s for each filter; maps have one s and z each. The file holds pairs of QuantizeLinear and
+    z = 0 and a scale s for each filter; maps have one s and z each, for which their channels are first brought to like
+    ranges ([nagel2019equalization], see `equalise`); the scores of a last linear layer stay in float. The file holds pairs of QuantizeLinear and
     DequantizeLinear (QDQ), which ONNX Runtime joins with what stands between them.
 
     Args:
@@ -205,7 +211,9 @@ def quantise_onnx(
         ranges = temporary.with_name("ranges.json")
         try:
             _prepare(model, ready)
-            _ranges(ready, reader, options, ranges)
+            held = list(iter(reader.get_next, None))
+            equalised = equalise(ready, ready, held) if options.equalise else 0
+            _ranges(ready, held, options, ranges)
             _quantise(ready, ranges, temporary, options)
         except InputError:
             raise
@@ -215,7 +223,7 @@ def quantise_onnx(
         OnnxNetwork(temporary)
         done, left = _layers(temporary)
         size = temporary.stat().st_size
-    return Int8File(Path(path), reader.samples, model.stat().st_size, size, done, left)
+    return Int8File(Path(path), reader.samples, model.stat().st_size, size, done, left, equalised)
 
 
 def int8_scorer(
@@ -280,7 +288,7 @@ def _prepare(model: Path, ready: Path) -> None:
     quant_pre_process(str(model), str(ready))
 
 
-def _ranges(ready: Path, reader: _Reader, options: Int8Options, cache: Path) -> None:
+def _ranges(ready: Path, held: list[dict[str, NDArray[Any]]], options: Int8Options, cache: Path) -> None:
     """Find the ranges batch by batch, as ONNX Runtime itself would hold the maps of all samples."""
     from onnxruntime.quantization import CalibrationMethod
     from onnxruntime.quantization.calibrate import create_calibrator
@@ -292,7 +300,7 @@ def _ranges(ready: Path, reader: _Reader, options: Int8Options, cache: Path) -> 
         calibrate_method=getattr(CalibrationMethod, METHODS[options.method]),
         extra_options=extra,
     )
-    while (batch := reader.get_next()) is not None:
+    for batch in held:
         calibrator.collect_data(_Once([batch]))
     _save(calibrator.compute_data(), cache)
 
@@ -327,7 +335,11 @@ def _quantise(ready: Path, ranges: Path, path: Path, options: Int8Options) -> No
         weight_type=QuantType.QInt8,
         nodes_to_exclude=list(options.exclude),
         calibrate_method=getattr(CalibrationMethod, METHODS[options.method]),
-        extra_options={"ActivationSymmetric": options.activations == "int8"},
+        extra_options={
+            "ActivationSymmetric": options.activations == "int8",
+            # Scores on a grid of 8 bits have ties, so those of a last linear layer stay as they are.
+            "OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"],
+        },
         calibration_cache_path=str(ranges),
     )
 
