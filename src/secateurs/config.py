@@ -32,6 +32,10 @@ Kind: TypeAlias = Literal[
     "choice",
     "seed",
     "metric",
+    "number",
+    "numbers",
+    "name",
+    "workers",
 ]
 """What a setting is: how it is checked (`arguments.CHECKS`) and how the command line reads it."""
 

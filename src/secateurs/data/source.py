@@ -49,18 +49,29 @@ class DataSource:
         aside, _ = self._parts()
         return self._draw(aside, n, seed)
 
-    def _parts(self) -> tuple[IntArray, IntArray]:
+    def validation(self, share: float) -> tuple[Subset[Any], Subset[Any]]:
+        """Training and validation part of the training part; up to a fifth, calibration never gives the latter.
+
+        Raises:
+            InputError: `share` is not in (0, 0.5].
+        """
+        if not 0 < share <= 0.5:
+            raise InputError(f"The validation part is to be {share:g} of the training part; give a share to 0.5.")
+        aside, rest = self._parts(share)
+        return Subset(self.train, sorted(rest.tolist())), Subset(self.train, sorted(aside.tolist()))
+
+    def _parts(self, share: float = 0.2) -> tuple[IntArray, IntArray]:
         size = len(self.train)  # type: ignore[arg-type]
         if size < 2:
             raise InputError(f"The training part of '{self.name}' has {size} samples; at least 2 are needed.")
         if self.groups is None or len(np.unique(self.groups)) < 2:
             order = permutation(size, seed=0)
-            cut = max(1, size // 5)
+            cut = max(1, int(size * share))
             return order[:cut], order[cut:]
         names, sizes = np.unique(self.groups, return_counts=True)
         shuffled = permutation(len(names), seed=0)
         before = np.cumsum(sizes[shuffled]) - sizes[shuffled]
-        chosen = shuffled[: max(1, min(int((before < size // 5).sum()), len(names) - 1))]
+        chosen = shuffled[: max(1, min(int((before < int(size * share)).sum()), len(names) - 1))]
         aside = np.isin(self.groups, names[chosen])
         return np.flatnonzero(aside), np.flatnonzero(~aside)
 

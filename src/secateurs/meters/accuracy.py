@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +60,7 @@ def evaluate(
     batch_size: int | None = None,
     limit: int | None = None,
     metric: str | Metric | None = None,
+    processes: bool = False,
     progress: Progress | None = None,
 ) -> Accuracy:
     r"""Accuracy and loss of a classifier on labelled data, in evaluation mode, where the model lies.
@@ -81,6 +83,8 @@ def evaluate(
         metric: Instead: "class-accuracy" (the mean over the classes), "log-loss" or "map" (mean average precision); or
             a function from the outputs (n, ...) and labels (n, ...) of all samples, which are held in memory, to one
             number. Its standard error comes from leaving out every 20th sample in turn.
+        processes: Whether all processes of `torch.distributed` call this with the same network and the same data: each
+            then takes its part of the batches, and all get the numbers of all.
         progress: Told the number of samples done after each batch.
 
     Raises:
@@ -97,7 +101,16 @@ def evaluate(
     """
     chosen = metric_of(metric)
     tally = _Tally() if chosen is None else _Kept(chosen)
-    return tally.accuracy(_read(model, data, tally, batch_size, limit, progress))
+    part = _part() if processes else (0, 1)
+    total = _read(model, data, tally, batch_size, limit, progress, part)
+    return tally.accuracy(total if part[1] == 1 else tally.shared(total, device_of(model)))
+
+
+def _part() -> tuple[int, int]:
+    """This process's number, and how many there are."""
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return 0, 1
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()
 
 
 def answers(
@@ -130,8 +143,9 @@ def _read(
     batch_size: int | None,
     limit: int | None,
     progress: Progress | None,
+    part: tuple[int, int] = (0, 1),
 ) -> int:
-    """Run a network over data and have its outputs counted; the number of samples."""
+    """Run a network over data, or every so many batches of them, and have its outputs counted; how many samples."""
     check_model(model)
     device = device_of(model)
     batch_size = batch_size or (64 if device.type == "cpu" else 512)
@@ -139,7 +153,7 @@ def _read(
     expected = None if known is None else min(known, limit or known)
     total = 0
     with evaluation(model), torch.inference_mode():
-        for inputs, labels in batches(data, batch_size, limit=limit):
+        for inputs, labels in itertools.islice(batches(data, batch_size, limit=limit), part[0], None, part[1]):
             placed = tuple(x.to(device, non_blocking=True) for x in inputs)
             total += tally.add(_output(model, placed, plain=isinstance(tally, _Tally)), labels, total)
             if progress is not None:
@@ -170,6 +184,15 @@ class _Tally:
         self.loss += float(loss.double().sum())
         return len(target)
 
+    def shared(self, total: int, device: torch.device) -> int:
+        """Add the sums of all processes; the number of their samples."""
+        sums = torch.tensor([self.score, self.square, self.loss, self.correct, total], dtype=torch.float64)
+        sums = sums.to(device)
+        torch.distributed.all_reduce(sums)
+        self.score, self.square, self.loss = sums[:3].tolist()
+        self.correct = int(sums[3])
+        return int(sums[4])
+
     def accuracy(self, total: int) -> Accuracy:
         """What the sums say; for classes the mean square is the mean, so that this is p (1 - p) / n."""
         share = self.score / total
@@ -195,6 +218,15 @@ class _Kept:
         self.outputs.append(outputs.cpu())
         self.labels.append(labels.cpu())
         return len(labels)
+
+    def shared(self, total: int, device: torch.device) -> int:
+        """Put the outputs of all processes in the order of the data; the number of their samples."""
+        every: list[Any] = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(every, (self.outputs, self.labels))
+        for name, place in (("outputs", 0), ("labels", 1)):
+            dealt = itertools.zip_longest(*(each[place] for each in every))
+            setattr(self, name, [batch for row in dealt for batch in row if batch is not None])
+        return sum(map(len, self.labels))
 
     def accuracy(self, total: int) -> Accuracy:
         """The metric, with its standard error."""

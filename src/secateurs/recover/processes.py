@@ -1,0 +1,79 @@
+"""Where a training runs: one process or many, by Lightning Fabric, and what a lost one looks like."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from typing import Any
+
+import torch
+
+from secateurs.errors import InputError
+
+_LOST = (
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "Broken pipe",
+    "gloo",
+    "NCCL",
+    "timed out",
+    "Timed out",
+    "DataLoader worker",
+)
+
+
+def processes() -> tuple[int, int]:
+    """This process's number and how many there are, as `torchrun` says.
+
+    Example:
+        >>> processes()
+        (0, 1)
+    """
+    if not torch.distributed.is_available() or not torch.distributed.is_torchelastic_launched():
+        return 0, 1
+    return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+
+
+def fabric_on(device: torch.device, precision: str) -> Any:
+    """A Fabric for a network that lies on `device`: alone, or one of the processes that `torchrun` started.
+
+    Under `torchrun` every process takes the accelerator of its own number on its machine.
+
+    Args:
+        device: Where the network lies.
+        precision: "32", "bf16" or "16".
+
+    Raises:
+        InputError: Lightning Fabric is missing.
+    """
+    try:
+        from lightning_fabric import Fabric
+    except ModuleNotFoundError as error:
+        raise InputError(
+            'training needs Lightning Fabric, which is not installed: pip install "secateurs[tune]".'
+        ) from error
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    _, world = processes()
+    modes = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+    settings: dict[str, Any] = {"accelerator": device.type, "precision": modes[precision]}
+    if world > 1:
+        here = int(os.environ["LOCAL_WORLD_SIZE"])
+        settings.update(devices=here, num_nodes=world // here, strategy="ddp")
+    else:
+        settings["devices"] = 1 if device.type == "cpu" else [device.index or 0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fabric = Fabric(**settings)
+        fabric.launch()
+    return fabric
+
+
+def is_lost(problem: Exception) -> bool:
+    """Whether an error says that another process, or one that reads data, is gone.
+
+    Example:
+        >>> is_lost(RuntimeError("[gloo] Connection closed by peer [127.0.0.1]:3")), is_lost(RuntimeError("shapes"))
+        (True, False)
+    """
+    return isinstance(problem, RuntimeError) and any(word in str(problem) for word in _LOST)

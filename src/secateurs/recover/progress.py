@@ -1,0 +1,65 @@
+"""What is known after every epoch of a training, and what came of all of them."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch in numbers.
+
+    Attributes:
+        number: From 1.
+        loss: Mean over the training samples, as they were trained on.
+        rate: The learning rate of its last step.
+        accuracy: Of the validation part, or another metric; None where there is none.
+        validation_loss: Mean cross-entropy of the validation part, where accuracy is measured.
+        seconds: How long it took, validation included.
+    """
+
+    number: int
+    loss: float
+    rate: float
+    accuracy: float | None = None
+    validation_loss: float | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What came of a training: its epochs, and the number of the one whose weights the network has; 0 for none."""
+
+    epochs: tuple[Epoch, ...]
+    best: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def accuracy(self) -> float | None:
+        """Of the validation part, in the epoch that was kept."""
+        return None if not self.best else self.epochs[self.best - 1].accuracy
+
+    def __str__(self) -> str:
+        kept = f"epoch {self.best} of {len(self.epochs)} kept"
+        return kept if self.accuracy is None else f"{kept}, {100 * self.accuracy:.2f} % of the validation part"
+
+
+def as_csv(epochs: tuple[Epoch, ...]) -> str:
+    """A line an epoch, with a head.
+
+    Example:
+        >>> print(as_csv((Epoch(1, 0.5, 0.01),)), end="")
+        number,loss,rate,accuracy,validation_loss,seconds
+        1,0.5,0.01,,,0.0
+    """
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(one.name for one in dataclasses.fields(Epoch))
+    rows.writerows(dataclasses.astuple(epoch) for epoch in epochs)
+    return text.getvalue()
