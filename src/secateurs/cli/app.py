@@ -24,10 +24,11 @@ from secateurs.cli.inspect import inspect
 from secateurs.cli.methods import methods
 from secateurs.cli.prune import prune
 from secateurs.cli.report import report
+from secateurs.cli.tune import tune
 from secateurs.errors import SecateursError
 
 _COMPLETE = "_SECATEURS_COMPLETE"
-_COMMANDS = (demo, methods, inspect, prune, compare, evaluate, export, report)
+_COMMANDS = (demo, methods, inspect, prune, compare, tune, evaluate, export, report)
 
 # typer keeps the base class of its usage errors to itself (it was click's, and is its own by now).
 _UsageError: type[Exception] = typer.BadParameter.__mro__[2]

@@ -15,6 +15,7 @@ import typer
 from secateurs.cli.options import exceptions, number, number_or_text
 from secateurs.config import ABSOLUTE, GOALS, Kind, Option, PruneConfig
 from secateurs.errors import InputError
+from secateurs.tuning import TuneConfig
 
 if TYPE_CHECKING:
     from secateurs.meters.named import NamedMetric
@@ -24,6 +25,8 @@ _READ: Mapping[Kind, Any] = {
     "goal": float | None,
     "count": int | None,
     "seed": int | None,
+    "workers": int | None,
+    "number": float | None,
     "flag": bool | None,
     "choice": bool | None,
     "shares": list[str] | None,
@@ -31,13 +34,14 @@ _READ: Mapping[Kind, Any] = {
 
 
 def with_settings(
-    after: str, without: Collection[str] = ()
+    after: str, without: Collection[str] = (), of: type[PruneConfig | TuneConfig] = PruneConfig
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for each setting of a `PruneConfig`, handed on by name in `settings`.
+    """Give a command an option for each setting of a config, handed on by name in `settings`.
 
     Args:
         after: The command's own parameter that they follow in its help.
         without: Settings that get none.
+        of: The config.
 
     Options that are not given are left out of `settings`.
 
@@ -48,16 +52,21 @@ def with_settings(
         >>> show(name="net", macs=0.5, keep=None)
         net {'macs': 0.5}
     """
-    return functools.partial(_with_settings, after, without)
+    return functools.partial(_with_settings, after, without, of)
 
 
-def _with_settings(after: str, without: Collection[str], command: Callable[..., None]) -> Callable[..., None]:
+def _with_settings(
+    after: str,
+    without: Collection[str],
+    of: type[PruneConfig | TuneConfig],
+    command: Callable[..., None],
+) -> Callable[..., None]:
     own = [
         parameter
         for parameter in inspect.signature(command, eval_str=True).parameters.values()
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD
     ]
-    offered = [one for one in fields(PruneConfig) if one.metadata["option"].help and one.name not in without]
+    offered = [one for one in fields(of) if one.metadata["option"].help and one.name not in without]
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
@@ -85,10 +94,12 @@ def several(name: str) -> Any:
 def _parameter(one: Field[Any]) -> inspect.Parameter:
     option: Option = one.metadata["option"]
     flag = option.flag or _flag(one.name)
-    usual = f" By default {one.default}." if one.default not in (None, False) else ""
+    usual = f" By default {_plainly(one.default)}." if one.default not in (None, False) else ""
     told: dict[str, Any] = {"help": option.help + usual, "show_default": False}
     if option.kind == "goal":
         told["parser"] = str if one.name in ABSOLUTE else number
+    if option.kind == "number":
+        told["parser"] = number
     if option.kind == "seed":
         told.update(min=0, max=2**32 - 1)
     if option.kind in ("flag", "choice"):
@@ -98,6 +109,11 @@ def _parameter(one: Field[Any]) -> inspect.Parameter:
     kind = str | None if one.name in ABSOLUTE else _READ.get(option.kind, str | None)
     annotation = Annotated[kind, typer.Option(flag, **told)]  # type: ignore[valid-type]
     return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _plainly(value: Any) -> str:
+    """A default as the command line takes it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def read_settings(given: Mapping[str, Any]) -> dict[str, Any]:

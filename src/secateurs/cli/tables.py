@@ -9,7 +9,7 @@ from pathlib import Path
 from secateurs.cli.console import table
 from secateurs.cli.listing import Listing
 from secateurs.pipeline import GroupReport
-from secateurs.report.page import groups_sentence, points, target_sentence
+from secateurs.report.page import groups_sentence, points, target_sentence, trained
 from secateurs.report.record import Measures, Record, at_places, milliseconds, percent, share
 from secateurs.surgery import Verification
 from secateurs.targets.amounts import PRECISIONS
@@ -39,6 +39,8 @@ def made_with(record: Record) -> str:
         parts.append(f"{record.compensate} repair")
     if record.recalibrated:
         parts.append("batch norm recalibrated")
+    if record.tuned:
+        parts.append(trained(record))
     return ", ".join(parts)
 
 

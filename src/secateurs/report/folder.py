@@ -7,6 +7,7 @@ import errno
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -22,7 +23,7 @@ from secateurs.surgery.files import WEIGHTS
 from secateurs.zoo import resolve_model
 
 PAGE = "report.html"
-_FILES = {WEIGHTS, "plan.json", "result.json", PAGE, "model.onnx"}
+_FILES = {WEIGHTS, "plan.json", "result.json", PAGE, "model.onnx", "log.csv"}
 
 
 def write_folder(
@@ -33,6 +34,7 @@ def write_folder(
     *,
     onnx_example: Tensor | tuple[Tensor, ...] | None = None,
     replace: bool = False,
+    beside: Mapping[str, str] | None = None,
 ) -> OnnxFile | None:
     """Write a run's folder: `model.safetensors`, `plan.json`, `result.json`, `report.html`, `model.onnx`.
 
@@ -48,6 +50,7 @@ def write_folder(
         record: The numbers.
         onnx_example: One input, or a tuple of several; where it is given, `model.onnx` is written too.
         replace: Whether an earlier folder of ours at `out` is replaced.
+        beside: Text of further files by name.
 
     Returns:
         What was found out about the ONNX file, None where none was asked for.
@@ -58,7 +61,7 @@ def write_folder(
         VerificationError: What was saved is not the network in memory.
     """
     try:
-        return _written(out, model, plan, record, onnx_example, replace)
+        return _written(out, model, plan, record, onnx_example, replace, beside or {})
     except (OSError, SafetensorError, InputError) as problem:
         raise RunError(_rescued(out, model, plan, record, problem)) from problem
 
@@ -70,9 +73,12 @@ def _written(
     record: Record,
     onnx_example: Tensor | tuple[Tensor, ...] | None,
     replace: bool,
+    beside: Mapping[str, str],
 ) -> OnnxFile | None:
     with new_folder(out, replaces=is_ours if replace else None) as folder:
         _fill(folder, model, plan, record)
+        for name, text in beside.items():
+            (folder / name).write_text(text, encoding="utf-8")
         if onnx_example is None:
             return None
         written = export_onnx(model, onnx_example, folder / "model.onnx", seed=record.seed)

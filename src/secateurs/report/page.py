@@ -31,6 +31,7 @@ def page(record: Record) -> str:
             _cards(record),
             _proof(record),
             *_comparison(record.comparison),
+            *_trainings(record),
             "<h2>Groups of coupled channels</h2>",
             f'<p class="soft">{escape(groups_sentence(record.groups))}</p>',
             _groups(record.groups),
@@ -98,8 +99,40 @@ def _made(record: Record) -> str:
     recalibrated = ", batch-norm statistics measured anew" if record.recalibrated else ""
     return (
         f"Pruned with {record.method}, allocation {record.allocate}, {repair}{recalibrated}; "
-        f"no training afterwards. Asked: {target_sentence(record.target)}."
+        f"{trained(record)}. Asked: {target_sentence(record.target)}."
     )
+
+
+def trained(record: Record) -> str:
+    """The training of a run in a few words."""
+    if not record.tuned:
+        return "no training afterwards"
+    epochs = sum(len(one["epochs"]) for one in record.tuned)
+    several = f" in {len(record.tuned)} parts" if len(record.tuned) > 1 else ""
+    return f"{epochs} epoch{'' if epochs == 1 else 's'} of training afterwards{several}"
+
+
+def _trainings(record: Record) -> list[str]:
+    """A table of all epochs; nothing where nothing was trained."""
+    if not record.tuned:
+        return []
+    rows = "".join(
+        f'<tr><td class="n">{number}</td><td class="n">{epoch["number"]}{" (kept)" * (epoch["number"] == one["best"])}'
+        f'</td><td class="n">{epoch["loss"]:.4f}</td><td class="n">{epoch["rate"]:.2g}</td>'
+        f'<td class="n">{percent(epoch.get("accuracy"), None)}</td></tr>'
+        for number, one in enumerate(record.tuned, 1)
+        for epoch in one["epochs"]
+    )
+    said = [
+        ", ".join(f"{k} {v}" for k, v in one["settings"].items()) or "default settings" for one in record.tuned
+    ]
+    return [
+        "<h2>Training</h2>",
+        f'<p class="soft">{escape("; ".join(said))}. The epoch that is kept was chosen on a part of the training data.</p>',
+        '<div class="wide"><table><thead><tr><th class="n">training</th><th class="n">epoch</th><th class="n">loss</th>'
+        '<th class="n">learning rate</th><th class="n">validation</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>",
+    ]
 
 
 def _cards(record: Record) -> str:

@@ -100,7 +100,7 @@ class Record:
     `original` holds the costs of the unpruned network where this run started from one that had been pruned before;
     shares in `target` are of `before`. `comparison` holds the rows of the demo, `asked` the command that repeats the
     run: its model, weights, data, inputs and config. `budgets` is what came of each budget, `budget` their
-    name.
+    name. `tuned` holds the trainings: settings, epochs, the best of them.
     """
 
     model: str
@@ -127,6 +127,7 @@ class Record:
     asked: Mapping[str, Any] | None = None
     budgets: tuple[Budgeted, ...] = ()
     budget: str | None = None
+    tuned: tuple[Mapping[str, Any], ...] = ()
     schema: int = SCHEMA
 
     def to_json(self) -> str:
@@ -163,6 +164,7 @@ class Record:
                     "verification": _proof(raw["verification"]),
                     "remarks": tuple(raw.get("remarks", ())),
                     "more_inputs": tuple(tuple(shape) for shape in raw.get("more_inputs", ())),
+                    "tuned": tuple(raw.get("tuned", ())),
                     "comparison": tuple(Compared(**row) for row in raw.get("comparison", ())),
                     "budgets": tuple(Budgeted(**one) for one in raw.get("budgets", ())),
                     "groups": tuple(GroupReport(**group) for group in raw["groups"]),

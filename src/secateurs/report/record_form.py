@@ -62,6 +62,16 @@ _COMPARED = record(
 )
 
 
+_EPOCH = record(
+    number=any_whole(1),
+    loss=any_number,
+    rate=any_number,
+    accuracy=maybe(any_number),
+    validation_loss=maybe(any_number),
+    seconds=any_number,
+)
+
+
 def _setting(value: Any, place: str) -> None:
     """A setting of a config: text, a number, a flag, or shares by pattern."""
     if isinstance(value, dict):
@@ -79,8 +89,19 @@ _ASKED = record(
     inputs=list_of(any_text, most=8),
     config=map_of(_setting),
 )
+
+
+def _tuning_setting(value: Any, place: str) -> None:
+    """A setting of a training: text, a number, a flag, or shares."""
+    if isinstance(value, list):
+        list_of(any_number)(value, place)
+    elif value is not None:
+        _setting(value, place)
+
+
+_TUNED = record(settings=map_of(_tuning_setting), best=any_whole(), epochs=list_of(_EPOCH))
 RECORD: Form = record(
-    ("remarks", "more_inputs", "comparison", "asked", "budgets", "budget"),
+    ("remarks", "more_inputs", "comparison", "asked", "budgets", "budget", "tuned"),
     schema=any_whole(1),
     model=any_text,
     input_shape=list_of(any_whole(1), most=8, least=1),
@@ -106,4 +127,5 @@ RECORD: Form = record(
     asked=maybe(_ASKED),
     budgets=list_of(_BUDGETED),
     budget=maybe(any_text),
+    tuned=list_of(_TUNED),
 )
