@@ -89,7 +89,9 @@ def prune_in_steps(
     tune.check()
     goal = next((name for name in STEPPED if getattr(config, name) is not None), None)
     if goal is None:
-        raise InputError(f"steps need a target that can be approached; give {', '.join(STEPPED[:-1])} or {STEPPED[-1]}.")
+        raise InputError(
+            f"steps need a target that can be approached; give {', '.join(STEPPED[:-1])} or {STEPPED[-1]}."
+        )
     target = getattr(config, goal)
     made: Result | None = None
     tuned: list[Tuned] = []
@@ -97,7 +99,13 @@ def prune_in_steps(
         stays = 1.0 if made is None else _size(made, goal)
         asked = config.changed(**{goal: min(1.0, target ** (step / steps) / stays)})
         network = model if made is None else made.model
-        found = prune(network, example, config=asked, data=data if calibration is None else calibration, progress=progress)
+        found = prune(
+            network,
+            example,
+            config=asked,
+            data=data if calibration is None else calibration,
+            progress=progress,
+        )
         made = found if made is None else joined(made, found)
         tuned.append(
             tune_(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -54,9 +54,10 @@ class TuneConfig:
         hints: Weight of what is inside: outputs of blocks that have the same shape in both networks
             [romero2015fitnets].
         augment: "none"; "crop" (shifted by up to an eighth of the side, zeros beyond the edge); "crop-flip" (and
-            mirrored half of the time); "zoom-flip" (cropped and scaled back). Not for sound, digits or letters.
+            mirrored half of the time); "zoom-flip" (cropped and scaled back); or a function of a batch of images and a
+            generator. Not for sound, digits or letters.
         mixup: $\alpha$ of the Beta distribution that images are mixed by; 0 for none.
-        validation: Share of the training part that is not trained on and decides which epoch is kept; 0 keeps the last.
+        held_out: Share of the training part that is not trained on and decides which epoch is kept; 0 keeps the last.
         patience: Stop after so many epochs without a better one; None for never.
         metric: What decides instead of accuracy, as `evaluate` has it.
         precision: "32", "bf16" or "16" (mixed).
@@ -96,14 +97,19 @@ class TuneConfig:
     )
     temperature: float = _set(2.0, "number", "Temperature of the distillation.", "T")
     hints: float = _set(0.0, "number", "Weight of the outputs of blocks, compared with the teacher's.", "X")
-    augment: str = _set("none", "name", "none, crop, crop-flip (for photographs) or zoom-flip.", "NAME")
+    augment: str | Callable[..., Any] = _set(
+        "none", "name", "none, crop, crop-flip (for photographs) or zoom-flip.", "NAME"
+    )
     mixup: float = _set(0.0, "number", "Mix images, by a Beta distribution of this parameter.", "X")
-    validation: float = _set(
+    held_out: float = _set(
         0.1, "number", "Share of the training part that decides which epoch is kept; 0 keeps the last.", "X"
     )
     patience: int | None = _set(None, "count", "Stop after N epochs without a better one.", "N")
     metric: str | Metric | None = _set(
-        None, "metric", "What decides instead of accuracy: class-accuracy, log-loss, map, my_file.py:fn.", "NAME"
+        None,
+        "metric",
+        "What decides instead of accuracy: class-accuracy, log-loss, map, my_file.py:fn.",
+        "NAME",
     )
     precision: str = _set("32", "name", "32, bf16 or 16 (mixed).", "BITS")
     channels_last: bool = _set(False, "flag", "Lay images out with their channels last.")
@@ -139,14 +145,23 @@ class TuneConfig:
         """
         found = {one.name: getattr(self, one.name) for one in fields(self)}
         found = {name: value for name, value in found.items() if value != _DEFAULTS[name]}
-        if "metric" in found:
-            name = getattr(found["metric"], "name", found["metric"])
-            if not isinstance(name, str):
-                raise InputError("metric: a function of yours cannot be put on record; give a name.")
-            found["metric"] = name
+        for own in ("metric", "augment"):
+            if own in found:
+                found[own] = getattr(found[own], "name", found[own])
+                if not isinstance(found[own], str):
+                    raise InputError(f"{own}: a function of yours cannot be written down; give a name.")
         if "drops" in found:
             found["drops"] = list(found["drops"])
         return found
+
+    def told(self) -> dict[str, Any]:
+        """As `to_dict`, with functions of the user's by what they are called; for records, not for reading back."""
+        named = {
+            name: getattr(value, "name", getattr(value, "__name__", type(value).__name__))
+            for name, value in (("metric", self.metric), ("augment", self.augment))
+            if value is not None and not isinstance(value, str)
+        }
+        return self.changed(**named).to_dict()
 
     @classmethod
     def from_dict(cls, found: Any, where: str) -> TuneConfig:
@@ -211,14 +226,12 @@ _DEFAULTS = {one.name: one.default for one in fields(TuneConfig)}
 _CHOICES = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS}
 _BOUNDS = {
     **dict.fromkeys(
-        (
-            "learning_rate weight_decay warmup labels distil temperature hints mixup step_rate"
-        ).split(),
+        ("learning_rate weight_decay warmup labels distil temperature hints mixup step_rate").split(),
         (0.0, _INFINITY),
     ),
     "momentum": (0.0, 1.0),
     "label_smoothing": (0.0, 1.0),
-    "validation": (0.0, 0.51),
+    "held_out": (0.0, 0.51),
 }
 
 RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(

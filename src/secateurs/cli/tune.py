@@ -105,12 +105,15 @@ def tune(
     check_free(out)
     folder = Path(model).is_dir()
     with Bars() as bars:
-        source = _source(model, None if folder else weights, input_shape, device, config.seed, built_by, trust)
+        source = _source(
+            model, None if folder else weights, input_shape, device, config.seed, built_by, trust
+        )
         splits = resolve_data(
             data, normalisation=source.normalisation, input_shape=source.sample_shape, network=source.spec
         )
         source = source.fitted_to(splits)
-        watched = _Watched(out.with_name(f"{out.name}.tuning"), config.epochs, silent=rank > 0)
+        state = out.with_name(f"{out.name}.tuning")
+        watched = _Watched(state, _lengths(config, pruning, steps), rank > 0)
         training = _training(source, splits, config, teacher, weights, model, watched, tensorboard)
         if rank == 0:
             training = dataclasses.replace(training, progress=bars, each=watched)
@@ -144,6 +147,11 @@ def _configs(
     if not any(name in ours for name in ("macs", "params", "keep")):
         raise InputError("pruning in steps needs a target: give --macs, --params or --keep.")
     return config, PruneConfig(**read_settings(ours), seed=config.seed)
+
+
+def _lengths(config: TuneConfig, pruning: PruneConfig | None, steps: int | None) -> list[int]:
+    """Epochs after every step of the pruning."""
+    return [*([config.step_epochs] * ((steps or 1) - 1 if pruning else 0)), config.epochs]
 
 
 def _shares(text: str) -> tuple[float, ...]:
@@ -190,7 +198,9 @@ def _training(
         raise InputError(f"--teacher {teacher}: give original or none.")
     needed = bool(config.distil or config.hints or not config.labels)
     if needed and teacher == "none":
-        raise InputError("--teacher none: this recipe, --distil, --hints or --labels 0 learn from the original.")
+        raise InputError(
+            "--teacher none: this recipe, --distil, --hints or --labels 0 learn from the original."
+        )
     learnt = None
     if needed or teacher == "original":
         if source.plan is None:
@@ -198,7 +208,9 @@ def _training(
         else:
             learnt = original_of(source, Record.read(Path(model)), weights, model).to(device_of(source.model))
     elif weights is not None and source.plan is not None:
-        raise InputError(f"--weights {weights}: are those of the original, which is learnt from with --teacher original")
+        raise InputError(
+            f"--weights {weights}: are those of the original, which is learnt from with --teacher original"
+        )
     return Training(splits, config, learnt, watched.folder, tensorboard)
 
 
@@ -233,16 +245,23 @@ class _Watched:
     """Says what came of every epoch, and on an interruption how to go on."""
 
     folder: Path
-    epochs: int
+    lengths: list[int]
     silent: bool = False
     last: list[int] = field(default_factory=list)
+    spent: list[float] = field(default_factory=list)
 
     def __call__(self, step: int, epoch: Epoch) -> None:
         """An epoch is over."""
         self.last[:] = [step, epoch.number]
+        self.spent.append(epoch.seconds)
+        left = sum(self.lengths[step - 1 :]) - epoch.number
+        more = f", about {_time(left * sum(self.spent) / len(self.spent))} left" if left else ""
         there = "" if epoch.accuracy is None else f", validation {_shown(epoch.accuracy)}"
-        before = f"step {step}, " if step > 1 else ""
-        note(f"{before}epoch {epoch.number}: loss {epoch.loss:.4f}{there}, {epoch.seconds:.1f} s")
+        before = f"step {step} of {len(self.lengths)}, " if len(self.lengths) > 1 else ""
+        whole = self.lengths[step - 1]
+        note(
+            f"{before}epoch {epoch.number} of {whole}: loss {epoch.loss:.4f}{there}, {epoch.seconds:.1f} s{more}"
+        )
 
     @contextmanager
     def on_the_way(self) -> Iterator[None]:
@@ -253,6 +272,18 @@ class _Watched:
             if self.last and not self.silent:
                 note(f"epoch {self.last[1]} is in {self.folder}; the same command goes on from there")
             raise
+
+
+def _time(seconds: float) -> str:
+    """A time for the eye.
+
+    Example:
+        >>> _time(12.3), _time(400), _time(20_000)
+        ('12 s', '7 min', '5.6 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _shown(accuracy: float) -> str:

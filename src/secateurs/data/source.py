@@ -56,7 +56,9 @@ class DataSource:
             InputError: `share` is not in (0, 0.5].
         """
         if not 0 < share <= 0.5:
-            raise InputError(f"The validation part is to be {share:g} of the training part; give a share to 0.5.")
+            raise InputError(
+                f"The validation part is to be {share:g} of the training part; give a share to 0.5."
+            )
         aside, rest = self._parts(share)
         return Subset(self.train, sorted(rest.tolist())), Subset(self.train, sorted(aside.tolist()))
 

@@ -153,7 +153,9 @@ def _read(
     expected = None if known is None else min(known, limit or known)
     total = 0
     with evaluation(model), torch.inference_mode():
-        for inputs, labels in itertools.islice(batches(data, batch_size, limit=limit), part[0], None, part[1]):
+        for inputs, labels in itertools.islice(
+            batches(data, batch_size, limit=limit), part[0], None, part[1]
+        ):
             placed = tuple(x.to(device, non_blocking=True) for x in inputs)
             total += tally.add(_output(model, placed, plain=isinstance(tally, _Tally)), labels, total)
             if progress is not None:

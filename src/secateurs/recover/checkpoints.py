@@ -93,7 +93,11 @@ def write(folder: Path, state: State, key: str) -> None:
 
 def _unwritten(folder: Path, epoch: int, problem: Exception) -> str:
     why = getattr(problem, "strerror", None) or str(problem)
-    left = f"that of an earlier epoch is kept in {folder}" if (folder / CHECKPOINT).exists() else "there is none yet"
+    left = (
+        f"that of an earlier epoch is kept in {folder}"
+        if (folder / CHECKPOINT).exists()
+        else "there is none yet"
+    )
     return (
         f"{folder}: the checkpoint of epoch {epoch} cannot be written ({why}); {left}: make room and run the same "
         "command again"
@@ -126,7 +130,9 @@ def read(folder: Path, key: str) -> State | None:
         model, kept = _part(tensors, "model."), _part(tensors, "kept.")
         return State(epochs, int(text["best"]), model, kept or model, optimizer, text["scaler"])
     except (KeyError, TypeError, ValueError) as problem:
-        raise InputError(f"{path}: it is damaged ({shown(str(problem), 120)}); remove the folder.") from problem
+        raise InputError(
+            f"{path}: it is damaged ({shown(str(problem), 120)}); remove the folder."
+        ) from problem
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -38,7 +38,9 @@ def views_of(name: Any) -> Any:
     if isinstance(name, str) and name in known:
         return known[name]
     if isinstance(name, str) or not callable(name):
-        raise InputError(f"augment is {name!r}; give one of {', '.join(VIEWS)}, or a function of images and a generator.")
+        raise InputError(
+            f"augment is {name!r}; give one of {', '.join(VIEWS)}, or a function of images and a generator."
+        )
     return name
 
 
@@ -134,7 +136,9 @@ class Feed:
             found: Any = answer_of(model(*inputs))
         except (TypeError, ValueError) as error:
             shapes = ", ".join(str(tuple(x.shape)) for x in inputs)
-            raise InputError(f"The network does not take the data's inputs (shapes {shapes}): {error}") from error
+            raise InputError(
+                f"The network does not take the data's inputs (shapes {shapes}): {error}"
+            ) from error
         if not isinstance(found, Tensor) or found.dim() != 2:
             what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
             raise InputError(f"The network gives {what}, where training needs scores (samples, classes).")
@@ -159,8 +163,13 @@ class Feed:
             return labels.to(outputs.dtype)
         classes = labels.reshape(len(labels), -1).squeeze(1)
         if classes.dim() != 1 or classes.is_floating_point():
-            raise InputError(f"The labels have shape {tuple(labels.shape)} and type {labels.dtype}; give classes (b,).")
-        if classes.device.type == "cpu" and not 0 <= int(classes.min()) <= int(classes.max()) < outputs.shape[1]:
+            raise InputError(
+                f"The labels have shape {tuple(labels.shape)} and type {labels.dtype}; give classes (b,)."
+            )
+        if (
+            classes.device.type == "cpu"
+            and not 0 <= int(classes.min()) <= int(classes.max()) < outputs.shape[1]
+        ):
             raise InputError(
                 f"The data hold the classes {int(classes.min())} to {int(classes.max())}, the network has "
                 f"{outputs.shape[1]} outputs (classes from 0): they do not belong together."
@@ -179,8 +188,8 @@ def feed_of(data: Loader, validation: Loader | None, config: TuneConfig, device:
     views = views_of(config.augment)
     if from_data is None:
         return _of_loader(data, validation, config, device, views, world)
-    if validation is None and config.validation > 0:
-        data, validation = parted(data, config.validation)
+    if validation is None and config.held_out > 0:
+        data, validation = parted(data, config.held_out)
         from_data = samples_of(data, device, config.workers)
     assert from_data is not None
     total = len(from_data)
@@ -209,7 +218,7 @@ def _of_loader(
         )
     loader = data if isinstance(data, DataLoader) else list(data)
     remarks: tuple[str, ...] = ()
-    if validation is None and config.validation > 0:
+    if validation is None and config.held_out > 0:
         remarks = ("a loader cannot be parted: the last epoch is kept; give `validation`, or the Dataset",)
     return Feed(None, loader, validation, views, 0, steps, None, device, config.seed, remarks)
 

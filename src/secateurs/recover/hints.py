@@ -116,9 +116,7 @@ def _kept(plan: Plan) -> dict[str, tuple[int, Tensor]]:
     return found
 
 
-def _of_block(
-    kept: Mapping[str, tuple[int, Tensor]], block: str, now: int, before: int
-) -> Tensor | None:
+def _of_block(kept: Mapping[str, tuple[int, Tensor]], block: str, now: int, before: int) -> Tensor | None:
     fitting = [
         positions
         for name, (size, positions) in kept.items()

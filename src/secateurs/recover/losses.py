@@ -62,7 +62,10 @@ def teacher_loss(outputs: Tensor, wanted: Tensor, temperature: float, several: b
     z, z0 = outputs / temperature, wanted / temperature
     if several:
         share = z0.sigmoid()
-        return (share * (F.logsigmoid(z0) - F.logsigmoid(z)) + (1 - share) * (F.logsigmoid(-z0) - F.logsigmoid(-z))).mean()
+        return (
+            share * (F.logsigmoid(z0) - F.logsigmoid(z))
+            + (1 - share) * (F.logsigmoid(-z0) - F.logsigmoid(-z))
+        ).mean()
     return F.kl_div(z.log_softmax(1), z0.log_softmax(1), reduction="batchmean", log_target=True)
 
 

@@ -47,7 +47,9 @@ class Tuned:
 
     def __str__(self) -> str:
         kept = f"epoch {self.best} of {len(self.epochs)} kept"
-        return kept if self.accuracy is None else f"{kept}, {100 * self.accuracy:.2f} % of the validation part"
+        return (
+            kept if self.accuracy is None else f"{kept}, {100 * self.accuracy:.2f} % of the validation part"
+        )
 
 
 def as_csv(epochs: tuple[Epoch, ...]) -> str:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
-from secateurs.checks import shown
 from secateurs.data.arrays import ImageArray
 from secateurs.data.batches import Batch, Batched, batches, collate, stack
 from secateurs.data.calibration import kept_apart
@@ -71,7 +70,11 @@ class Read:
         numbers = [order.tolist() for order in orders]
         if self.workers:
             loader = DataLoader(
-                self.dataset, batch_sampler=numbers, collate_fn=collate, num_workers=self.workers, pin_memory=False
+                self.dataset,
+                batch_sampler=numbers,
+                collate_fn=collate,
+                num_workers=self.workers,
+                pin_memory=False,
             )
             return batches(loader)
         return batches(_Lazy(self.dataset, numbers))
@@ -126,7 +129,9 @@ def samples_of(data: Any, device: torch.device, workers: int = 0) -> Samples | N
 
 def _held(tensors: Sequence[Tensor], device: torch.device) -> Held:
     if len({len(x) for x in tensors}) > 1:
-        raise InputError(f"data: inputs and labels differ in length: {', '.join(str(len(x)) for x in tensors)}.")
+        raise InputError(
+            f"data: inputs and labels differ in length: {', '.join(str(len(x)) for x in tensors)}."
+        )
     placed = [x.to(device) for x in tensors]
     return Held(tuple(placed[:-1] or placed), placed[-1] if len(placed) > 1 else None)
 
@@ -170,7 +175,7 @@ def parted(data: Any, share: float) -> tuple[Any, Any]:
     apart = kept_apart(total, round(share * total))
     if not 0 < int(apart.sum()) < total:
         raise InputError(
-            f"validation is {share:g}, which parts {shown(total)} samples so that one part is empty; give another share."
+            f"held_out is {share:g}, which parts {total} samples so that one part is empty; give another share."
         )
     if isinstance(tensors, tuple):
         first, second = (tuple(x[mask.to(x.device)] for x in tensors) for mask in (~apart, apart))

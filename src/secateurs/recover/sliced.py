@@ -171,7 +171,10 @@ def _cut(name: str, parameter: Tensor, state: Mapping[str, Any], plan: Plan) -> 
         if not isinstance(value, Tensor):
             yield key, copy.copy(value)
         elif value.dim() == 0 or tuple(value.shape) == tuple(parameter.shape):
-            yield key, (value if value.dim() == 0 else carried_tensors({name: value}, plan)[name]).detach().clone()
+            yield (
+                key,
+                (value if value.dim() == 0 else carried_tensors({name: value}, plan)[name]).detach().clone(),
+            )
         elif value.dim() == parameter.dim() and all(
             a in (1, b) for a, b in zip(value.shape, parameter.shape, strict=True)
         ):

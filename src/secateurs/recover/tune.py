@@ -127,10 +127,8 @@ def _asked(
 
 def _key(model: nn.Module, teacher: nn.Module | None, feed: Feed, config: TuneConfig) -> str:
     """What the end of a training depends on, as text."""
-    metric = getattr(config.metric, "name", getattr(config.metric, "__name__", config.metric))
-    plain = config.changed(metric=None).to_dict()
     parts = {
-        "config": {**plain, "metric": metric},
+        "config": config.told(),
         "model": fingerprint(model),
         "teacher": None if teacher is None else fingerprint(teacher),
         "steps": feed.steps,
@@ -226,10 +224,11 @@ class _Training:
         finally:
             self._restore(self.kept)
         if self._patience_is_over() and len(self.epochs) < self.config.epochs:
-            remarks = (*remarks, f"stopped after {len(self.epochs)} epochs: {self.config.patience} without a better one")
-        metric = getattr(self.config.metric, "name", getattr(self.config.metric, "__name__", None))
-        told = {**self.config.changed(metric=None).to_dict(), **({"metric": metric} if metric else {})}
-        return Tuned(self.epochs, self.best, told, remarks)
+            remarks = (
+                *remarks,
+                f"stopped after {len(self.epochs)} epochs: {self.config.patience} without a better one",
+            )
+        return Tuned(self.epochs, self.best, self.config.told(), remarks)
 
     def _resume(self, logs: Written, key: str) -> None:
         """Go on from a checkpoint, where there is one."""
@@ -363,9 +362,7 @@ class _Training:
     def _lost(self, logs: Written, problem: Exception) -> str:
         first = (str(problem).strip() or type(problem).__name__).splitlines()[0][:160]
         where = f"; the checkpoint of epoch {len(self.epochs)} is in {logs.folder}" if logs.folder else ""
-        return (
-            f"another process was lost in epoch {len(self.epochs) + 1} ({first}){where}: run the same command again"
-        )
+        return f"another process was lost in epoch {len(self.epochs) + 1} ({first}){where}: run the same command again"
 
 
 def _check_takes(model: nn.Module, feed: Feed) -> None:

@@ -124,7 +124,8 @@ def _trainings(record: Record) -> list[str]:
         for epoch in one["epochs"]
     )
     said = [
-        ", ".join(f"{k} {v}" for k, v in one["settings"].items()) or "default settings" for one in record.tuned
+        ", ".join(f"{k} {v}" for k, v in one["settings"].items()) or "default settings"
+        for one in record.tuned
     ]
     return [
         "<h2>Training</h2>",

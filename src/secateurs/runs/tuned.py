@@ -47,8 +47,8 @@ class Training:
 
     def parts(self) -> tuple[Any, Any]:
         """What is trained on, and what decides which epoch is kept."""
-        if self.config.validation > 0:
-            return self.data.validation(self.config.validation)
+        if self.config.held_out > 0:
+            return self.data.validation(self.config.held_out)
         return self.data.train, None
 
 
