@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from secateurs.checks import check_flag, check_number, check_seed, check_whole, shown
-from secateurs.config import Option
+from secateurs.config import Kind, Option
 from secateurs.errors import InputError
 
 if TYPE_CHECKING:  # the command line reads the fields for its help, which does not wait for torch
@@ -21,8 +21,10 @@ VIEWS = ("none", "crop", "crop-flip", "zoom-flip")
 PRECISIONS = ("32", "bf16", "16")
 
 
-def _set(default: Any, kind: Any, help: str, metavar: str | None = None, flag: str | None = None) -> Any:
-    return field(default=default, metadata={"option": Option(kind, help, metavar, flag)})
+def _option(
+    kind: Kind, help: str, metavar: str | None = None, flag: str | None = None
+) -> Mapping[str, Option]:
+    return {"option": Option(kind, help, metavar, flag)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,51 +78,91 @@ class TuneConfig:
         2.0
     """
 
-    epochs: int = _set(10, "count", "Passes over the training part.", "N")
-    batch: int = _set(128, "count", "Samples a step, of all processes together.", "N")
-    optimizer: str = _set("sgd", "name", "sgd, adam or adamw.", "NAME")
-    learning_rate: float = _set(0.01, "number", "The largest learning rate.", "X", "--learning-rate")
-    momentum: float = _set(0.9, "number", "Momentum of sgd.", "X")
-    weight_decay: float = _set(1e-4, "number", "Weight decay.", "X")
-    schedule: str = _set("cosine", "name", "cosine, step or constant.", "NAME")
-    drops: tuple[float, ...] = _set(
-        (0.5, 0.75), "numbers", "Shares of the epochs after which step takes a tenth.", "X,Y"
+    epochs: int = field(default=10, metadata=_option("count", "Passes over the training part.", "N"))
+    batch: int = field(
+        default=128, metadata=_option("count", "Samples a step, of all processes together.", "N")
     )
-    warmup: float = _set(0.0, "number", "Epochs over which the learning rate rises.", "X")
-    labels: float = _set(1.0, "number", "Weight of the loss by labels; 0 for distillation alone.", "X")
-    label_smoothing: float = _set(0.0, "number", "Share of a label that goes to all classes alike.", "X")
-    distil: float | None = _set(
-        None,
-        "number",
-        "Weight of the teacher's outputs; by default the temperature squared with --teacher.",
-        "X",
+    optimizer: str = field(default="sgd", metadata=_option("name", "sgd, adam or adamw.", "NAME"))
+    learning_rate: float = field(
+        default=0.01, metadata=_option("number", "The largest learning rate.", "X", "--learning-rate")
     )
-    temperature: float = _set(2.0, "number", "Temperature of the distillation.", "T")
-    hints: float = _set(0.0, "number", "Weight of the outputs of blocks, compared with the teacher's.", "X")
-    augment: str | Callable[..., Any] = _set(
-        "none", "name", "none, crop, crop-flip (for photographs) or zoom-flip.", "NAME"
+    momentum: float = field(default=0.9, metadata=_option("number", "Momentum of sgd.", "X"))
+    weight_decay: float = field(default=1e-4, metadata=_option("number", "Weight decay.", "X"))
+    schedule: str = field(default="cosine", metadata=_option("name", "cosine, step or constant.", "NAME"))
+    drops: tuple[float, ...] = field(
+        default=(0.5, 0.75),
+        metadata=_option("numbers", "Shares of the epochs after which step takes a tenth.", "X,Y"),
     )
-    mixup: float = _set(0.0, "number", "Mix images, by a Beta distribution of this parameter.", "X")
-    held_out: float = _set(
-        0.1, "number", "Share of the training part that decides which epoch is kept; 0 keeps the last.", "X"
+    warmup: float = field(
+        default=0.0, metadata=_option("number", "Epochs over which the learning rate rises.", "X")
     )
-    patience: int | None = _set(None, "count", "Stop after N epochs without a better one.", "N")
-    metric: str | Metric | None = _set(
-        None,
-        "metric",
-        "What decides instead of accuracy: class-accuracy, log-loss, map, my_file.py:fn.",
-        "NAME",
+    labels: float = field(
+        default=1.0,
+        metadata=_option("number", "Weight of the loss by labels; 0 for distillation alone.", "X"),
     )
-    precision: str = _set("32", "name", "32, bf16 or 16 (mixed).", "BITS")
-    channels_last: bool = _set(False, "flag", "Lay images out with their channels last.")
-    compile: bool = _set(False, "flag", "Run the network through torch.compile.")
-    freeze_norms: bool = _set(False, "flag", "Keep batch norms as they are in evaluation.")
-    workers: int = _set(0, "workers", "Processes that read data which are not held in memory.", "N")
-    step_epochs: int = _set(1, "count", "With --steps: epochs after each step but the last.", "N")
-    step_rate: float | None = _set(
-        None, "number", "With --steps: their learning rate; by default a tenth of --learning-rate.", "X"
+    label_smoothing: float = field(
+        default=0.0, metadata=_option("number", "Share of a label that goes to all classes alike.", "X")
     )
-    seed: int = _set(0, "seed", "Seed of everything that is drawn at random.", "N")
+    distil: float | None = field(
+        default=None,
+        metadata=_option(
+            "number",
+            "Weight of the teacher's outputs; by default the temperature squared with --teacher.",
+            "X",
+        ),
+    )
+    temperature: float = field(
+        default=2.0, metadata=_option("number", "Temperature of the distillation.", "T")
+    )
+    hints: float = field(
+        default=0.0,
+        metadata=_option("number", "Weight of the outputs of blocks, compared with the teacher's.", "X"),
+    )
+    augment: str | Callable[..., Any] = field(
+        default="none",
+        metadata=_option("name", "none, crop, crop-flip (for photographs) or zoom-flip.", "NAME"),
+    )
+    mixup: float = field(
+        default=0.0, metadata=_option("number", "Mix images, by a Beta distribution of this parameter.", "X")
+    )
+    held_out: float = field(
+        default=0.1,
+        metadata=_option(
+            "number", "Share of the training part that decides which epoch is kept; 0 keeps the last.", "X"
+        ),
+    )
+    patience: int | None = field(
+        default=None, metadata=_option("count", "Stop after N epochs without a better one.", "N")
+    )
+    metric: str | Metric | None = field(
+        default=None,
+        metadata=_option(
+            "metric",
+            "What decides instead of accuracy: class-accuracy, log-loss, map, my_file.py:fn.",
+            "NAME",
+        ),
+    )
+    precision: str = field(default="32", metadata=_option("name", "32, bf16 or 16 (mixed).", "BITS"))
+    channels_last: bool = field(
+        default=False, metadata=_option("flag", "Lay images out with their channels last.")
+    )
+    compile: bool = field(default=False, metadata=_option("flag", "Run the network through torch.compile."))
+    freeze_norms: bool = field(
+        default=False, metadata=_option("flag", "Keep batch norms as they are in evaluation.")
+    )
+    workers: int = field(
+        default=0, metadata=_option("workers", "Processes that read data which are not held in memory.", "N")
+    )
+    step_epochs: int = field(
+        default=1, metadata=_option("count", "With --steps: epochs after each step but the last.", "N")
+    )
+    step_rate: float | None = field(
+        default=None,
+        metadata=_option(
+            "number", "With --steps: their learning rate; by default a tenth of --learning-rate.", "X"
+        ),
+    )
+    seed: int = field(default=0, metadata=_option("seed", "Seed of everything that is drawn at random.", "N"))
 
     @classmethod
     def recipe(cls, name: str, **settings: Any) -> TuneConfig:
@@ -226,7 +268,17 @@ _DEFAULTS = {one.name: one.default for one in fields(TuneConfig)}
 _CHOICES = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS}
 _BOUNDS = {
     **dict.fromkeys(
-        ("learning_rate weight_decay warmup labels distil temperature hints mixup step_rate").split(),
+        [
+            "learning_rate",
+            "weight_decay",
+            "warmup",
+            "labels",
+            "distil",
+            "temperature",
+            "hints",
+            "mixup",
+            "step_rate",
+        ],
         (0.0, _INFINITY),
     ),
     "momentum": (0.0, 1.0),

@@ -102,10 +102,9 @@ def test_the_old_optimiser_stays_and_factored_states_are_cut_where_they_are_long
         (n, a) for n, a in result.plan.steps[0].slices.items() if n.endswith("weight") and 0 in a
     )
     old, new = (dict(each.named_parameters())[name] for each in (net, result.model))
-    rows = optimizer.state[old]["row_var"] if "row_var" in optimizer.state[old] else None
-    if rows is not None:
-        fresh = carried_optimizer(optimizer, net, result.model, result.plan)
-        assert torch.equal(fresh.state[new]["row_var"], rows[list(axes[0])])
+    rows = optimizer.state[old]["row_var"]
+    fresh = carried_optimizer(optimizer, net, result.model, result.plan)
+    assert torch.equal(fresh.state[new]["row_var"], rows[list(axes[0])])
 
 
 def test_averages_are_cut_as_the_weights_are():

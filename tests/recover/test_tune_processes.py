@@ -39,14 +39,16 @@ def each(epoch):
 
 
 def main():
-    done = tune_(net, (x, y), epochs=EPOCHS, batch=20, learning_rate=0.05, augment="crop-flip", to=sys.argv[1], each=each)
+    how = {"epochs": EPOCHS, "batch": 20, "learning_rate": 0.05, "augment": "crop-flip"}
+    done = tune_(net, (x, y), to=sys.argv[1], each=each, **how)
     found = [sc.evaluate(net, (x, y), batch_size=7, metric=m, processes=True) for m in (None, "log-loss")]
-    with open(f"{sys.argv[1]}/{os.environ.get('RANK', '0')}.json", "w") as file:
+    name = f"{sys.argv[1]}/{os.environ.get('RANK', '0')}"
+    with open(f"{name}.json", "w") as file:
         numbers = [found[0].value, found[0].correct, found[0].total, found[0].loss, found[0].standard_error]
         losses = [epoch.loss for epoch in done.epochs]
         json.dump([numbers, [found[1].value, found[1].standard_error], losses, done.best], file)
     from safetensors.torch import save_file
-    save_file({k: v.contiguous() for k, v in net.state_dict().items()}, f"{sys.argv[1]}/{os.environ.get('RANK', '0')}.safetensors")
+    save_file({k: v.contiguous() for k, v in net.state_dict().items()}, f"{name}.safetensors")
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def tune(
     trust: Trust = False,
     **settings: Any,
 ) -> None:
-    """Train the network of an output folder, or prune in steps with training after each; under torchrun on many devices.
+    """Train the network of an output folder, or prune in steps with training after each; torchrun takes many devices.
 
     The epoch that is kept is the best one of a part of the training data. --weights are those of MODEL, or of a DIR's
     original for --teacher original, where its result.json does not name them.
@@ -191,8 +191,8 @@ def _training(
 ) -> Training:
     """The training, with the original where it is learnt from."""
     from secateurs.report.record import Record
-    from secateurs.runs.tuned import Training, original_of
     from secateurs.running.eval_mode import device_of
+    from secateurs.runs.tuned import Training, original_of
 
     if teacher not in (None, "original", "none"):
         raise InputError(f"--teacher {teacher}: give original or none.")
@@ -235,7 +235,7 @@ def _run(
         )
     if source.plan is None:
         raise InputError(
-            f"{model}: is no output folder of `secateurs prune`; name one, or give a target (--macs 0.5) to prune it first"
+            f"{model}: is no output folder of `secateurs prune`; name one, or give a target (--macs 0.5) to prune it"
         )
     return tuned(source, Record.read(Path(model)), training)
 

@@ -119,8 +119,8 @@ def read(folder: Path, key: str) -> State | None:
         text = parsed(stored.metadata[_STATE], str(path))
         if not isinstance(text, dict) or text.get("key") != key:
             raise InputError(
-                f"{path}: is of a training with other settings, data or weights; give the same ones to go on, or remove "
-                "the folder to begin anew."
+                f"{path}: is of a training with other settings, data or weights; give the same ones to go on, or "
+                "remove the folder to begin anew."
             )
         tensors = {name: stored.tensor(name) for name in stored.names()}
     try:

@@ -157,8 +157,8 @@ class Feed:
         if labels.dim() == 2 and labels.shape[1] > 1:
             if labels.shape != outputs.shape:
                 raise InputError(
-                    f"The labels have shape {tuple(labels.shape)} and the outputs {tuple(outputs.shape)}: give one class a "
-                    "sample, or zeros and ones of the outputs' shape."
+                    f"The labels have shape {tuple(labels.shape)} and the outputs {tuple(outputs.shape)}: give one class "
+                    "a sample, or zeros and ones of the outputs' shape."
                 )
             return labels.to(outputs.dtype)
         classes = labels.reshape(len(labels), -1).squeeze(1)
@@ -196,8 +196,8 @@ def feed_of(data: Loader, validation: Loader | None, config: TuneConfig, device:
     batch = min(config.batch, total // world * world)
     if batch % world or batch < _LEAST * world:
         raise InputError(
-            f"batch is {batch} for {total} samples and {world} processes; give a multiple of the processes, two samples "
-            "each at least."
+            f"batch is {batch} for {total} samples and {world} processes; give a multiple of the processes, two "
+            "samples each at least."
         )
     return Feed(from_data, None, validation, views, batch, total // batch, total, device, config.seed)
 

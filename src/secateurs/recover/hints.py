@@ -98,8 +98,8 @@ def comparable(
                 found[name] = positions
     if not found:
         raise InputError(
-            "hints: no block of the network has an output that can be compared with the teacher's; leave hints at 0, or "
-            "give the plan."
+            "hints: no block of the network has an output that can be compared with the teacher's; leave hints at 0, "
+            "or give the plan."
         )
     return found
 

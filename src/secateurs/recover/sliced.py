@@ -1,4 +1,4 @@
-"""A training under way goes on in the smaller network: what an optimiser and an average hold, cut as the weights were."""
+"""A training under way goes on in the smaller network: what an optimiser and an average hold, cut like the weights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
@@ -15,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 from secateurs.checks import check_kind, check_model, shown
 from secateurs.errors import InputError, MismatchError
 from secateurs.layers.tensors import take
-from secateurs.surgery.plan import Plan, Step
+from secateurs.surgery.plan import Plan
 from secateurs.surgery.remove import remove
 
 
@@ -48,8 +47,8 @@ def carried_tensors(tensors: Mapping[str, Tensor], plan: Plan) -> dict[str, Tens
                 shape = tuple(step.shapes[name])
                 if tuple(found[name].shape) != shape:
                     raise MismatchError(
-                        f"tensors: '{name}' has shape {tuple(found[name].shape)}, and the plan begins with {shape}; give "
-                        "those of the network that was pruned."
+                        f"tensors: '{name}' has shape {tuple(found[name].shape)}, and the plan begins with {shape}; "
+                        "give those of the network that was pruned."
                     )
                 found[name] = take(found[name], {a: np.asarray(p) for a, p in axes.items()})
     return found
@@ -98,8 +97,8 @@ def carried_optimizer(optimizer: Optimizer, model: nn.Module, small: nn.Module, 
             name = names.get(id(parameter))
             if name is None or name not in there:
                 raise InputError(
-                    f"optimizer: one of its parameters (shape {tuple(parameter.shape)}) is not in both networks; give the "
-                    "optimiser of `model`, and the plan from `model` to `small`."
+                    f"optimizer: one of its parameters (shape {tuple(parameter.shape)}) is not in both networks; "
+                    "give the optimiser of `model`, and the plan from `model` to `small`."
                 )
             kept.append(there[name])
             bias = f"{name.rpartition('.')[0]}.bias".removeprefix(".")
@@ -109,9 +108,9 @@ def carried_optimizer(optimizer: Optimizer, model: nn.Module, small: nn.Module, 
     made = _made(optimizer, groups)
     plain = {f"{layer}.weight" for step in plan.steps for layer in step.plain}
     for parameter, state in optimizer.state.items():
-        name = names[id(parameter)]
-        if name not in plain:
-            made.state[there[name]] = dict(_cut(name, parameter, state, plan))
+        held = names[id(parameter)]
+        if held not in plain:
+            made.state[there[held]] = dict(_cut(held, parameter, state, plan))
     return made
 
 
@@ -158,11 +157,12 @@ def _check_cuts(plan: Plan) -> None:
 def _made(optimizer: Optimizer, groups: list[dict[str, Any]]) -> Optimizer:
     """An optimiser of the same class; its constructor gets the settings that it once got."""
     settings = {k: v for k, v in optimizer.defaults.items() if k != "differentiable"}
+    kind: Any = type(optimizer)
     try:
-        return type(optimizer)(groups, **settings)
+        made: Optimizer = kind(groups, **settings)
     except TypeError:
-        made: Optimizer = type(optimizer)(groups, lr=optimizer.defaults["lr"])
-        return made
+        made = kind(groups, lr=optimizer.defaults["lr"])
+    return made
 
 
 def _cut(name: str, parameter: Tensor, state: Mapping[str, Any], plan: Plan) -> Iterator[tuple[str, Any]]:

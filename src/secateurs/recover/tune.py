@@ -100,7 +100,7 @@ def tune_(
         try:
             return training.run(logs, key, each, progress)
         finally:
-            model.to(memory_format=torch.contiguous_format)
+            _lay_out(model, torch.contiguous_format)
             for module, mode in modes.items():
                 module.training = mode
 
@@ -161,9 +161,10 @@ def _begun(
     """A training before its first step."""
     original = None if teacher is None else copy_model(teacher).to(fabric.device).eval()
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    model.to(fabric.device, memory_format=layout)
+    model.to(fabric.device)
+    _lay_out(model, layout)
     if original is not None:
-        original.to(memory_format=layout)
+        _lay_out(original, layout)
     _check_takes(model, feed)
     places: Mapping[str, Tensor | None] = {}
     inside = Watched(), Watched()
@@ -297,8 +298,8 @@ class _Training:
         if not math.isfinite(float(total)):
             kept = f"epoch {self.best}" if self.best else "the beginning"
             raise RunError(
-                f"the loss is no number any more at step {step + 1} of epoch {number + 1}; the network has the weights of "
-                f"{kept}: give a smaller --learning-rate or a longer --warmup"
+                f"the loss is no number any more at step {step + 1} of epoch {number + 1}; the network has the "
+                f"weights of {kept}: give a smaller --learning-rate or a longer --warmup"
             )
 
     def _loss(self, inputs: tuple[Tensor, ...], labels: Tensor | None, number: int, step: int) -> Tensor:
@@ -386,6 +387,10 @@ def drawn_from(*numbers: int) -> int:
         True
     """
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def _lay_out(model: Any, layout: torch.memory_format) -> None:
+    model.to(memory_format=layout)  # an argument that the types of torch do not know of
 
 
 def _freeze_norms(model: nn.Module) -> None:

@@ -129,7 +129,7 @@ def _trainings(record: Record) -> list[str]:
     ]
     return [
         "<h2>Training</h2>",
-        f'<p class="soft">{escape("; ".join(said))}. The epoch that is kept was chosen on a part of the training data.</p>',
+        f'<p class="soft">{escape("; ".join(said))}. A part of the training data decided which epoch is kept.</p>',
         '<div class="wide"><table><thead><tr><th class="n">training</th><th class="n">epoch</th><th class="n">loss</th>'
         '<th class="n">learning rate</th><th class="n">validation</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>",

@@ -1,4 +1,4 @@
-"""A whole run with training: tune what a folder holds, or prune a network in steps and tune it, and put it on record."""
+"""A whole run with training: tune what a folder holds, or prune a network in steps and tune it, on record."""
 
 from __future__ import annotations
 

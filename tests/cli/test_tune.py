@@ -1,0 +1,136 @@
+"""`secateurs tune`: from the folder of `prune` to a new one, stopped by force and gone on with."""
+
+import json
+import signal
+
+import pytest
+import torch
+from cli_support import mistake
+
+import secateurs as sc
+from secateurs.report.record import Record
+
+pytest.importorskip("lightning_fabric")
+PRUNE = "--method l1-norm --macs 0.5 --data own:data".split()
+
+
+@pytest.fixture
+def small(cli, work):
+    assert cli("prune", "own:net", *PRUNE, "--out", "small").status == 0
+    return work / "small"
+
+
+def test_a_folder_is_tuned_and_loads_like_any_other(cli, small, work):
+    from own import data, net
+
+    said = cli(
+        "tune", "small", "--trust", "--data", "own:data", "--teacher", "original", "--epochs", "3",
+        "--learning-rate", "0.05", "--batch", "16", "--drops", "0.4", "--schedule", "step", "--out", "tuned",
+    )  # fmt: skip
+    assert said.status == 0, said.err
+    assert "3 epochs of training afterwards" in said.out
+    assert "epoch 3 of 3: loss" in said.err
+    assert "left" in said.err
+    tuned = sc.load("tuned", net())
+    assert not all(
+        torch.equal(a, b)
+        for a, b in zip(tuned.parameters(), sc.load("small", net()).parameters(), strict=True)
+    )
+    before, after = Record.read(small), Record.read(work / "tuned")
+    assert after.after.accuracy == sc.evaluate(tuned, data()[1]).value
+    assert (after.after.macs, after.target) == (before.after.macs, before.target)
+    (training,) = after.tuned
+    assert training["settings"] == {
+        "epochs": 3, "learning_rate": 0.05, "batch": 16, "drops": [0.4], "schedule": "step",
+    }  # fmt: skip
+    assert [round(epoch["rate"], 4) for epoch in training["epochs"]] == [0.05, 0.005, 0.005]
+    assert len((work / "tuned" / "log.csv").read_text().splitlines()) == 4
+    assert "<h2>Training</h2>" in (work / "tuned" / "report.html").read_text()
+    assert not (work / "tuned.tuning").exists()
+    assert cli("evaluate", "tuned", "--trust", "--data", "own:data").status == 0
+    assert cli("report", "tuned").status == 0
+
+
+def test_pruning_in_steps_reaches_the_target_at_the_end(cli, work):
+    said = cli(
+        "tune", "own:net", *PRUNE, "--steps", "2", "--recipe", "purohit2022", "--epochs", "2", "--augment", "none",
+        "--batch", "16", "--out", "tuned",
+    )  # fmt: skip
+    assert said.status == 0, said.err
+    record = Record.read(work / "tuned")
+    assert 0.3 < record.after.macs / record.before.macs <= 0.5
+    assert [len(one["epochs"]) for one in record.tuned] == [1, 2]
+    assert record.target == {"macs": 0.5}
+    assert record.tuned[0]["settings"]["learning_rate"] == 1e-3
+    plan = sc.load_plan("tuned")
+    assert len(plan.steps) == 2
+    now = sc.load("tuned", __import__("own").net())
+    assert sc.count_costs(now, torch.zeros(1, 2, 8, 8)).macs == record.after.macs
+    sizes = {group.name: (group.size, group.kept) for group in record.groups}
+    assert sizes["first"] == (12, now.first.out_channels)
+
+
+def test_a_killed_run_goes_on_to_the_same_end(cli, process, small, work):
+    def command(out, epochs):
+        return (
+            "tune", "small", "--trust", "--data", "own:data", "--epochs", epochs, "--batch", "8", "--optimizer", "adamw",
+            "--learning-rate", "0.001", "--out", out,
+        )  # fmt: skip
+
+    running = process(*command("killed", "60"))
+    for line in running.stderr:
+        if "epoch 3 of 60" in line:
+            break
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert not (work / "killed").exists()
+    assert (work / "killed.tuning" / "checkpoint.safetensors").is_file()
+    again = cli(*command("killed", "60"))
+    assert again.status == 0, again.err
+    assert "epoch 2 of 60" not in again.err
+    assert cli(*command("whole", "60")).status == 0
+    assert (work / "killed" / "model.safetensors").read_bytes() == (
+        work / "whole" / "model.safetensors"
+    ).read_bytes()
+
+
+def test_an_interrupted_run_says_how_to_go_on(process, small, work):
+    running = process("tune", "small", "--trust", "--data", "own:data", "--epochs", "10000", "--out", "tuned")
+    for line in running.stderr:
+        if "epoch 2 of 10000" in line:
+            break
+    running.send_signal(signal.SIGINT)
+    rest = running.stderr.read()
+    assert running.wait() == 130
+    assert "is in tuned.tuning; the same command goes on from there" in rest
+    assert rest.splitlines()[-1] == "secateurs: interrupted; nothing half-written was left"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["own:net"], ("own:net: is no output folder", "--macs 0.5")),
+        (["small", "--trust", "--recipe", "mine"], ("recipe is 'mine'", "purohit2022")),
+        (["small", "--trust", "--epochs", "0"], ("--epochs is 0",)),
+        (["small", "--trust", "--steps", "3"], ("needs a target",)),
+        (["small", "--trust", "--teacher", "none", "--hints", "1"], ("--teacher none",)),
+        (["small", "--trust", "--teacher", "me"], ("--teacher me", "original or none")),
+        (["small", "--trust", "--drops", "half"], ("--drops half",)),
+        (["small"], ("--trust",)),
+    ],
+)
+def test_a_mistake_is_one_sentence(cli, small, work, arguments, words):
+    mistake(cli("tune", *arguments, "--data", "own:data", "--out", "tuned"), 2, *words)
+    assert not (work / "tuned").exists()
+    assert not (work / "tuned.tuning").exists()
+
+
+def test_weights_of_the_original_are_asked_for(cli, small, work):
+    result = json.loads((small / "result.json").read_text())
+    result.update(model="digits_cnn", asked=None)
+    from secateurs.runs.source import open_source
+    from secateurs.runs.tuned import original_of
+
+    record = Record.from_json(json.dumps(result), "here")
+    with pytest.raises(sc.InputError, match="does not say where the weights of the original digits_cnn are"):
+        original_of(open_source("digits_cnn"), record, None, "small")
