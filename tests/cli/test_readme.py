@@ -29,6 +29,7 @@ def test_there_are_commands_to_try():
         "inspect",
         "prune",
         "compare",
+        "tune",
         "evaluate",
         "export",
         "report",
@@ -54,7 +55,7 @@ def test_every_script_is_there_and_runs(script):
 
 def test_the_python_of_the_readme_runs(work):
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 9
     names: dict = {}
     exec(compile(blocks[0], "README.md", "exec"), names)
     before, saved = (
@@ -81,6 +82,27 @@ def test_the_python_of_the_readme_runs(work):
     exec(compile(blocks[5], "README.md", "exec"), names)
     assert all(row.reason is None for row in names["found"].rows)
     assert len(names["found"].rows) == (1 + 1 + 5 + 1) * 2 * 2
+
+
+def test_the_training_of_the_readme_runs(work):
+    pytest.importorskip("lightning_fabric")
+    first, second = (
+        b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "carried_optimizer" in b
+    )
+    loader = torch.utils.data.DataLoader(resolve_data("digits").train, batch_size=64)
+    names = {
+        "sc": sc,
+        "torch": torch,
+        "my_model": trained_digits_cnn,
+        "resolve_data": resolve_data,
+        "loader": loader,
+    }
+    exec(compile(first, "README.md", "exec"), names)
+    assert names["tuned"].accuracy > 0.9
+    exec(compile(second, "README.md", "exec"), names)
+    held = names["optimizer"].state[names["result"].model.stem.weight]["momentum_buffer"]
+    assert held.shape == names["result"].model.stem.weight.shape
+    assert float(held.abs().sum()) > 0
 
 
 def test_the_sound_of_the_readme_runs(work):

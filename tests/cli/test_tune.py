@@ -11,7 +11,7 @@ import secateurs as sc
 from secateurs.report.record import Record
 
 pytest.importorskip("lightning_fabric")
-PRUNE = "--method l1-norm --macs 0.5 --data own:data".split()
+PRUNE = ["--method", "l1-norm", "--macs", "0.5", "--data", "own:data"]
 
 
 @pytest.fixture
@@ -73,8 +73,8 @@ def test_pruning_in_steps_reaches_the_target_at_the_end(cli, work):
 def test_a_killed_run_goes_on_to_the_same_end(cli, process, small, work):
     def command(out, epochs):
         return (
-            "tune", "small", "--trust", "--data", "own:data", "--epochs", epochs, "--batch", "8", "--optimizer", "adamw",
-            "--learning-rate", "0.001", "--out", out,
+            "tune", "small", "--trust", "--data", "own:data", "--epochs", epochs, "--batch", "8",
+            "--optimizer", "adamw", "--learning-rate", "0.001", "--out", out,
         )  # fmt: skip
 
     running = process(*command("killed", "60"))

@@ -157,8 +157,8 @@ class Feed:
         if labels.dim() == 2 and labels.shape[1] > 1:
             if labels.shape != outputs.shape:
                 raise InputError(
-                    f"The labels have shape {tuple(labels.shape)} and the outputs {tuple(outputs.shape)}: give one class "
-                    "a sample, or zeros and ones of the outputs' shape."
+                    f"The labels have shape {tuple(labels.shape)} and the outputs {tuple(outputs.shape)}: give one "
+                    "class a sample, or zeros and ones of the outputs' shape."
                 )
             return labels.to(outputs.dtype)
         classes = labels.reshape(len(labels), -1).squeeze(1)

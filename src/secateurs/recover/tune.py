@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -91,7 +92,8 @@ def tune_(
     fabric = fabric_on(device, asked.precision)
     modes = {module: module.training for module in model.modules()}
     spare = [fabric.device] if fabric.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=spare), ExitStack() as stack:
+    with torch.random.fork_rng(devices=spare), warnings.catch_warnings(), ExitStack() as stack:
+        warnings.filterwarnings("ignore", message="Grad strides do not match")  # of 1x1 and depthwise weights
         feed = feed_of(data, validation, asked, fabric.device)
         training = _begun(fabric, model, feed, teacher, plan, asked, stack)
         logs = Written(None if to is None else Path(to), tensorboard and fabric.global_rank == 0)
