@@ -1,0 +1,325 @@
+"""Training after pruning, on CIFAR-10: what of it two cores can show. Every run is written down when it is done.
+
+    python benchmarks/tables.py --cifar10 FOLDER --resnet20 F --resnet56 F --to DIR [--part starts|distil|board]
+
+`starts`: ResNet-20 at half of the multiply-adds, once from `moments` with its repair and once from plain `l1-norm`, the
+same epochs for both. `distil`: ResNet-56 with 48.8 % gone, three epochs with the original as teacher. `board`: every
+method through one epoch at one cut, with repair and without, three seeds. Kill it and call it again: what is done is
+not done anew, and a training goes on from its last epoch. Epochs are chosen on a part of the training data; accuracies
+in the tables are of the whole test part. At the end the runs go to docs/results/tables.json, from which docs/tables.md
+is rendered; `--render` does that alone. `--train`, `--test`, `--epochs` and `--seeds` make it small, for a trial.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Subset
+
+import secateurs as sc
+from secateurs.data import resolve_data
+from secateurs.data.normalisation import IMAGENET
+from secateurs.pipeline import versions
+from secateurs.recover import tune_
+from secateurs.tuning import TuneConfig
+from secateurs.zoo.registry import build
+from secateurs.zoo.weights import load_weights
+
+HERE = Path(__file__).resolve().parent
+RECORD = HERE.parent / "docs" / "results" / "tables.json"
+PAGE = HERE.parent / "docs" / "tables.md"
+EXAMPLE = torch.zeros(1, 3, 32, 32)
+METHODS = (
+    "l1-norm",
+    "l2-norm",
+    "geometric-median",
+    "operator-norm",
+    "similarity",
+    "centrality",
+    "fp-backward",
+    "lrf",
+    "bn-scale",
+    "random",
+)
+PARTS = ("starts", "distil", "board")
+TRAIN: dict[str, Any] = {"batch": 128, "augment": "crop-flip", "learning_rate": 0.01, "weight_decay": 5e-4}
+GPU = """
+| network, CIFAR-10 | cut in MACs | base | pruned |
+| --- | --- | ---: | ---: |
+| ResNet-56 | 2.1 x | | |
+| ResNet-56 | 2.55 x | | |
+| ResNet-56 | 3.8 x | | |
+| ResNet-32 | 62 % | | |
+| VGG-16-BN | 65 % | | |
+| VGG-16-BN | 79 % | | |
+| MobileNetV2 | 30 % | | |
+| MobileNetV2 | 50 % | | |
+
+These rows need a GPU for their hundreds of epochs, and stay empty until one has been had.
+"""
+
+
+def runs(part: str, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The settings of every run of a part."""
+    epochs = given.epochs
+    if part == "starts":
+        strong = {"calibrate": 6000}  # the defaults with data: moments, sensitivity, least-squares
+        plain = {"method": "l1-norm"}
+        for name, prune in (("moments, repaired", strong), ("l1-norm", plain)):
+            yield {
+                "part": part,
+                "name": name,
+                "network": "resnet20",
+                "prune": {**prune, "macs": 0.5},
+                "tune": {**TRAIN, "epochs": epochs or 5},
+                "seed": 0,
+            }
+    elif part == "distil":
+        yield {
+            "part": part,
+            "name": "moments, repaired",
+            "network": "resnet56",
+            "prune": {"calibrate": 6000, "macs": 0.512},
+            "tune": {**TRAIN, "epochs": epochs or 3, "temperature": 4.0, "warmup": 0.1},
+            "teacher": True,
+            "seed": 0,
+        }
+    else:
+        for method in METHODS:
+            for repair in ("none", "least-squares"):
+                for seed in range(given.seeds):
+                    yield {
+                        "part": part,
+                        "name": method,
+                        "network": "resnet20",
+                        "prune": {"method": method, "macs": 0.6, "compensate": repair},
+                        "tune": {**TRAIN, "epochs": epochs or 1},
+                        "seed": seed,
+                    }
+
+
+def done(run: dict[str, Any], given: argparse.Namespace, data: Any) -> dict[str, Any]:
+    """One run: prune, measure, train, measure after every epoch; from its file where it has one."""
+    prune = run["prune"]
+    name = f"{run['part']}-{run['name'].replace(', ', '-')}-{prune.get('compensate', 'own')}-{run['seed']}"
+    file = given.to / f"{name}.json"
+    if file.exists():
+        found: dict[str, Any] = json.loads(file.read_text())
+        if found["run"] == run:
+            return found
+    model = build(run["network"])
+    load_weights(model, getattr(given, run["network"]))
+    model.eval()
+    config = sc.PruneConfig(**prune, seed=run["seed"])
+    start = time.perf_counter()
+    result = sc.prune(model, EXAMPLE, config=config, data=data.calibration(config.calibrate, run["seed"]))
+    pruning = time.perf_counter() - start
+    test = Subset(data.test, range(given.test)) if given.test else data.test
+    train, apart = data.validation(0.1)
+    if given.train:
+        train = Subset(train, range(given.train))
+    base, before = (sc.evaluate(each, test).value for each in (model, result.model))
+    curve_file = given.to / f"{name}.curve"
+    curve = json.loads(curve_file.read_text()) if curve_file.exists() else {}
+
+    def each(epoch: Any) -> None:
+        curve[str(epoch.number)] = sc.evaluate(result.model, test).value
+        curve_file.write_text(json.dumps(curve))
+        print(
+            f"{name}: epoch {epoch.number}, loss {epoch.loss:.4f}, {100 * epoch.accuracy:.2f} % held out",
+            flush=True,
+        )
+
+    tuned = tune_(
+        result.model,
+        train,
+        validation=apart,
+        teacher=model if run.get("teacher") else None,
+        config=TuneConfig(**run["tune"], seed=run["seed"]),
+        to=given.to / f"{name}.tuning",
+        each=each,
+    )
+    found = {
+        "run": run,
+        "base": base,
+        "pruned": before,
+        "tuned": sc.evaluate(result.model, test).value,
+        "best": tuned.best,
+        "curve": [curve[str(epoch.number)] for epoch in tuned.epochs],
+        "held_out": [epoch.accuracy for epoch in tuned.epochs],
+        "macs": result.after.macs / result.before.macs,
+        "params": result.after.params / result.before.params,
+        "samples": len(test),
+        "proof": result.verification.max_rel_diff,
+        "seconds": {"prune": pruning, "tune": sum(epoch.seconds for epoch in tuned.epochs)},
+    }
+    file.write_text(json.dumps(found, indent=1))
+    return found
+
+
+def record(found: list[dict[str, Any]], given: argparse.Namespace) -> dict[str, Any]:
+    """All runs, with what made them."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    trial = given.train or given.test or given.epochs
+    return {
+        "command": "python benchmarks/tables.py" + (" (a trial, on few samples)" if trial else ""),
+        "commit": commit,
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, no GPU",
+        "versions": versions(),
+        "runs": found,
+    }
+
+
+def page(found: dict[str, Any]) -> str:
+    """The page of a record."""
+    by_part = {part: [run for run in found["runs"] if run["run"]["part"] == part] for part in PARTS}
+    about = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    lines = [
+        "# Training after pruning",
+        "",
+        "CIFAR-10. The epoch that is kept is chosen on a tenth of the training part; accuracies are of the test",
+        "part, on which nothing is chosen. Base accuracy and pruned accuracy are measured by the same code.",
+        "",
+        f"`{found['command']}`, {found['date']}, commit {found['commit']}, {found['machine']}; {about}.",
+        *_starts(by_part["starts"]),
+        *_distil(by_part["distil"]),
+        *_board(by_part["board"]),
+        "",
+        "## On a GPU",
+        GPU,
+    ]
+    return "\n".join(lines)
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f}"
+
+
+def _starts(several: list[dict[str, Any]]) -> list[str]:
+    if not several:
+        return []
+    epochs = len(several[0]["curve"])
+    lines = [
+        "",
+        "## The same epochs from two beginnings",
+        "",
+        f"ResNet-20 (base {_percent(several[0]['base'])} %), {epochs} epochs each, the same settings and seed; % of "
+        f"{several[0]['samples']:,} test images right.",
+        "",
+        "| beginning | MACs that stay | pruned | "
+        + " | ".join(f"epoch {k}" for k in range(1, epochs + 1))
+        + " | kept |",
+        "| --- | ---: | ---: |" + " ---: |" * (epochs + 1),
+    ]
+    for run in several:
+        cells = " | ".join(map(_percent, run["curve"]))
+        lines.append(
+            f"| {run['run']['name']} | {100 * run['macs']:.1f} % | {_percent(run['pruned'])} | {cells} | "
+            f"{_percent(run['tuned'])} |"
+        )
+    if len(several) == 2:
+        first, second = several
+        aim = second["curve"][-1]
+        reached = next(
+            (k for k, value in enumerate([first["pruned"], *first["curve"]]) if value >= aim), None
+        )
+        words = "not within these epochs" if reached is None else f"after {reached} of {epochs} epochs"
+        lines += ["", f"The first reaches the last accuracy of the second, {_percent(aim)} %, {words}."]
+    return lines
+
+
+def _distil(several: list[dict[str, Any]]) -> list[str]:
+    lines = []
+    for run in several:
+        epochs = len(run["curve"])
+        lines += [
+            "",
+            "## A few epochs with the original as teacher",
+            "",
+            f"ResNet-56, {100 * (1 - run['macs']):.1f} % of the MACs gone, {epochs} epochs; "
+            f"% of {run['samples']:,} test images.",
+            "",
+            "| base | pruned and repaired | trained | change |",
+            "| ---: | ---: | ---: | ---: |",
+            f"| {_percent(run['base'])} | {_percent(run['pruned'])} | {_percent(run['tuned'])} | "
+            f"{100 * (run['tuned'] - run['base']):+.2f} |",
+        ]
+    return lines
+
+
+def _board(several: list[dict[str, Any]]) -> list[str]:
+    if not several:
+        return []
+    cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for run in several:
+        cells.setdefault((run["run"]["name"], run["run"]["prune"]["compensate"]), []).append(run)
+    first = several[0]
+    seeds = max(map(len, cells.values()))
+    lines = [
+        "",
+        "## Every method through one epoch",
+        "",
+        f"ResNet-20 (base {_percent(first['base'])} %) at {100 * first['run']['prune']['macs']:g} % of the MACs, "
+        f"{len(first['curve'])} epoch, mean and deviation of {seeds} seeds; % of {first['samples']:,} test images.",
+        "",
+        "| method | repair | pruned | trained |",
+        "| --- | --- | ---: | ---: |",
+    ]
+    order = sorted(cells, key=lambda key: -statistics.mean(run["tuned"] for run in cells[key]))
+    for key in order:
+        columns = []
+        for what in ("pruned", "tuned"):
+            values = [run[what] for run in cells[key]]
+            spread = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
+            columns.append(f"{_percent(statistics.mean(values))}{spread}")
+        lines.append(f"| {key[0]} | {key[1]} | {columns[0]} | {columns[1]} |")
+    return lines
+
+
+def main() -> None:
+    """Run what is left, and write the page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name in ("cifar10", "resnet20", "resnet56"):
+        parser.add_argument(f"--{name}")
+    parser.add_argument("--to", type=Path)
+    parser.add_argument("--part", choices=PARTS, action="append")
+    for name in ("train", "test", "epochs"):
+        parser.add_argument(f"--{name}", type=int)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--methods", type=lambda text: text.split(","))
+    parser.add_argument("--record", type=Path, default=RECORD)
+    parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--render", action="store_true")
+    given = parser.parse_args()
+    if not given.render:
+        given.to.mkdir(parents=True, exist_ok=True)
+        data = resolve_data(f"cifar10:{given.cifar10}", normalisation=IMAGENET)
+        every = [run for part in given.part or PARTS for run in runs(part, given)]
+        if given.methods:
+            every = [run for run in every if run["part"] != "board" or run["name"] in given.methods]
+        made = [done(run, given, data) for run in every]
+        known = json.loads(given.record.read_text())["runs"] if given.record.exists() else []
+        parts = set(given.part or PARTS)
+        others = [run for run in known if run["run"]["part"] not in parts]
+        given.record.write_text(json.dumps(record([*others, *made], given), indent=1) + "\n")
+    given.page.write_text(page(json.loads(given.record.read_text())), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
