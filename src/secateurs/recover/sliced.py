@@ -84,8 +84,8 @@ def carried_optimizer(optimizer: Optimizer, model: nn.Module, small: nn.Module, 
         torch.Size([4, 3])
     """
     check_kind("optimizer", optimizer, Optimizer, "a torch.optim optimiser")
-    for name, network in (("model", model), ("small", small)):
-        check_model(network, name)
+    check_model(model)
+    check_model(small, "small")
     _check_cuts(plan)
     names = {id(p): name for name, p in model.named_parameters(remove_duplicate=False)}
     there = dict(small.named_parameters(remove_duplicate=False))
