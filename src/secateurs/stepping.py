@@ -93,6 +93,8 @@ def prune_in_steps(
             f"steps need a target that can be approached; give {', '.join(STEPPED[:-1])} or {STEPPED[-1]}."
         )
     target = getattr(config, goal)
+    if isinstance(target, str) or not 0 < target <= 1:
+        raise InputError(f"{goal} is {target!r}; steps approach a share of the original: give one in (0, 1].")
     made: Result | None = None
     tuned: list[Tuned] = []
     for step in range(1, steps + 1):
