@@ -16,6 +16,7 @@ from secateurs import compensate as repairs
 from secateurs import methods
 from secateurs.checks import (
     check_allocation,
+    check_effort,
     check_example,
     check_flag,
     check_has_parameters,
@@ -92,6 +93,7 @@ CHECKS: Mapping[Kind, Check] = {
     "flag": check_flag,
     "choice": _unless_none(check_flag),
     "metric": _metric,
+    "effort": check_effort,
     "seed": lambda name, value: check_seed(value, name),
 }
 

@@ -36,8 +36,12 @@ Kind: TypeAlias = Literal[
     "numbers",
     "name",
     "workers",
+    "effort",
 ]
 """What a setting is: how it is checked (`arguments.CHECKS`) and how the command line reads it."""
+
+Effort: TypeAlias = Literal["fast", "default", "best"]
+"""How long damages and repairs may take: what each brings stands in docs/no_finetune.md."""
 
 GOALS = ("macs", "params", "size", "peak_memory", "budget", "latency", "keep", "accuracy_drop")
 """The targets that have a name; those that are counted can be given together."""
@@ -108,6 +112,8 @@ class PruneConfig:
             silenced original, and the proof is made against one whose normalisations see the kept channels only.
         recalibrate: Estimate the batch-norm statistics anew on the data.
         calibrate: At most this many samples of the data are used.
+        effort: How long the damages of `sensitivity` and the repair `least-squares` may take: "fast", "default" or
+            "best". What each costs and brings: docs/no_finetune.md.
         seed: Same seed, same plan.
 
     What a setting is gets checked where the config is used, all at once.
@@ -212,6 +218,14 @@ class PruneConfig:
     )
     calibrate: int = field(
         default=2048, metadata=_option("count", "Training samples that may be looked at.", "N")
+    )
+    effort: Effort = field(
+        default="default",
+        metadata=_option(
+            "effort",
+            "How long the damages and the repair may take: fast, default, best (the damages measured in full).",
+            "HOW",
+        ),
     )
     seed: int = field(default=0, metadata=_option("seed", "Seed of everything that is drawn at random.", "N"))
 

@@ -10,7 +10,8 @@ from torch import nn
 
 from secateurs import methods as published
 from secateurs.allocate import Sensitivity
-from secateurs.checks import check_flag, check_kind, check_model, check_seed, check_whole
+from secateurs.checks import check_effort, check_flag, check_kind, check_model, check_seed, check_whole
+from secateurs.config import Effort
 from secateurs.contracts import Loader, Progress
 from secateurs.data.calibration import Calibration
 from secateurs.errors import InputError
@@ -69,6 +70,7 @@ def observe(
     *,
     damage: bool = True,
     limit: int = 2048,
+    effort: Effort = "default",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Observed:
@@ -85,6 +87,7 @@ def observe(
         damage: Whether to measure what losing units does to the outputs, for the allocation `sensitivity`; by the
             orders of `moments`.
         limit: At most so many samples are used.
+        effort: How well the damage is to be known; see `survey`.
         seed: Of the output positions that the moments use.
         progress: Told of long stages.
 
@@ -114,12 +117,13 @@ def observe(
     check_flag("damage", damage)
     check_whole("limit", limit)
     check_seed(seed)
+    check_effort("effort", effort)
     several: list[Any] = list(methods) if isinstance(methods, (list, tuple)) else [methods]
     chosen = [published.get(one) for one in several]
     held = Calibration(data, limit)
     surveyed = None
     if damage or any(one.surveys for one in chosen):
-        more: dict[str, Any] = {} if damage else {"levels": ()}
+        more: dict[str, Any] = {"effort": effort} if damage else {"levels": ()}
         surveyed = survey(graph.model, graph, held, limit=limit, seed=seed, progress=progress, **more)
     seen = {one.name: look(graph, held, one, limit, progress) for one in chosen if one.look is not None}
     return Observed(seen, surveyed)

@@ -177,6 +177,7 @@ class Recipe:
             graph,
             self.data,
             limit=self.config.calibrate,
+            effort=self.config.effort,
             seed=self.seed,
             progress=self.progress,
             exports=self.exports,
@@ -246,6 +247,7 @@ class Recipe:
                     self.exports,
                     self._combination(graph, mixes),
                     ranking,
+                    config.effort,
                 )
                 remarks = repairs.repair_(self.repair, work, removal).remarks
             made = made.with_added(added_biases(graph.model, work))

@@ -21,6 +21,7 @@ from secateurs.checks.shown import shown
 from secateurs.checks.values import (
     check_allocation,
     check_callable,
+    check_effort,
     check_flag,
     check_kind,
     check_number,
@@ -41,6 +42,7 @@ __all__ = [
     "ascending",
     "check_allocation",
     "check_callable",
+    "check_effort",
     "check_example",
     "check_flag",
     "check_has_parameters",

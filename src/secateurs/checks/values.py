@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from secateurs.checks.shown import shown
+from secateurs.config import Effort
 from secateurs.errors import InputError
 
 LARGEST_SEED = 2**32 - 1
@@ -45,6 +46,16 @@ def check_seed(value: Any, name: str = "seed") -> int:
         0
     """
     return check_whole(name, value, 0, LARGEST_SEED)
+
+
+def check_effort(name: str, value: Any) -> None:
+    """Raise an InputError where a value is no effort.
+
+    Example:
+        >>> check_effort("effort", "fast")
+    """
+    if not isinstance(value, str) or value not in get_args(Effort):
+        raise InputError(f"{name} is {shown(value)}; give 'fast', 'default' or 'best'.")
 
 
 def check_number(name: str, value: Any, give: str = "a number") -> float:

@@ -10,6 +10,7 @@ from torch import nn
 
 from secateurs.compensate.combination import Combination
 from secateurs.compensate.walk import Repaired
+from secateurs.config import Effort
 from secateurs.contracts import Loader, Progress, Ranking
 from secateurs.graph import Graph
 from secateurs.network.exported import Exports
@@ -31,6 +32,7 @@ class Removal:
         exports: Captures of networks that are known already.
         combination: How kept units stand in for removed ones by the weights, where the method has a way of its own.
         ranking: In which order units left, and which unit each was paired with.
+        effort: How long it may take.
     """
 
     model: nn.Module
@@ -43,6 +45,7 @@ class Removal:
     exports: Exports = field(default_factory=Exports)
     combination: Combination | None = None
     ranking: Ranking | None = None
+    effort: Effort = "default"
 
 
 Repair: TypeAlias = Callable[[nn.Module, Removal], Repaired | None]

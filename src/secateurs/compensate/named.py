@@ -82,6 +82,7 @@ class LeastSquares:
             removal.model,
             removal.plan,
             removal.data,
+            effort=removal.effort,
             limit=removal.limit,
             seed=removal.seed,
             progress=removal.progress,

@@ -15,15 +15,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from secateurs.compensate.conjugate import Parts, conjugate_gradients
 from secateurs.compensate.walk import WIDEST, Stop
 from secateurs.layers.linear_map import from_matrix, linear_map, matrix, positions, rows, to_matrix
 from secateurs.network.blocks import Layer, norm_of, weights_of
+from secateurs.network.tangent import Linearised
 from secateurs.statistics.moments import Moments
 
-_ELEMENTS = 8e6  # outputs that a refinement looks at: enough for some ten thousand unknowns
+_ELEMENTS = 8e6  # outputs that a refinement looks at, at most
+_FEWEST = 2e6  # and at least: few unknowns are known well from little, but from more than an image or two
 _BETWEEN = 1e8  # values that it computes on the way to them
 
 
@@ -66,7 +67,7 @@ def refine_(stop: Stop, *, steps: int = 8) -> float:
     values = {number: _values(stop, number) for number in (*used, *held)}
     system = [_linearised(stop, leaves, number, values[number]) for number in used]
     right = _summed([part.back(part.error) for part in system])
-    other = [_linearised(stop, leaves, number, values[number]) for number in held]
+    other = [_linearised(stop, leaves, number, values[number], back=False) for number in held]
     scales = _scales(system, unknowns, stop)
 
     def normal(x: Parts) -> Parts:
@@ -87,27 +88,17 @@ def refine_(stop: Stop, *, steps: int = 8) -> float:
 class _Linear:
     """f around the present weights on one chunk: the error, and products with J and its transpose."""
 
-    stop: Stop
-    values: Mapping[int, Any]
+    around: Linearised
     leaves: dict[int, Tensor]
-    output: Tensor
     error: Tensor
 
     def back(self, u: Tensor) -> Parts:
         """J^T u."""
-        return list(torch.autograd.grad(self.output, list(self.leaves.values()), u, retain_graph=True))
+        return list(torch.autograd.grad(self.around.output, list(self.leaves.values()), u, retain_graph=True))
 
-    @torch.no_grad()
     def forth(self, x: Parts) -> Tensor:
-        """J x, forward: passing it through the backward pass twice takes 2 to 10 times as long."""
-        with forward_ad.dual_level():
-            duals = {
-                place: forward_ad.make_dual(leaf.detach(), move)  # type: ignore[no-untyped-call]
-                for (place, leaf), move in zip(self.leaves.items(), x, strict=True)
-            }
-            output = _output(self.stop, self.values, duals)
-            tangent = forward_ad.unpack_dual(output).tangent  # type: ignore[no-untyped-call]
-        return torch.zeros_like(self.error) if tangent is None else tangent
+        """J x."""
+        return self.around.forth(dict(zip(self.leaves, x, strict=True)))
 
 
 @torch.no_grad()
@@ -123,22 +114,32 @@ def _output(stop: Stop, values: Mapping[int, Any], leaves: Mapping[int, Any]) ->
     return output
 
 
-def _linearised(stop: Stop, leaves: dict[int, Tensor], number: int, values: Mapping[int, Any]) -> _Linear:
-    with torch.enable_grad():
-        output = _output(stop, values, leaves)
+def _linearised(
+    stop: Stop, leaves: dict[int, Tensor], number: int, values: Mapping[int, Any], back: bool = True
+) -> _Linear:
+    """One chunk, with the graph of the gradients where products back are asked for."""
+    with torch.set_grad_enabled(back):
+        around = Linearised(stop.pair.small, stop.block.end, values, leaves)
     wanted = stop.wanted(number, stop.block.end)
-    return _Linear(stop, values, leaves, output, (wanted - output).detach())
+    return _Linear(around, leaves, (wanted - around.output).detach())
 
 
 def _chunks(stop: Stop) -> tuple[list[int], list[int]]:
     """Which chunks to fit to, and a quarter as many others to stop on; both drawn anew every time."""
     count = len(stop.pair.chunks)
     outputs, between = _sizes(stop)
-    several = min(max(1, round(min(_ELEMENTS / outputs, _BETWEEN / between))), count)
+    wanted = min(_ELEMENTS, max(_FEWEST, stop.pace.outputs * _sought(stop)))
+    several = min(max(1, round(min(wanted / outputs, _BETWEEN / between))), count)
     held = min(max(1, several // 4), count // 4)
     drawn = torch.randperm(count, generator=stop.generator).tolist()
     several = min(several, count - held)
     return sorted(drawn[:several]), sorted(drawn[several : several + held])
+
+
+def _sought(stop: Stop) -> int:
+    """How many unknown weights the producers have."""
+    modules = [stop.pair.small.net.model.get_submodule(layer.name) for layer in stop.block.producers]
+    return sum(module.get_parameter("weight").numel() for module in modules)
 
 
 def _sizes(stop: Stop) -> tuple[int, int]:
@@ -191,7 +192,7 @@ def _summed(parts: Sequence[Parts]) -> Parts:
 def _scales(system: Sequence[_Linear], unknowns: Sequence[_Unknown], stop: Stop) -> list[Tensor]:
     """How strongly each filter acts on the output: the size of J^T u for random u, a row for each filter."""
     generator = torch.Generator().manual_seed(0)
-    signs = torch.randint(0, 2, system[0].output.shape, generator=generator).to(system[0].output) * 2 - 1
+    signs = torch.randint(0, 2, system[0].error.shape, generator=generator).to(system[0].error) * 2 - 1
     probe = system[0].back(signs)
     scales, at = [], 0
     for unknown in unknowns:

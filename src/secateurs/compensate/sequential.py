@@ -5,8 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from secateurs.checks import check_effort
+from secateurs.compensate.pace import Pace
 from secateurs.compensate.refine import refine_
 from secateurs.compensate.walk import Repaired, refit_, samples_of, stops, unsupported
+from secateurs.config import Effort
 from secateurs.contracts import Loader, Progress
 from secateurs.errors import InputError
 from secateurs.network.blocks import running
@@ -23,7 +26,8 @@ def least_squares_(
     plan: Plan,
     data: Loader,
     *,
-    rounds: int = 2,
+    effort: Effort = "default",
+    rounds: int | None = None,
     ridge: float = 1e-5,
     limit: int = 3000,
     memory: float = 6.0,
@@ -43,7 +47,10 @@ def least_squares_(
         model: The original; untouched.
         plan: What was removed; of several steps, the last.
         data: Unlabelled samples, as for `observe`; a few thousand are best.
-        rounds: How often the layers before the removed channels are refitted; 0 for the plain refit.
+        effort: How much is looked at, see `Pace`: "best" takes about three times as long as "default", and that
+            three times as long as "fast".
+        rounds: How often the layers before the removed channels are refitted; 0 for the plain refit; by the effort
+            where it is not said.
         ridge: Pull of the refit toward the weights as they are, relative to the mean square of the inputs.
         limit: At most so many samples.
         memory: GiB for values kept of all samples in both networks; the first layers see fewer where that is little.
@@ -65,21 +72,27 @@ def least_squares_(
         [he2017channel] Channel pruning for accelerating very deep neural networks, ICCV 2017 (sequential refit);
         [zhang2016accelerating] (asymmetric, ReLU-aware targets).
     """
+    check_effort("effort", effort)
+    pace = Pace.of(effort)
+    rounds = pace.rounds if rounds is None else rounds
     if rounds < 0 or not memory > 0:
         raise InputError(f"rounds is {rounds} and memory {memory:g}; give rounds from 0 and GiB above 0.")
     small.eval()
     with evaluation(model), torch.no_grad():
-        pair = PairedNetworks(model, small, samples_of(data, limit, device_of(model)), memory, exports)
-    found = stops(pair, plan, ridge=ridge, seed=seed)
+        pair = PairedNetworks(
+            model, small, samples_of(data, min(limit, pace.samples), device_of(model)), memory, exports
+        )
+    found = stops(pair, plan, ridge=ridge, seed=seed, effort=effort)
     left: dict[str, float] = {}
     warned = noticed(pair)
     remarks: list[str] = []
     for number, stop in enumerate(found):
         pair.advance(stop.block.first())
-        fit = refit_(stop)
-        for _ in range(rounds if stop.block.producers else 0):
+        again = rounds if stop.block.producers else 0
+        fit = refit_(stop, last=not again)
+        for left_over in reversed(range(again)):
             refine_(stop)
-            fit = refit_(stop, rectify=True)
+            fit = refit_(stop, rectify=True, last=not left_over)
         left[stop.block.layer.name] = fit.left
         remarks.extend(fit.remark(stop.block.layer.name))
         if progress is not None:

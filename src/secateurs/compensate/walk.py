@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from secateurs.compensate.pace import Pace
 from secateurs.compensate.refit import refit, unexplained
+from secateurs.config import Effort
 from secateurs.contracts import Loader
 from secateurs.data.batches import joined
 from secateurs.layers.batch_norm import shift_
@@ -78,6 +80,7 @@ class Stop:
     kept: Tensor | None
     ridge: float
     generator: torch.Generator
+    pace: Pace = field(default_factory=lambda: Pace.of("default"))
 
     @property
     def module(self) -> nn.Module:
@@ -114,21 +117,21 @@ class Stop:
         form = linear_map(self.module)
         return form is not None and form.kind == "linear"
 
-    def rows(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of the layer's input and output at the same places."""
+    def rows(self, x: Tensor, y: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Rows of the layer's input and output at the same places; of those there are to look at, a share."""
         form = linear_map(self.module)
         assert form is not None
-        chosen = self._places(form.width, positions(self.module, y), x)
+        chosen = self._places(form.width, positions(self.module, y), x, share)
         return rows(self.module, x, chosen), output_rows(self.module, y, chosen)
 
-    def _places(self, width: int, places: int, x: Tensor) -> Tensor | None:
+    def _places(self, width: int, places: int, x: Tensor, share: float) -> Tensor | None:
         """So many output positions of each sample that the Gram matrix is well determined and cheap.
 
         Drawn anew for every chunk: a few places for all samples would miss what borders do.
         """
         most = int(_FLOPS / max(1, width) ** 2)
-        wanted = max(_LEAST_ROWS, 20 * width, min(300 * width, most))
-        wanted = max(min(wanted, most), 20 * width)
+        wanted = max(_LEAST_ROWS, 20 * width, min(self.pace.rows * width, most))
+        wanted = max(int(share * min(wanted, most)), 20 * width)
         each = -(-wanted // max(1, len(x) * len(self.pair.chunks)))
         if each >= places:
             return None
@@ -152,7 +155,9 @@ def samples_of(data: Loader, limit: int, device: torch.device) -> list[tuple[Ten
     return [tuple(laid_out(x[i::count][:size].to(device)) for x in whole) for i in range(count)]
 
 
-def stops(pair: PairedNetworks, plan: Plan, *, ridge: float, seed: int) -> list[Stop]:
+def stops(
+    pair: PairedNetworks, plan: Plan, *, ridge: float, seed: int, effort: Effort = "default"
+) -> list[Stop]:
     """The layers to refit: those that lost inputs, and those whose sum can make good a shortcut's errors."""
     slices: Mapping[str, Mapping[int, Any]] = plan.steps[-1].slices if plan.steps else {}
     generator = torch.Generator().manual_seed(seed)
@@ -168,7 +173,7 @@ def stops(pair: PairedNetworks, plan: Plan, *, ridge: float, seed: int) -> list[
             continue
         device = next(pair.small.net.model.parameters()).device
         kept = torch.tensor(cut[outs], device=device) if outs in cut else None
-        found.append(Stop(pair, block, kept, ridge, generator))
+        found.append(Stop(pair, block, kept, ridge, generator, Pace.of(effort)))
         for node in _outside(pair, block):
             pair.pin(node, block.end + 1)
     return sorted(found, key=lambda stop: stop.block.first())
@@ -180,8 +185,8 @@ def _outside(pair: PairedNetworks, block: Block) -> list[int]:
     return [net.index[n] for n in net.nodes[block.first()].all_input_nodes[:1]]
 
 
-def refit_(stop: Stop, *, rectify: bool = False) -> Fit:
-    """Refit one layer by least squares, in place.
+def refit_(stop: Stop, *, rectify: bool = False, last: bool = True) -> Fit:
+    """Refit one layer by least squares, in place; what a refinement follows is not `last` and looks at less.
 
     With `rectify`, and a ReLU after the sum, what the ReLU sets to zero in both networks is no error: where the
     original is not positive, the target is the smaller of the present output and 0.
@@ -189,7 +194,7 @@ def refit_(stop: Stop, *, rectify: bool = False) -> Fit:
     form = linear_map(stop.module)
     if form is not None and form.width > WIDEST:
         return _shifted_(stop, form.width)
-    known, held = _moments(stop, rectify and stop.block.rectified)
+    known, held = _moments(stop, rectify and stop.block.rectified, 1.0 if last else stop.pace.first)
     layer, net = stop.module, stop.pair.small.net
     bias = getattr(layer, "bias", None)
     norm = norm_module(net, stop.block.layer)
@@ -241,7 +246,7 @@ def _live(scale: tuple[Tensor, Tensor] | None, weights: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _moments(stop: Stop, rectify: bool) -> tuple[Paired, Paired | None]:
+def _moments(stop: Stop, rectify: bool, share: float) -> tuple[Paired, Paired | None]:
     """Moments of what the layer reads and of what it has to give; those of a fifth of the samples apart."""
     run, block = stop.pair.small, stop.block
     source = run.net.given(block.layer.node, 0)
@@ -255,7 +260,7 @@ def _moments(stop: Stop, rectify: bool) -> tuple[Paired, Paired | None]:
             wanted = stop.wanted(number, block.total)
             reached = run.pull(block.total, {**local, source: x})
             wanted = torch.where(wanted > 0, wanted, reached.clamp_max(0))
-        part = Paired.of(*stop.rows(x, stop.target(number, local, wanted)))
+        part = Paired.of(*stop.rows(x, stop.target(number, local, wanted), share))
         side = int(number % 5 == 4 or (count < 5 and number == count - 1 > 0))
         before = sums[side]
         sums[side] = part if before is None else before + part

@@ -30,7 +30,8 @@ def affine(
     """
     scale, shift = norm_affine(gamma, beta, mean, var, eps)
     shape = (1, -1, *(1 for _ in range(x.dim() - 2)))
-    return x * scale.reshape(shape) + shift.reshape(shape)
+    # one pass over the values: where channels lie last, a product and a sum take three times as long
+    return torch.addcmul(shift.reshape(shape), x, scale.reshape(shape))
 
 
 @torch.no_grad()
