@@ -26,6 +26,7 @@ IMAGES = torch.randn(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
         {"keep": 0.5, "layers": {"conv1": 1.0, "b*": 0.25}, "round_to": 4, "normalised": "recompute"},
         {"accuracy_drop": 1.5, "frame": True, "recalibrate": True, "calibrate": 7},
         {"latency": 0.5},
+        {"macs": 0.5, "effort": "fast"},
     ],
 )
 def test_a_config_comes_back_from_json(settings):

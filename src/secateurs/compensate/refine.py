@@ -25,6 +25,7 @@ from secateurs.statistics.moments import Moments
 
 _ELEMENTS = 8e6  # outputs that a refinement looks at, at most
 _FEWEST = 2e6  # and at least: few unknowns are known well from little, but from more than an image or two
+_ROWS = 100  # of data for every input of a producer: they only precondition
 _BETWEEN = 1e8  # values that it computes on the way to them
 
 
@@ -161,7 +162,7 @@ def _unknown(stop: Stop, producer: Layer, used: Sequence[int]) -> _Unknown | Non
     source = net.given(producer.node, 0)
     assert source is not None
     total: Moments | None = None
-    each = max(1, 400 * form.width // max(1, len(used) * node.meta["val"].shape[0]))
+    each = max(1, _ROWS * form.width // max(1, len(used) * node.meta["val"].shape[0]))
     places = positions(module, node.meta["val"])
     for number in used:
         chosen = None

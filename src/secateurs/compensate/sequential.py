@@ -47,8 +47,7 @@ def least_squares_(
         model: The original; untouched.
         plan: What was removed; of several steps, the last.
         data: Unlabelled samples, as for `observe`; a few thousand are best.
-        effort: How much is looked at, see `Pace`: "best" takes about three times as long as "default", and that
-            three times as long as "fast".
+        effort: How much is looked at, "fast", "default" or "best"; see `Pace`.
         rounds: How often the layers before the removed channels are refitted; 0 for the plain refit; by the effort
             where it is not said.
         ridge: Pull of the refit toward the weights as they are, relative to the mean square of the inputs.

@@ -140,8 +140,9 @@ def _batch_norm(
 def _relu(
     net: ExportedNetwork, i: int, values: Mapping[int, Any], tangents: Mapping[int, Tensor]
 ) -> Tensor | None:
+    """Where the value is above 0, what it read."""
     x = net.given(i, 0)
-    return None if x is None else tangents[x] * (values[x] > 0)
+    return None if x is None else torch.ops.aten.threshold_backward(tangents[x], values[x], 0)
 
 
 def _add(

@@ -11,6 +11,8 @@ from torch import Tensor
 from secateurs.contracts import IntArray, Order
 from secateurs.errors import InputError
 
+_DEAD = 1.1  # columns there are for each that stays, before those that are gone are forgotten
+
 
 @dataclass(frozen=True, eq=False)
 class Consumer:
@@ -91,6 +93,7 @@ class _State:
         weights = consumer.weights.to(torch.float64)
         self.weights = torch.cat([weights, torch.zeros_like(weights[..., :1])], 2)
         self.columns = torch.as_tensor(consumer.columns, device=gram.device)
+        self.stay = torch.ones(gram.shape[1], dtype=torch.bool, device=gram.device)
         mean = (self.weights @ gram)[..., -1]
         energy = ((self.weights @ gram) * self.weights).sum(2) - mean**2
         self.unit = float(energy.sum().clamp_min(1e-300))
@@ -109,6 +112,16 @@ class _State:
         c = self.columns[unit]
         rows = self.precision[:, c]
         solved = torch.linalg.solve(rows[:, :, c], rows)  # (g, t, d + 1)
-        self.weights = self.weights - self.weights[:, :, c] @ solved
-        self.precision = self.precision - self.precision[:, :, c] @ solved
+        self.weights.baddbmm_(self.weights[:, :, c], solved, alpha=-1)
+        self.precision.baddbmm_(self.precision[:, :, c], solved, alpha=-1)
         self.weights[:, :, c] = 0.0
+        self.stay[c] = False
+        if self.stay.numel() > _DEAD * int(self.stay.sum()):
+            self._shrink()
+
+    def _shrink(self) -> None:
+        """Forget the columns that are gone: all that is left costs the square of how many there are."""
+        self.precision = self.precision[:, self.stay][:, :, self.stay].contiguous()
+        self.weights = self.weights[:, :, self.stay].contiguous()
+        self.columns = (self.stay.cumsum(0) - 1)[self.columns]  # those of units that are gone are never read
+        self.stay = self.stay[self.stay]

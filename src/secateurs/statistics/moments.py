@@ -63,7 +63,7 @@ class Moments:
                 "data: activations are NaN or infinite on these samples; check the normalisation of the input "
                 "and the weights"
             )
-        return cls(float(len(rows)), parts.sum(1, dtype=torch.float64), second)
+        return cls(float(len(rows)), parts.sum(1).double(), second)
 
     def __add__(self, other: Moments) -> Moments:
         if self.second.shape != other.second.shape:
