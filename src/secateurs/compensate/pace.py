@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ class Pace:
             the last only start a refinement.
         first: The share of these rows that the fits before the last look at.
         outputs: Output values that a refinement looks at for every unknown weight.
+        fewest: So many of them at least: few unknowns are known well from little, but not from an image or two.
     """
 
     rounds: int
@@ -26,6 +28,7 @@ class Pace:
     rows: int
     first: float
     outputs: float
+    fewest: float
 
     @classmethod
     def of(cls, effort: Effort) -> Pace:
@@ -40,7 +43,7 @@ class Pace:
 
 _ALL = 2**31
 _PACES: Mapping[Effort, Pace] = {
-    "fast": Pace(rounds=1, samples=1024, rows=100, first=0.3, outputs=50),
-    "default": Pace(rounds=2, samples=_ALL, rows=300, first=0.3, outputs=100),
-    "best": Pace(rounds=2, samples=_ALL, rows=300, first=1.0, outputs=float("inf")),
+    "fast": Pace(rounds=1, samples=1024, rows=100, first=0.3, outputs=50, fewest=2e6),
+    "default": Pace(rounds=2, samples=_ALL, rows=300, first=0.3, outputs=100, fewest=5e6),
+    "best": Pace(rounds=2, samples=_ALL, rows=300, first=1.0, outputs=math.inf, fewest=0),
 }

@@ -24,7 +24,6 @@ from secateurs.network.tangent import Linearised
 from secateurs.statistics.moments import Moments
 
 _ELEMENTS = 8e6  # outputs that a refinement looks at, at most
-_FEWEST = 2e6  # and at least: few unknowns are known well from little, but from more than an image or two
 _ROWS = 100  # of data for every input of a producer: they only precondition
 _BETWEEN = 1e8  # values that it computes on the way to them
 
@@ -129,7 +128,7 @@ def _chunks(stop: Stop) -> tuple[list[int], list[int]]:
     """Which chunks to fit to, and a quarter as many others to stop on; both drawn anew every time."""
     count = len(stop.pair.chunks)
     outputs, between = _sizes(stop)
-    wanted = min(_ELEMENTS, max(_FEWEST, stop.pace.outputs * _sought(stop)))
+    wanted = min(_ELEMENTS, max(stop.pace.fewest, stop.pace.outputs * _sought(stop)))
     several = min(max(1, round(min(wanted / outputs, _BETWEEN / between))), count)
     held = min(max(1, several // 4), count // 4)
     drawn = torch.randperm(count, generator=stop.generator).tolist()
