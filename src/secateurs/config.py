@@ -8,6 +8,7 @@ from dataclasses import Field, dataclass, field, fields
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from secateurs.effort import Effort
 from secateurs.errors import InputError
 
 if TYPE_CHECKING:  # the command line reads the fields for its help, which does not wait for torch

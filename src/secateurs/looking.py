@@ -11,9 +11,9 @@ from torch import nn
 from secateurs import methods as published
 from secateurs.allocate import Sensitivity
 from secateurs.checks import check_effort, check_flag, check_kind, check_model, check_seed, check_whole
-from secateurs.config import Effort
 from secateurs.contracts import Loader, Progress
 from secateurs.data.calibration import Calibration
+from secateurs.effort import Effort
 from secateurs.errors import InputError
 from secateurs.graph import Graph
 from secateurs.methods import Method

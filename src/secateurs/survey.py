@@ -20,8 +20,8 @@ from secateurs.checks import check_effort
 from secateurs.compensate.reconstruct import centred
 from secateurs.compensate.refit import refit
 from secateurs.compensate.walk import WIDEST, samples_of
-from secateurs.config import Effort
 from secateurs.contracts import Group, IntArray, Loader, Order, Progress, Ranking
+from secateurs.effort import Effort
 from secateurs.errors import InputError
 from secateurs.graph import Graph
 from secateurs.layers.linear_map import channel_columns, from_matrix, linear_map, matrix, positions, rows

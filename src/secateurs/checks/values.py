@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from secateurs.checks.shown import shown
-from secateurs.config import Effort
+from secateurs.effort import Effort
 from secateurs.errors import InputError
 
 LARGEST_SEED = 2**32 - 1

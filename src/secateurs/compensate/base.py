@@ -10,8 +10,8 @@ from torch import nn
 
 from secateurs.compensate.combination import Combination
 from secateurs.compensate.walk import Repaired
-from secateurs.config import Effort
 from secateurs.contracts import Loader, Progress, Ranking
+from secateurs.effort import Effort
 from secateurs.graph import Graph
 from secateurs.network.exported import Exports
 from secateurs.surgery.plan import Plan

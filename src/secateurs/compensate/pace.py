@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from secateurs.config import Effort
+from secateurs.effort import Effort
 
 
 @dataclass(frozen=True)

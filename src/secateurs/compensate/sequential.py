@@ -9,8 +9,8 @@ from secateurs.checks import check_effort
 from secateurs.compensate.pace import Pace
 from secateurs.compensate.refine import refine_
 from secateurs.compensate.walk import Repaired, refit_, samples_of, stops, unsupported
-from secateurs.config import Effort
 from secateurs.contracts import Loader, Progress
+from secateurs.effort import Effort
 from secateurs.errors import InputError
 from secateurs.network.blocks import running
 from secateurs.network.exported import Exports, is_batch_norm

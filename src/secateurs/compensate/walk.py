@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from secateurs.compensate.pace import Pace
 from secateurs.compensate.refit import refit, unexplained
-from secateurs.config import Effort
 from secateurs.contracts import Loader
 from secateurs.data.batches import joined
+from secateurs.effort import Effort
 from secateurs.layers.batch_norm import shift_
 from secateurs.layers.linear_map import from_matrix, linear_map, matrix, output_rows, positions, rows
 from secateurs.layout import laid_out
