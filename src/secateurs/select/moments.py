@@ -101,6 +101,12 @@ class _State:
     def costs(self, alive: Sequence[int]) -> Tensor:
         """What it costs to lose each of the units that are left, shape (alive,)."""
         columns = self.columns[list(alive)]
+        if columns.shape[1] == 1:  # thousands of systems of one equation
+            c = columns[:, 0]
+            single: Tensor = (
+                self.weights[:, :, c].square().sum(1) / self.precision.diagonal(dim1=1, dim2=2)[:, c]
+            )
+            return single.sum(0) / self.unit
         own = self.precision[:, columns[:, :, None], columns[:, None, :]]  # (g, alive, t, t)
         parts = self.weights[:, :, columns].permute(0, 2, 3, 1)  # (g, alive, t, o)
         solved = torch.linalg.solve(own, parts)
