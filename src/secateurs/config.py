@@ -41,9 +41,6 @@ Kind: TypeAlias = Literal[
 ]
 """What a setting is: how it is checked (`arguments.CHECKS`) and how the command line reads it."""
 
-Effort: TypeAlias = Literal["fast", "default", "best"]
-"""How long damages and repairs may take: what each brings stands in docs/no_finetune.md."""
-
 GOALS = ("macs", "params", "size", "peak_memory", "budget", "latency", "keep", "accuracy_drop")
 """The targets that have a name; those that are counted can be given together."""
 ABSOLUTE = ("macs", "params", "size", "peak_memory", "budget")
@@ -114,7 +111,7 @@ class PruneConfig:
         recalibrate: Estimate the batch-norm statistics anew on the data.
         calibrate: At most this many samples of the data are used.
         effort: How long the damages of `sensitivity` and the repair `least-squares` may take: "fast", "default" or
-            "best". What each costs and brings: docs/no_finetune.md.
+            "best", which measures every damage in full.
         seed: Same seed, same plan.
 
     What a setting is gets checked where the config is used, all at once.
