@@ -48,6 +48,7 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 OPTIONAL = {
     "igraph",
     "lightning_fabric",
+    "onnx",
     "onnxruntime",
     "PIL",
     "sklearn",

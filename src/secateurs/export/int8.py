@@ -75,8 +75,17 @@ class Int8Options:
 
 @dataclass(frozen=True)
 class Int8File:
-    """A written int8 file: samples it was calibrated on, bytes of it and of the float file, nodes left in float,
-    and maps whose channels were brought to like ranges."""
+    """A written int8 file.
+
+    Attributes:
+        path: Where it is.
+        samples: It was calibrated on so many.
+        float_bytes: Of the float file.
+        int8_bytes: Of this one.
+        quantised: Layers whose weights are in int8.
+        left_float: Names of those that stayed in float.
+        equalised: Maps whose channels were brought to like ranges.
+    """
 
     path: Path
     samples: int
@@ -177,9 +186,9 @@ def quantise_onnx(
     r"""Write an ONNX file in int8, by the ranges its maps have on calibration data.
 
     A value x is stored as $q = \mathrm{clip}(\mathrm{round}(x / s) + z)$ and stands for $s (q - z)$. Weights have
-    z = 0 and a scale s for each filter; maps have one s and z each, for which their channels are first brought to like
-    ranges ([nagel2019equalization], see `equalise`); the scores of a last linear layer stay in float. The file holds pairs of QuantizeLinear and
-    DequantizeLinear (QDQ), which ONNX Runtime joins with what stands between them.
+    z = 0 and a scale s for each filter; maps have one s and z each, for which their channels are first brought to
+    like ranges ([nagel2019equalization], see `equalise`). The scores of a last linear layer stay in float. The file
+    holds pairs of QuantizeLinear and DequantizeLinear (QDQ), which ONNX Runtime joins with what stands between them.
 
     Args:
         model: A float ONNX file, as `export_onnx` writes it.
