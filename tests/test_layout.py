@@ -16,7 +16,7 @@ SOURCE = Path(secateurs.__file__).parent
 # A room is a folder, or a file beside the folders. Each may import from the rooms that stand before its line, none from
 # its own line or after it.
 FLOORS = [
-    ["errors", "layout", "signature", "version"],
+    ["effort", "errors", "layout", "signature", "version"],
     ["contracts"],
     ["checks", "running"],
     ["arrays", "audio", "layers"],

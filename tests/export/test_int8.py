@@ -7,6 +7,8 @@ from torch import nn
 
 from secateurs.errors import InputError
 from secateurs.export import Int8Options, export_onnx, int8_scorer, quantise_onnx
+from secateurs.export.equalise import factors, links
+from secateurs.export.int8 import OnnxNetwork
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -36,11 +38,69 @@ def test_the_file_computes_what_its_scales_say(tmp_path):
     weight = weight * (t.reshape(shape) if t.ndim else t)
     trans = next((a.i for a in gemm.attribute if a.name == "transB"), 0)
     expected = s * (q - z) @ (weight.T if trans else weight) + net[0].bias.detach().numpy()
-    out = next(n for n in graph.node if n.op_type == "QuantizeLinear" and n.input[0] == gemm.output[0])
-    step = float(held[out.input[1]])
     got = score(x.numpy())
-    assert np.abs(got - expected).max() <= 1.5 * step
+    # The scores stay in float; the bias is a multiple of both scales.
+    assert np.abs(got - expected).max() <= 0.51 * (s * t).max() + 1e-6
     assert np.abs(got - net(x).detach().numpy()).max() > 0
+
+
+def uneven(spread):
+    """A separable network whose channels have ranges far apart, and which computes the same for every spread."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3, groups=16), nn.ReLU(), nn.Conv2d(16, 16, 1), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 5),
+    )  # fmt: skip
+    factor = spread ** torch.linspace(-1, 1, 16)
+    with torch.no_grad():
+        for writes, reads in ((0, 2), (2, 4), (4, 8)):
+            net[writes].weight.mul_(factor.view(-1, 1, 1, 1))
+            net[writes].bias.mul_(factor)
+            along = (
+                factor.view(-1, 1, 1, 1)
+                if reads == 2
+                else factor.view(1, -1, *[1] * (net[reads].weight.dim() - 2))
+            )
+            net[reads].weight.div_(along)
+    return net
+
+
+def test_like_ranges_change_nothing_in_float_and_serve_every_channel(tmp_path):
+    x = torch.randn(64, 3, 12, 12, generator=torch.Generator().manual_seed(1))
+    errors = {}
+    for spread in (1.0, 30.0):
+        net = uneven(spread)
+        export_onnx(net, x[:1], tmp_path / f"{spread}.onnx")
+        for equal in (False, True):
+            path = tmp_path / f"{spread}{equal}.onnx"
+            written = quantise_onnx(tmp_path / f"{spread}.onnx", x, path, Int8Options(equalise=equal))
+            assert written.equalised == (3 if equal else 0)
+            made = OnnxNetwork(path)(x)
+            errors[spread, equal] = float((made - net(x)).norm() / net(x).norm())
+    assert errors[30.0, True] < 0.2 * errors[30.0, False]
+    assert errors[30.0, True] < 2 * errors[1.0, True]
+
+
+def test_factors_are_those_by_hand():
+    reader = np.array([[4.0, 1.0], [-8.0, 0.5]])  # reads channels of 2 and 8 with at most 8 and 1
+    expected = np.sqrt([2 / 8, 8 / 1])
+    np.testing.assert_allclose(factors(np.array([2.0, 8.0]), reader, 1), expected / expected.max())
+    alone = factors(np.array([2.0, 8.0]), np.ones((2, 1, 3, 3)), 0)
+    np.testing.assert_allclose(alone, [0.25, 1.0])
+
+
+def test_only_channels_that_one_layer_reads_are_scaled(tmp_path):
+    class Shortcut(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = (nn.Conv2d(4, 4, 3, padding=1) for _ in range(3))
+
+        def forward(self, x):
+            y = torch.relu(self.a(x))
+            return self.c(torch.relu(self.b(y)) + y)
+
+    export_onnx(Shortcut(), torch.randn(1, 4, 6, 6), tmp_path / "f.onnx")
+    assert links(onnx.shape_inference.infer_shapes(onnx.load(str(tmp_path / "f.onnx")))) == []
 
 
 @pytest.mark.parametrize("method", ["minmax", "entropy", "percentile"])

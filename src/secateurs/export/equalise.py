@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,7 +137,7 @@ def equalise(source: Path, path: Path, batches: Iterable[dict[str, NDArray[Any]]
 
     Args:
         source: The float file, with shapes, batch norms folded.
-        path: The file to write.
+        path: The file to write, which may be the same.
         batches: Calibration batches, inputs by name.
 
     Returns:
@@ -147,15 +147,16 @@ def equalise(source: Path, path: Path, batches: Iterable[dict[str, NDArray[Any]]
         RuntimeError: The file does not compute the same, to rounding.
 
     Cost:
-        One pass over the batches; the maps of one batch in memory.
+        One pass over the batches, which are held in memory, with the maps of one.
     """
     import onnx
     from onnx import numpy_helper
 
+    before = source.read_bytes()
     model = onnx.load(str(source))
     chosen = links(model)
-    held: list[dict[str, NDArray[Any]]] = []
-    largest = _largest(model, [link.seen for link in chosen], _keeping(batches, held))
+    held = list(batches)
+    largest = _largest(model, [link.seen for link in chosen], held)
     weights = {t.name: numpy_helper.to_array(t).copy() for t in model.graph.initializer}
     done = 0
     for link in chosen:
@@ -174,14 +175,8 @@ def equalise(source: Path, path: Path, batches: Iterable[dict[str, NDArray[Any]]
         if tensor.name in weights:
             tensor.CopyFrom(numpy_helper.from_array(weights[tensor.name], tensor.name))
     onnx.save(model, str(path))
-    _same(source, path, held)
+    _same(before, path, held[:1])
     return done
-
-
-def _keeping(batches: Iterable[Any], held: list[Any]) -> Iterator[Any]:
-    for batch in batches:
-        held[:] = held or [batch]
-        yield batch
 
 
 def _session(model: Any) -> Any:
@@ -197,6 +192,8 @@ def _largest(model: Any, names: list[str], batches: Iterable[Any]) -> dict[str, 
     import onnx
 
     asked = list(dict.fromkeys(names))
+    if not asked:
+        return {}
     told = onnx.ModelProto()
     told.CopyFrom(model)
     told.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in asked)
@@ -209,9 +206,9 @@ def _largest(model: Any, names: list[str], batches: Iterable[Any]) -> dict[str, 
     return found
 
 
-def _same(source: Path, path: Path, held: list[Any]) -> None:
+def _same(before: bytes, path: Path, held: list[Any]) -> None:
     for batch in held:
-        before, after = (_session(str(file)).run(None, batch)[0] for file in (source, path))
-        spread = float(np.abs(before).max()) or 1.0
-        if not float(np.abs(before - after).max()) <= 1e-3 * spread:
+        old, new = (_session(file).run(None, batch)[0] for file in (before, str(path)))
+        spread = float(np.abs(old).max()) or 1.0
+        if not float(np.abs(old - new).max()) <= 1e-3 * spread:
             raise RuntimeError("the equalised network does not compute the same")

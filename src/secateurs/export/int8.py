@@ -19,7 +19,7 @@ from secateurs.data.batches import batches
 from secateurs.errors import InputError, RunError
 from secateurs.export.equalise import equalise
 from secateurs.export.files import new_file
-from secateurs.export.onnx import require_onnx
+from secateurs.export.onnx import export_onnx, require_onnx
 from secateurs.running.quiet import quiet
 
 METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
@@ -252,8 +252,6 @@ def int8_scorer(
         ...     int8_scorer(net, x[:1], x, Path(folder) / "int8.onnx")(x.numpy()).shape
         (32, 2)
     """
-    from secateurs.export.onnx import export_onnx
-
     with new_file(Path(path)) as temporary:
         written = export_onnx(model, example, temporary.with_name("float.onnx"))
         quantise_onnx(written.path, data, temporary, options)
