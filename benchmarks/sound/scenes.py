@@ -107,7 +107,7 @@ def cp_mobile(folder: Path, models: Path, keep: Path, fold: int = 1) -> dict[str
     model = zoo.load_weights(zoo.build("cp_mobile"), models / "cp_mobile_dcase2023.safetensors").eval()
     expected = decisions(model, test)
     counts = np.bincount(expected.numpy(), minlength=10)
-    asked: dict[str, Any] = {"data": loader(train, fold), "calibrate": 512}
+    asked: dict[str, Any] = {"data": loader(train, fold), "calibrate": CALIBRATE}
     found: dict[str, Any] = {"seconds": len(test), "chance": 100 * float(counts.max() / counts.sum())}
     whole = sc.prune(model, test[:1], budget="dcase2025:int8", **asked)
     half = sc.prune(model, test[:1], budget="dcase2025:int8", macs=0.5, **asked)

@@ -292,7 +292,10 @@ def _prepare(model: Path, ready: Path) -> None:
     """Shapes and the runtime's own optimisation, as its documentation asks for before calibration."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    quant_pre_process(str(model), str(ready))
+    try:
+        quant_pre_process(str(model), str(ready))
+    except Exception:  # its symbolic shapes fail on some graphs with whatever error, which ONNX's own do not
+        quant_pre_process(str(model), str(ready), skip_symbolic_shape=True)
 
 
 def _ranges(ready: Path, held: list[dict[str, NDArray[Any]]], options: Int8Options, cache: Path) -> None:
