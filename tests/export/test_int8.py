@@ -9,6 +9,7 @@ from secateurs.errors import InputError
 from secateurs.export import Int8Options, export_onnx, int8_scorer, quantise_onnx
 from secateurs.export.equalise import factors, links
 from secateurs.export.int8 import OnnxNetwork
+from secateurs.export.mixed import relative_error
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -79,6 +80,21 @@ def test_like_ranges_change_nothing_in_float_and_serve_every_channel(tmp_path):
             errors[spread, equal] = float((made - net(x)).norm() / net(x).norm())
     assert errors[30.0, True] < 0.2 * errors[30.0, False]
     assert errors[30.0, True] < 2 * errors[1.0, True]
+
+
+def test_layers_stay_in_float_until_the_error_is_small_enough(tmp_path):
+    x, net = torch.randn(32, 3, 12, 12, generator=torch.Generator().manual_seed(1)), uneven(30.0)
+    export_onnx(net, x[:1], tmp_path / "f.onnx")
+    plain = Int8Options(equalise=False)
+    whole = quantise_onnx(tmp_path / "f.onnx", x, tmp_path / "all.onnx", plain)
+    error = relative_error(OnnxNetwork(whole.path)(x).numpy(), net(x).detach().numpy())
+    asked = Int8Options(equalise=False, most_error=0.5 * error)
+    mixed = quantise_onnx(tmp_path / "f.onnx", x, tmp_path / "mixed.onnx", asked)
+    found = relative_error(OnnxNetwork(mixed.path)(x).numpy(), net(x).detach().numpy())
+    assert found <= 0.5 * error
+    assert 0 < len(mixed.left_float) < 4
+    with pytest.raises(InputError, match="most_error is 2"):
+        Int8Options(most_error=2)
 
 
 def test_factors_are_those_by_hand():

@@ -48,6 +48,15 @@ def export(
     activations: Annotated[
         str, typer.Option("--int8-activations", help="uint8, fast on x86, or int8, symmetric, for ARM.")
     ] = "uint8",
+    most_error: Annotated[
+        float | None,
+        typer.Option(
+            "--int8-error",
+            metavar="SHARE",
+            help="Leave layers in float until scores differ by no more than this share (0.05).",
+            show_default=False,
+        ),
+    ] = None,
     reduce_range: Annotated[
         bool, typer.Option("--int8-reduce-range", help="Weights of 7 bits, for x86 CPUs without VNNI.")
     ] = False,
@@ -71,7 +80,13 @@ def export(
             if int8
             else "--data is for --int8: add --int8, or leave --data out"
         )
-    options = Int8Options(samples=samples, method=method, activations=activations, reduce_range=reduce_range)
+    options = Int8Options(
+        samples=samples,
+        method=method,
+        activations=activations,
+        reduce_range=reduce_range,
+        most_error=most_error,
+    )
     require_onnx()
     with Bars() as bars:
         source = opened(

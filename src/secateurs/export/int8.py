@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from secateurs.data.batches import batches
 from secateurs.errors import InputError, RunError
 from secateurs.export.equalise import equalise
 from secateurs.export.files import new_file
+from secateurs.export.mixed import kept_in_float
 from secateurs.export.onnx import export_onnx, require_onnx
 from secateurs.running.quiet import quiet
 
@@ -41,6 +43,8 @@ class Int8Options:
         equalise: Bring the channels of each map to like ranges first, which changes nothing in float.
         reduce_range: Weights of 7 bits, which sums of a CPU without VNNI cannot saturate.
         exclude: Names of nodes of the ONNX graph to leave in float.
+        most_error: Leave as many layers in float as it takes for scores on the calibration samples to differ by no more
+            than this share of their norm; None for as few as possible.
 
     Raises:
         InputError: A value that is none of these.
@@ -59,6 +63,7 @@ class Int8Options:
     equalise: bool = True
     reduce_range: bool = False
     exclude: tuple[str, ...] = ()
+    most_error: float | None = None
 
     def __post_init__(self) -> None:
         check_whole("samples", self.samples)
@@ -69,6 +74,8 @@ class Int8Options:
         ):
             if value not in known:
                 raise InputError(f"int8: {what} is {value!r}; write one of {', '.join(known)}")
+        if self.most_error is not None and not 0 < self.most_error <= 1:
+            raise InputError(f"int8: most_error is {self.most_error}; give a share above 0, at most 1")
         if not 50 < self.percentile <= 100:
             raise InputError(f"int8: percentile is {self.percentile}; give more than 50, at most 100")
 
@@ -223,6 +230,8 @@ def quantise_onnx(
             held = list(iter(reader.get_next, None))
             equalised = equalise(ready, ready, held) if options.equalise else 0
             _ranges(ready, held, options, ranges)
+            if options.most_error is not None:
+                options = _within(ready, ranges, held, options)
             _quantise(ready, ranges, temporary, options)
         except InputError:
             raise
@@ -352,6 +361,29 @@ def _quantise(ready: Path, ranges: Path, path: Path, options: Int8Options) -> No
         },
         calibration_cache_path=str(ranges),
     )
+
+
+def _within(
+    ready: Path, ranges: Path, held: list[dict[str, NDArray[Any]]], options: Int8Options
+) -> Int8Options:
+    """The options with as many layers left in float as an error asks for."""
+    import onnx
+
+    trial = ready.with_name("trial.onnx")
+    names = [node.name for node in onnx.load(str(ready)).graph.node if node.op_type in _MEETS]
+    names = [name for name in names if name not in options.exclude]
+
+    def of(path: Path) -> NDArray[Any]:
+        network = OnnxNetwork(path)
+        return np.concatenate([network.scores(*batch.values()) for batch in held])
+
+    def scores(left: Sequence[str]) -> NDArray[Any]:
+        _quantise(ready, ranges, trial, replace(options, exclude=(*options.exclude, *left)))
+        return of(trial)
+
+    assert options.most_error is not None
+    left = kept_in_float(names, scores, of(ready), options.most_error)
+    return replace(options, exclude=(*options.exclude, *left))
 
 
 def _layers(path: Path) -> tuple[int, tuple[str, ...]]:
