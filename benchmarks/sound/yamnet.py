@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,13 @@ from torch import Tensor, nn
 import secateurs as sc
 from secateurs import zoo
 from secateurs.audio import FRONTS
+from secateurs.export import Int8Options, export_onnx, quantise_onnx
+from secateurs.export.int8 import OnnxNetwork
 from sound.features import Esc10, esc10
 
 FOLDS = (1, 2, 3, 4, 5)
 CUTS = (30, 50)
-CALIBRATE = 512
+MOST_ERROR = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +63,7 @@ def pruned(model: nn.Module, data: Esc10, fold: int, per_cent: int) -> Any:
     patches = torch.utils.data.TensorDataset(data.fold(fold)[0].flatten(0, 1))
     generator = torch.Generator().manual_seed(fold)
     loader = torch.utils.data.DataLoader(patches, batch_size=64, shuffle=True, generator=generator)
-    return sc.prune(model, patches[0][0][None], macs=1 - per_cent / 100, data=loader, calibrate=CALIBRATE)
+    return sc.prune(model, patches[0][0][None], macs=1 - per_cent / 100, data=loader)
 
 
 def run(folder: Path, models: Path, keep: Path, folds: tuple[int, ...] = FOLDS) -> list[dict[str, Any]]:
@@ -70,9 +73,9 @@ def run(folder: Path, models: Path, keep: Path, folds: tuple[int, ...] = FOLDS) 
     model = network_of(models / "yamnet_folded.safetensors")
     path = keep / "yamnet-cells.jsonl"
     done = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-    for fold in folds:
-        _, _, clips, labels = data.fold(fold)
-        for per_cent in CUTS:
+    for per_cent in CUTS:
+        for fold in folds:
+            _, _, clips, labels = data.fold(fold)
             if any((c["fold"], c["cut"]) == (fold, per_cent) for c in done):
                 continue
             result = pruned(model, data, fold, per_cent)
@@ -93,3 +96,28 @@ def run(folder: Path, models: Path, keep: Path, folds: tuple[int, ...] = FOLDS) 
             with path.open("a") as file:
                 file.write(json.dumps(cell) + "\n")
     return done
+
+
+def in_int8(folder: Path, models: Path, keep: Path, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Clips told right by int8 files of the pruned networks, calibrated on unlabelled patches of the other folds."""
+    data = esc10(folder, FRONTS["yamnet"], keep / "esc10-yamnet.npy")
+    classes = classes_of(models / "yamnet_classes.csv")
+    original = network_of(models / "yamnet_folded.safetensors")
+    options = Int8Options(samples=96, most_error=MOST_ERROR)
+    rows = []
+    for cell in done:
+        train, _, clips, labels = data.fold(cell["fold"])
+        stored = keep / f"yamnet-{cell['cut']}-fold{cell['fold']}.safetensors"
+        model = sc.load(stored, original).eval()
+        patches = train.flatten(0, 1)
+        order = torch.randperm(len(patches), generator=torch.Generator().manual_seed(cell["fold"]))
+        with tempfile.TemporaryDirectory() as at:
+            written = export_onnx(model, patches[:1], Path(at) / "net.onnx")
+            made = quantise_onnx(written.path, patches[order[:96]], Path(at) / "net.int8.onnx", options)
+            right = classes.right(OnnxNetwork(made.path, 1), clips, labels)
+        sizes = {"bytes": made.int8_bytes, "float bytes": made.float_bytes, "left": len(made.left_float)}
+        rows.append(
+            {"fold": cell["fold"], "cut": cell["cut"], "float": cell["right"], "int8": right, **sizes}
+        )
+        print(json.dumps(rows[-1]), flush=True)
+    return rows
