@@ -127,13 +127,18 @@ def scenes(found: dict[str, Any]) -> list[str]:
             f"{row['params']:,}",
             f"{row['macs'] / 1e6:.2f} M",
             f"{row['agreement']:.1f}",
-            f"{row['int8 agreement']:.1f}" if "int8 agreement" in row else "-",
-            f"{row['int8 bytes']:,}" if "int8 bytes" in row else "-",
+            "-" if row["peak"] is None else f"{row['peak'] / 1000:.0f} kB",
+            *(
+                f"{row[f'{key} agreement']:.1f} ({row[f'{key} bytes'] / 1000:.0f} kB)"
+                if f"{key} bytes" in row
+                else "-"
+                for key in ("int8", "mixed")
+            ),
         ]
         for name, row in winner.items()
         if isinstance(row, dict)
     ]
-    remarks = [remark for row in winner.values() if isinstance(row, dict) for remark in row["remarks"]]
+    verdicts = [row["verdict"] for row in winner.values() if isinstance(row, dict)]
     return [
         "## Acoustic scenes",
         "",
