@@ -35,6 +35,8 @@ def carried_tensors(tensors: Mapping[str, Tensor], plan: Plan) -> dict[str, Tens
         MismatchError: A tensor has not the shape that the plan begins with.
 
     Example:
+        >>> import torch
+        >>> from secateurs.surgery.plan import Step
         >>> step = Step({"weight": {0: (1, 2)}}, {"weight": (3, 4)})
         >>> carried_tensors({"weight": torch.ones(3, 4)}, Plan({}, {}, (step,)))["weight"].shape
         torch.Size([2, 4])
@@ -74,6 +76,8 @@ def carried_optimizer(optimizer: Optimizer, model: nn.Module, small: nn.Module, 
             the plan moves weights elsewhere.
 
     Example:
+        >>> import torch
+        >>> from torch import nn
         >>> import secateurs as sc
         >>> net = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2))
         >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
@@ -128,6 +132,8 @@ def carried_average(average: nn.Module, plan: Plan) -> nn.Module:
         MismatchError: It is the average of another network.
 
     Example:
+        >>> from torch import nn
+        >>> from secateurs.surgery.plan import Step
         >>> average = AveragedModel(nn.Linear(4, 3))
         >>> step = Step({"weight": {0: (1, 2)}, "bias": {0: (1, 2)}}, {"weight": (3, 4), "bias": (3,)})
         >>> carried_average(average, Plan({"weight": (1, 2)}, {"weight": 3}, (step,))).module
