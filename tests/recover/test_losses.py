@@ -98,3 +98,29 @@ def test_blocks_with_fewer_channels_are_compared_by_the_plan():
     torch.testing.assert_close(result.model[0](x), net[0](x)[:, places["0"]])
     assert torch.equal(places["0"], kept)
     assert set(comparable(result.model, net, (x,))) == {"1"}
+
+
+class Shortcut(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.second = nn.Conv2d(8, 8, 3, padding=1)
+
+    def forward(self, x):
+        return torch.relu(x + self.second(torch.relu(self.norm(self.first(x)))))
+
+
+def test_blocks_are_compared_by_the_channels_that_leave_them():
+    """Inside the block as many stay as leave it, and the plan names the inner norm last."""
+    import secateurs as sc
+
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3), Shortcut(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2)
+    ).eval()
+    x = torch.randn(2, 3, 8, 8)
+    result = sc.prune(net, x[:1], method="l1-norm", keep=0.5, allocate="uniform")
+    inner, leaving = result.plan.kept["1.first"], result.plan.steps[0].slices["1.second.weight"][0]
+    assert len(inner) == len(leaving)
+    assert list(inner) != list(leaving)
+    assert comparable(result.model, net, (x,), result.plan)["1"].tolist() == list(leaving)

@@ -85,6 +85,7 @@ def comparable(
             network(*inputs)
             shapes.append({name: tuple(x.shape) for name, x in seen.taken().items()})
     kept = {} if plan is None else _kept(plan)
+    kept = {name: kept[name] for name in small.state_dict() if name in kept}  # a plan has an order of its own
     found: dict[str, Tensor | None] = {}
     for name in names:
         ours, theirs = (each.get(name) for each in shapes)
