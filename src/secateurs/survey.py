@@ -27,7 +27,7 @@ from secateurs.graph import Graph
 from secateurs.layers.linear_map import channel_columns, from_matrix, linear_map, matrix, positions, rows
 from secateurs.network.blocks import Layer, layers, norm_of
 from secateurs.network.exported import Exports
-from secateurs.network.felt import Change, Feeler, until_known
+from secateurs.network.felt import Change, Feeler, Undifferentiable, until_known
 from secateurs.network.interpreter import Front, affordable
 from secateurs.running.eval_mode import evaluation
 from secateurs.select.moments import Consumer, moments
@@ -110,7 +110,8 @@ def survey(
     Cost:
         One forward pass over `limit` samples, O(d^3) a reader, and a pass forth and back over `measured` samples in
         which consumers run once more for every level; memory for their weights at all levels. With "best" instead
-        for each group and level a pass over `measured` samples from the group to the output.
+        for each group and level a pass over `measured` samples from the group to the output, and so for outputs that
+        cannot be differentiated.
     """
     check_effort("effort", effort)
     if not memory > 0:
@@ -120,8 +121,15 @@ def survey(
         chunks = samples_of(data, limit, device)
         doubt, most = _KNOWN[effort]
         several = max(1, (most if measured is None else measured) // len(chunks[0][0]))
-        walk = _Walk(model, graph, chunks, several, seed, memory, exports or Exports())
-        return walk.run(orders, levels, None if effort == "best" else doubt, progress)
+        held = exports or Exports()
+        if effort != "best":
+            try:
+                walk = _Walk(model, graph, chunks, several, seed, memory, held)
+                return walk.run(orders, levels, doubt, progress)
+            except Undifferentiable:  # what the outputs feel cannot be asked, only seen
+                pass
+        walk = _Walk(model, graph, chunks, several, seed, memory, held)
+        return walk.run(orders, levels, None, progress)
 
 
 @dataclass(frozen=True, eq=False)

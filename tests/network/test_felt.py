@@ -130,3 +130,19 @@ def test_an_unknown_effort_is_refused():
         survey(model, graph, torch.randn(8, 3, 8, 8), effort="slow")
     with pytest.raises(sc.InputError, match="effort is 'slow'"):
         sc.prune(model, torch.zeros(1, 3, 8, 8), data=torch.randn(8, 3, 8, 8), macs=0.5, effort="slow")
+
+
+def test_outputs_without_a_derivative_are_measured_in_full():
+    class Detached(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = torch.nn.Linear(6, 8), torch.nn.Linear(8, 3)
+
+        def forward(self, x):
+            return self.second(torch.relu(self.first(x))).detach()
+
+    torch.manual_seed(0)
+    net, data = Detached().eval(), torch.randn(64, 6)
+    graph = sc.trace(net, data[:1])
+    orders, exact = (survey(net, graph, data, effort=effort) for effort in ("default", "best"))
+    assert orders.curves == exact.curves

@@ -22,6 +22,10 @@ Change = Mapping[int, Tensor]
 """What is added to the weights of some layers, by the node of the layer."""
 
 
+class Undifferentiable(RuntimeError):
+    """The outputs have no derivative: the network detaches them, or they are whole numbers."""
+
+
 @dataclass(frozen=True, eq=False)
 class Felt:
     """Squared first-order moves of the outputs for every change, sample by sample, as far as they are known.
@@ -74,7 +78,7 @@ class Feeler:
         Over rows v of a matrix of signs whose columns are orthogonal their mean is $\lVert J d \rVert^2$ exactly.
 
         Raises:
-            RuntimeError: The outputs cannot be differentiated.
+            Undifferentiable: The outputs have no derivative.
 
         Cost:
             One pass forth and one back, and for every change the layers that it changes once more; memory for what
@@ -87,6 +91,8 @@ class Feeler:
         }
         with torch.enable_grad():
             outputs = self._forth(dict(zip(self.run.net.inputs, chunk, strict=True)), moves)
+            if not outputs.requires_grad:
+                raise Undifferentiable
             (self.seen(outputs) * signs).sum().backward()  # type: ignore[no-untyped-call]
         return Felt({name: value.square() for name, value in moves.items()}, outputs.detach())
 
