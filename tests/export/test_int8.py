@@ -146,3 +146,34 @@ def test_bad_calibration_data_leave_nothing(tmp_path, data, said):
     with pytest.raises(InputError, match=said):
         quantise_onnx(tmp_path / "f.onnx", data, tmp_path / "q.onnx")
     assert [file.name for file in tmp_path.iterdir()] == ["f.onnx"]
+
+
+class MeanOverChannels(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 1), nn.Conv1d(8, 4, 1)
+
+    def forward(self, x):
+        return self.second(torch.relu(self.first(x)).mean(1)).flatten(1)
+
+
+def odd(kind):
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    with torch.no_grad():
+        if kind == "reader of zeros":
+            net[2].weight.zero_()
+        else:
+            for layer in (net[0], net[2]):  # the exporter stores equal biases once
+                layer.bias.copy_(torch.linspace(-1, 1, 8))
+    return net
+
+
+@pytest.mark.parametrize("kind", ["reader of zeros", "one bias for two layers", "mean over channels"])
+def test_what_cannot_be_equalised_is_left_alone(tmp_path, kind):
+    torch.manual_seed(0)
+    net, x = MeanOverChannels() if kind == "mean over channels" else odd(kind), torch.randn(64, 3, 8, 8)
+    export_onnx(net.eval(), x[:1], tmp_path / "f.onnx")
+    quantise_onnx(tmp_path / "f.onnx", x, tmp_path / "q.onnx")
+    with torch.no_grad():
+        wanted, found = net(x), OnnxNetwork(tmp_path / "q.onnx")(x)
+    assert float((wanted - found).norm() / wanted.norm()) < 0.05

@@ -59,7 +59,7 @@ def links(model: Any) -> list[Link]:
         channels, name = stored[node.input[1]][0], node.output[0]
         while name not in ends and len(readers.get(name, ())) == 1:
             reader = readers[name][0]
-            if reader.op_type in _HOMOGENEOUS or (
+            if (reader.op_type in _HOMOGENEOUS and _beside(reader, graph)) or (
                 reader.op_type in _SHAPING and shapes.get(reader.output[0], [0, 0])[1:] == [channels]
             ):
                 name = reader.output[0]
@@ -67,7 +67,7 @@ def links(model: Any) -> list[Link]:
             axis = _reading(reader, stored, channels, name)
             if axis is not None and uses[reader.input[1]] == 1:
                 bias = node.input[2] if len(node.input) > 2 and node.input[2] in stored else ""
-                if bias or len(node.input) < 3:
+                if (bias and uses[bias] == 1) or len(node.input) < 3:
                     found.append(Link(node.input[1], bias, reader.input[1], axis, name))
             break
     return found
@@ -79,6 +79,21 @@ def _layer(node: Any, stored: Mapping[str, tuple[int, ...]]) -> bool:
 
 def _attribute(node: Any, name: str, default: int) -> int:
     return next((a.i for a in node.attribute if a.name == name), default)
+
+
+def _beside(node: Any, graph: Any) -> bool:
+    """Whether an operation leaves the axis of the channels alone: a mean over named axes may not."""
+    from onnx import numpy_helper
+
+    if node.op_type != "ReduceMean":
+        return True
+    axes = [i for a in node.attribute if a.name == "axes" for i in a.ints]
+    named = node.input[1:]
+    axes += [
+        int(i) for t in graph.initializer if t.name in named for i in numpy_helper.to_array(t).reshape(-1)
+    ]
+    ranks = [len(v.type.tensor_type.shape.dim) for v in graph.value_info if v.name == node.input[0]]
+    return bool(axes and ranks) and not {0, 1} & {axis % ranks[0] for axis in axes}
 
 
 def _axis(node: Any, stored: Mapping[str, tuple[int, ...]], writes: bool) -> int | None:
@@ -161,7 +176,7 @@ def equalise(source: Path, path: Path, batches: Iterable[dict[str, NDArray[Any]]
     done = 0
     for link in chosen:
         seen, reader = largest[link.seen], weights[link.reader]
-        if not seen.max() > 0 or not np.isfinite(seen).all():
+        if not seen.max() > 0 or not np.isfinite(seen).all() or not reader.any():
             continue
         s = factors(seen, reader, link.axis).astype(reader.dtype)
         along = [1] * reader.ndim
