@@ -53,6 +53,7 @@ PRUNE = ("prune", "digits_cnn", "--out", "out")
         (("inspect", "digits_cnn", "--device", "meta"), ("--device meta", "cpu, cuda")),
         (("evaluate", "digits_cnn", "--data", "digits", "--device", "xpu:7"), ("--device xpu:7",)),
         (("export", "digits_cnn", "--onnx", "own.py"), ("own.py", "exists already")),
+        (("export", "digits_cnn", "--onnx", "."), (".: is a folder",)),
         ((*PRUNE, "--macs", "0.5", "--weights", "no.safetensors"), ("no.safetensors",)),
         (("prune", "resnet65", "--macs", "0.5", "--out", "out"), ("resnet65", "resnet56")),
         (("inspect", "own:nothing"), ("own:nothing", "net")),

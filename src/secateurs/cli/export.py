@@ -70,6 +70,8 @@ def export(
     from secateurs.cli.opening import opened
     from secateurs.export import Int8Options, export_onnx, require_onnx
 
+    if not onnx.name:
+        raise InputError(f"{onnx}: is a folder; name a file in it")
     small, record = onnx.with_suffix(".int8.onnx"), onnx.with_suffix(".int8.json")
     for path in (onnx, *((small, record) if int8 else ())):
         if path.exists():
