@@ -51,6 +51,16 @@ def test_a_folder_is_tuned_and_loads_like_any_other(cli, small, work):
     assert cli("report", "tuned").status == 0
 
 
+def test_other_files_beside_the_checkpoints_stay(cli, small, work):
+    (work / "tuned.tuning").mkdir()
+    (work / "tuned.tuning" / "notes.txt").write_text("mine")
+    said = cli(
+        "tune", "small", "--trust", "--data", "own:data", "--epochs", "1", "--batch", "16", "--out", "tuned"
+    )
+    assert said.status == 0, said.err
+    assert [file.name for file in (work / "tuned.tuning").iterdir()] == ["notes.txt"]
+
+
 def test_pruning_in_steps_reaches_the_target_at_the_end(cli, work):
     said = cli(
         "tune", "own:net", *PRUNE, "--steps", "2", "--recipe", "purohit2022", "--epochs", "2", "--augment", "none",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -299,7 +299,18 @@ def _write(out: Path, done: Run, state: Path) -> None:
     epochs = tuple(Epoch(**epoch) for one in done.record.tuned for epoch in one["epochs"])
     write_folder(out, done.model, done.plan, done.record, beside={"log.csv": as_csv(epochs)})
     if not any(state.rglob(BOARD)):
-        shutil.rmtree(state, ignore_errors=True)
+        _clear(state)
+
+
+def _clear(state: Path) -> None:
+    """Take away what a training has kept, and the folder where nothing else lies in it."""
+    from secateurs.recover.checkpoints import CHECKPOINT, LOG
+
+    for folder in (*state.glob("step-*"), state):
+        for name in (CHECKPOINT, LOG):
+            (folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _tell(done: Run, out: Path, as_json: Path | None) -> None:
