@@ -36,7 +36,8 @@ def parts(given: argparse.Namespace) -> dict[str, Callable[[], Any]]:
 
     def of_yamnet() -> Any:
         done = yamnet.run(given.esc, given.models, given.keep)
-        return {"rows": done, "int8": yamnet.in_int8(given.esc, given.models, given.keep, done)}
+        int8 = yamnet.in_int8(given.esc, given.models, given.keep, done)
+        return {"rows": done, "int8": int8, "most_error": yamnet.MOST_ERROR}
 
     def of_scenes() -> Any:
         places = (given.esc, given.models, given.keep)

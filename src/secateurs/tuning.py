@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from secateurs.checks import check_flag, check_number, check_seed, check_whole, shown
 from secateurs.config import Kind, Option
 from secateurs.errors import InputError
 
@@ -171,6 +170,8 @@ class TuneConfig:
         Raises:
             InputError: There is no recipe of that name.
         """
+        from secateurs.checks import shown
+
         if name not in RECIPES:
             raise InputError(f"recipe is {shown(name)}; give one of {', '.join(RECIPES)}.")
         return cls(**{**RECIPES[name], **settings})
@@ -212,6 +213,8 @@ class TuneConfig:
         Raises:
             InputError: It is no mapping, or holds a name that is no setting.
         """
+        from secateurs.checks import shown
+
         known = [one.name for one in fields(cls)]
         if not isinstance(found, Mapping):
             raise InputError(f"{where}: its settings are {shown(found)}; give settings by name.")
@@ -237,6 +240,8 @@ class TuneConfig:
             ...
             secateurs.errors.InputError: epochs is 0; give a whole number from 1.
         """
+        from secateurs.checks import check_flag, check_number, check_seed, check_whole, shown
+
         for name in ("epochs", "batch", "step_epochs"):
             check_whole(name, getattr(self, name))
         if self.patience is not None:

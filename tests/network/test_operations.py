@@ -18,6 +18,7 @@ SOURCE = Path(secateurs.__file__).parent
 OWN = {
     "chance.py": "how each random function is made to draw one number",
     "masked_norm.py": "each normalisation over the channels that stay alone",
+    "tangent.py": "how the derivative of each is worked out",
     "places.py": "where the proof finds the channels of a layer, whatever the table says",
 }
 
