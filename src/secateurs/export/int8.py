@@ -208,7 +208,8 @@ def quantise_onnx(
         RunError: ONNX Runtime cannot quantise the file.
 
     Cost:
-        One pass over the calibration batches, and a run of the network for each; one batch's maps in memory.
+        Two runs of the network over the calibration samples, which are held in memory, and the maps of one batch with
+        minmax; with `most_error` a quantisation and a run for every layer, and again for every one left in float.
 
     Example:
         >>> import tempfile
