@@ -124,7 +124,7 @@ def cut(model: nn.Module, fold: Fold, method: str, per_cent: int, repair: bool) 
     return sc.prune(model, example, seed=fold.number, **asked)
 
 
-def cells(fold: Fold, model: nn.Module, whole: float, tune: bool) -> Iterator[dict[str, Any]]:
+def cells(fold: Fold, whole: float, tune: bool) -> Iterator[dict[str, Any]]:
     """Keys and how each is made: bare and repaired of every method, or fine-tuned of those that are."""
     for method in TUNED if tune else (OURS, *BARE):
         for per_cent in CUTS:
@@ -165,9 +165,7 @@ def run(folder: Path, keep: Path, tune: bool = True, folds: tuple[int, ...] = FO
         networks.append((fold, model, fold.accuracy(model)))
         print(f"fold {number}: {networks[-1][2]:.2f} %", flush=True)
     for late in (False, True) if tune else (False,):
-        todo = [
-            (cell, fold, model) for fold, model, whole in networks for cell in cells(fold, model, whole, late)
-        ]
+        todo = [(cell, fold, model) for fold, model, whole in networks for cell in cells(fold, whole, late)]
         order = TUNED if late else (OURS, *BARE)
         todo.sort(key=lambda job: order.index(job[0]["method"]))
         for cell, fold, model in todo:

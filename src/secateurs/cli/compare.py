@@ -16,7 +16,18 @@ from rich.text import Text
 
 from secateurs.cli.console import console, drawn, note, on_terminal, say, table, write_json
 from secateurs.cli.listing import Listing
-from secateurs.cli.options import BuiltBy, Device, Input, Json, Model, Threads, Trust, Weights, quiet
+from secateurs.cli.options import (
+    BuiltBy,
+    Device,
+    Input,
+    Json,
+    Model,
+    NeededData,
+    Threads,
+    Trust,
+    Weights,
+    quiet,
+)
 from secateurs.cli.progress import Bars
 from secateurs.cli.settings import method_named, read_settings, several, with_settings
 from secateurs.config import GOALS, PruneConfig
@@ -37,14 +48,7 @@ OFTEN = 0.5
 def compare(
     model: Model,
     *,
-    data: Annotated[
-        str,
-        typer.Option(
-            metavar="SPEC",
-            help="digits, cifar10:PATH, imagefolder:PATH, esc50:PATH and other sound, or package.module:callable.",
-            show_default=False,
-        ),
-    ],
+    data: NeededData,
     to: Annotated[
         Path,
         typer.Option(

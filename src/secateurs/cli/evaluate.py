@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from secateurs.cli.console import note, say, table, write_json
-from secateurs.cli.options import BuiltBy, Device, Input, Json, Model, Threads, Trust, Weights, quiet
+from secateurs.cli.options import (
+    BuiltBy,
+    Device,
+    Input,
+    Json,
+    Model,
+    NeededData,
+    Threads,
+    Trust,
+    Weights,
+    quiet,
+)
 from secateurs.cli.progress import Bars
 
 if TYPE_CHECKING:
@@ -23,14 +34,7 @@ CLASSES = 60
 
 def evaluate(
     model: Model,
-    data: Annotated[
-        str,
-        typer.Option(
-            metavar="SPEC",
-            help="digits, cifar10:PATH, imagefolder:PATH, esc50:PATH and other sound, or package.module:callable.",
-            show_default=False,
-        ),
-    ],
+    data: NeededData,
     weights: Weights = None,
     metric: Annotated[
         str,

@@ -33,14 +33,13 @@ BuiltBy = Annotated[
 Trust = Annotated[
     bool, typer.Option("--trust", help="For a DIR: run whatever code it names to build its network.")
 ]
-Data = Annotated[
-    str | None,
-    typer.Option(
-        metavar="SPEC",
-        help="digits, cifar10:PATH, imagefolder:PATH, esc50:PATH and other sound, or package.module:callable.",
-        show_default=False,
-    ),
-]
+_DATA = typer.Option(
+    metavar="SPEC",
+    help="digits, cifar10:PATH, imagefolder:PATH, esc50:PATH and other sound, or package.module:callable.",
+    show_default=False,
+)
+Data = Annotated[str | None, _DATA]
+NeededData = Annotated[str, _DATA]
 Input = Annotated[
     list[str] | None,
     typer.Option(

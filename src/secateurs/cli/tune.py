@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from secateurs.cli.console import note, say, write_json
-from secateurs.cli.options import BuiltBy, Device, Input, Json, Model, Threads, Trust, Weights, quiet
+from secateurs.cli.options import (
+    BuiltBy,
+    Device,
+    Input,
+    Json,
+    Model,
+    NeededData,
+    Threads,
+    Trust,
+    Weights,
+    quiet,
+)
 from secateurs.cli.progress import Bars
 from secateurs.cli.settings import Asked, metric_named, read_settings, with_settings
 from secateurs.config import PruneConfig
@@ -37,14 +48,7 @@ _OTHERS = tuple(one.name for one in dataclasses.fields(PruneConfig) if one.name 
 def tune(
     model: Model,
     *,
-    data: Annotated[
-        str,
-        typer.Option(
-            metavar="SPEC",
-            help="digits, cifar10:PATH, imagefolder:PATH, esc50:PATH and other sound, or package.module:callable.",
-            show_default=False,
-        ),
-    ],
+    data: NeededData,
     out: Annotated[
         Path,
         typer.Option(

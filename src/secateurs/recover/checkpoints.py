@@ -13,23 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from secateurs.checks import any_number, any_whole, list_of, maybe, parsed, record, shown
+from secateurs.checks import list_of, parsed, shown
 from secateurs.errors import InputError, RunError
 from secateurs.export import new_file
-from secateurs.recover.progress import Epoch, as_csv
+from secateurs.recover.progress import EPOCH, Epoch, as_csv
 from secateurs.surgery.stored import opened, write_sorted
 
 CHECKPOINT, LOG = "checkpoint.safetensors", "log.csv"
 _STATE = "secateurs.tuning"
-_EPOCH = record(
-    number=any_whole(1),
-    loss=any_number,
-    rate=any_number,
-    accuracy=maybe(any_number),
-    validation_loss=maybe(any_number),
-    seconds=any_number,
-)
-_EPOCHS = list_of(_EPOCH)
+_EPOCHS = list_of(EPOCH)
 
 
 @dataclass(frozen=True)

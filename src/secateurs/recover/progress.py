@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from secateurs.checks import any_number, any_whole, maybe, record
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -29,6 +31,17 @@ class Epoch:
     accuracy: float | None = None
     validation_loss: float | None = None
     seconds: float = 0.0
+
+
+EPOCH = record(
+    number=any_whole(1),
+    loss=any_number,
+    rate=any_number,
+    accuracy=maybe(any_number),
+    validation_loss=maybe(any_number),
+    seconds=any_number,
+)
+"""What a file must hold of an epoch."""
 
 
 @dataclass(frozen=True)

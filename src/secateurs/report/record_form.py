@@ -17,6 +17,7 @@ from secateurs.checks import (
     record,
 )
 from secateurs.proof import proof_form
+from secateurs.recover.progress import EPOCH
 
 _MEASURES = record(
     (
@@ -62,16 +63,6 @@ _COMPARED = record(
 )
 
 
-_EPOCH = record(
-    number=any_whole(1),
-    loss=any_number,
-    rate=any_number,
-    accuracy=maybe(any_number),
-    validation_loss=maybe(any_number),
-    seconds=any_number,
-)
-
-
 def _setting(value: Any, place: str) -> None:
     """A setting of a config: text, a number, a flag, or shares by pattern."""
     if isinstance(value, dict):
@@ -99,7 +90,7 @@ def _tuning_setting(value: Any, place: str) -> None:
         _setting(value, place)
 
 
-_TUNED = record(settings=map_of(_tuning_setting), best=any_whole(), epochs=list_of(_EPOCH))
+_TUNED = record(settings=map_of(_tuning_setting), best=any_whole(), epochs=list_of(EPOCH))
 RECORD: Form = record(
     ("remarks", "more_inputs", "comparison", "asked", "budgets", "budget", "tuned"),
     schema=any_whole(1),
