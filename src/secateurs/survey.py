@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from secateurs.allocate.sensitivity import Curve, Sensitivity
 from secateurs.checks import check_effort
 from secateurs.compensate.reconstruct import centred
 from secateurs.compensate.refit import refit
-from secateurs.compensate.walk import WIDEST, samples_of
+from secateurs.compensate.walk import FLOPS, WIDEST, samples_of
 from secateurs.contracts import Group, IntArray, Loader, Order, Progress, Ranking
 from secateurs.effort import Effort
 from secateurs.errors import InputError
@@ -142,6 +143,12 @@ class _Consumer:
     gram: Tensor
     columns: IntArray
     scale: Tensor | None  # of the batch norm that follows: errors count as they are after it
+
+    @cached_property
+    def cross(self) -> Tensor:
+        """E[s y^T] with what the layer gives."""
+        weights = matrix(self.module).double()
+        return self.gram[..., :-1] @ weights.transpose(1, 2)
 
     def consumer(self) -> Consumer:
         """As the selection sees it."""
@@ -269,10 +276,14 @@ class _Walk:
         return [total.gram() for total in totals if total is not None]
 
     def chosen(self, module: nn.Module, layer: Layer, width: int) -> Tensor | None:
-        """Some output positions of each sample: 150 rows a column, at least 60,000, are plenty."""
+        """Some output positions of each sample: 150 rows a column, at least 60,000, are plenty.
+
+        Wide layers make do with fewer: products of 400,000 rows of 2,304 numbers would take minutes.
+        """
         places = positions(module, self.net.nodes[layer.node].meta["val"])
         seen = (len(self.front.chunks) - self.apart) * self.chunk
-        each = -(-max(60_000, 150 * width) // seen)
+        wanted = max(60_000, min(150 * width, int(FLOPS / width**2)), 20 * width)
+        each = -(-wanted // seen)
         if each >= places:
             return None
         pick = torch.randperm(places, generator=self.generator)[:each].sort().values
@@ -325,10 +336,8 @@ class _Walk:
             stay = torch.ones(consumer.gram.shape[1], dtype=torch.bool, device=consumer.gram.device)
             stay[out] = False
             weights = matrix(consumer.module).double()
-            full = torch.cat([weights, torch.zeros_like(weights[..., :1])], 2)
-            cross = (consumer.gram @ full.transpose(1, 2))[:, stay]
             part = consumer.gram[:, stay][:, :, stay]
-            fitted, _ = refit(part, cross, weights[:, :, stay[:-1]], constant=False)
+            fitted, _ = refit(part, consumer.cross[:, stay], weights[:, :, stay[:-1]], constant=False)
             whole = torch.zeros_like(weights)
             whole[:, :, stay[:-1]] = fitted
             like = consumer.module.get_parameter("weight")

@@ -26,7 +26,7 @@ from secateurs.network.paired import PairedNetworks
 from secateurs.statistics.moments import Moments
 from secateurs.surgery.plan import Plan
 
-_FLOPS = 4e11  # a Gram matrix is given at most so many multiply-adds, unless that were too few rows
+FLOPS = 4e11  # a Gram matrix is given at most so many multiply-adds, unless that were too few rows
 _LEAST_ROWS = 100_000
 # Inputs of a layer: Gram matrices of wider ones would fill the memory (25,088 in the first linear layer of VGG).
 WIDEST = 8192
@@ -129,7 +129,7 @@ class Stop:
 
         Drawn anew for every chunk: a few places for all samples would miss what borders do.
         """
-        most = int(_FLOPS / max(1, width) ** 2)
+        most = int(FLOPS / max(1, width) ** 2)
         wanted = max(_LEAST_ROWS, 20 * width, min(self.pace.rows * width, most))
         wanted = max(int(share * min(wanted, most)), 20 * width)
         each = -(-wanted // max(1, len(x) * len(self.pair.chunks)))

@@ -10,6 +10,9 @@ from torch import Tensor
 from secateurs.errors import InputError
 
 
+_BLOCK = 512  # columns of a product at a time: above this half of a symmetric matrix is worth leaving out
+
+
 @dataclass(frozen=True, eq=False)
 class Moments:
     r"""Sums over rows $r$ of 1, $r$ and $r r^T$, in float64.
@@ -57,7 +60,7 @@ class Moments:
         if rows.dtype in (torch.float16, torch.bfloat16):
             rows = rows.float()
         parts = rows.transpose(0, 1)
-        second = torch.matmul(parts.transpose(1, 2), parts).double()
+        second = _squares(parts)
         if not bool(torch.isfinite(second.diagonal(dim1=1, dim2=2)).all()):
             raise InputError(
                 "data: activations are NaN or infinite on these samples; check the normalisation of the input "
@@ -92,3 +95,18 @@ class Moments:
         top = torch.cat([self.gram(), mean], 2)
         bottom = torch.cat([mean.transpose(1, 2), torch.ones_like(mean[:, :1])], 2)
         return torch.cat([top, bottom], 1)
+
+
+def _squares(parts: Tensor) -> Tensor:
+    """Sums of r r^T over rows (g, n, d), float64; of wide ones only what lies right of the diagonal is computed."""
+    width = parts.shape[2]
+    if width <= 2 * _BLOCK:
+        return torch.matmul(parts.transpose(1, 2), parts).double()
+    found = parts.new_empty(len(parts), width, width, dtype=torch.float64)
+    for start in range(0, width, _BLOCK):
+        stop = min(start + _BLOCK, width)
+        found[:, start:stop, start:] = torch.matmul(
+            parts[:, :, start:stop].transpose(1, 2), parts[:, :, start:]
+        )
+        found[:, stop:, start:stop] = found[:, start:stop, stop:].transpose(1, 2)
+    return found
