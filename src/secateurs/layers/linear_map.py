@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.modules.conv import _ConvNd
 
 from secateurs.contracts import IntArray
 from secateurs.layers.types import layer_type
+from secateurs.layers.windows import counts, windows
 
 
 @dataclass(frozen=True)
@@ -115,16 +115,8 @@ def rows(layer: nn.Module, x: Tensor, chosen: Tensor | None = None) -> Tensor:
         flat = x.reshape(len(x), -1, x.shape[-1])
         flat = flat if chosen is None else flat[:, chosen]
         return flat.reshape(-1, 1, x.shape[-1])
-    windows = _windows(layer, x)  # a view: (b, c, *positions, *kernel)
-    n = len(form_kernel(layer))
-    sizes = windows.shape[2 : 2 + n]
-    if chosen is None:
-        windows = windows.reshape(*windows.shape[:2], -1, *windows.shape[2 + n :])
-    else:
-        where: tuple[Any, ...] = (slice(None), slice(None), *torch.unravel_index(chosen, tuple(sizes)))
-        windows = windows[where]
-    b, _, p = windows.shape[:3]
-    return windows.transpose(1, 2).reshape(b * p, form.groups, form.width)
+    assert isinstance(layer, _ConvNd)
+    return windows(layer, x, chosen).view(-1, form.groups, form.width)
 
 
 def output_rows(layer: nn.Module, y: Tensor, chosen: Tensor | None = None) -> Tensor:
@@ -155,14 +147,8 @@ def places_of(layer: nn.Module, x: Tensor) -> int:
     """
     if _form(layer).kind == "linear":
         return x[0].numel() // x.shape[-1]
-    n = len(form_kernel(layer))
-    return math.prod(_windows(layer, x[:1, :1]).shape[2 : 2 + n])
-
-
-def form_kernel(layer: nn.Module) -> tuple[int, ...]:
-    """The kernel sizes of a convolution, one per spatial axis."""
     assert isinstance(layer, _ConvNd)
-    return tuple(layer.kernel_size)
+    return math.prod(counts(layer, x))
 
 
 def _form(layer: nn.Module) -> LinearMap:
@@ -170,42 +156,6 @@ def _form(layer: nn.Module) -> LinearMap:
     if form is None:
         raise TypeError(f"{type(layer).__name__} is no linear map")
     return form
-
-
-def _windows(layer: nn.Module, x: Tensor) -> Tensor:
-    """All windows of a convolution over zero-padded (and, transposed, stretched) input."""
-    assert isinstance(layer, _ConvNd)
-    kernel, stride, dilation = layer.kernel_size, layer.stride, layer.dilation
-    if isinstance(layer, _ConvTransposeNd):
-        x = _stretched(layer, x)
-        stride = (1,) * len(kernel)
-    else:
-        pads: list[int] = []
-        for i in reversed(range(len(kernel))):
-            span = dilation[i] * (kernel[i] - 1)
-            if layer.padding == "same":
-                pads += [span // 2, span - span // 2]
-            else:
-                side = 0 if isinstance(layer.padding, str) else layer.padding[i]
-                pads += [side, side]
-        x = nn.functional.pad(x, pads)
-    for i in range(len(kernel)):
-        x = x.unfold(2 + i, dilation[i] * (kernel[i] - 1) + 1, stride[i])[..., :: dilation[i]]
-    return x
-
-
-def _stretched(layer: _ConvTransposeNd, x: Tensor) -> Tensor:
-    """Zeros between the inputs, so that a transposed convolution is a plain one with turned kernels."""
-    sizes = x.shape[2:]
-    out = x.new_zeros(*x.shape[:2], *((s - 1) * t + 1 for s, t in zip(sizes, layer.stride, strict=True)))
-    spread: tuple[Any, ...] = (slice(None), slice(None), *(slice(None, None, t) for t in layer.stride))
-    out[spread] = x
-    pads: list[int] = []
-    for i in reversed(range(len(sizes))):
-        assert not isinstance(layer.padding, str)
-        side = layer.dilation[i] * (layer.kernel_size[i] - 1) - layer.padding[i]
-        pads += [side, side + layer.output_padding[i]]
-    return nn.functional.pad(out, pads)
 
 
 def channel_rows(layer: nn.Module, x: Tensor, places: IntArray, most: int | None = None) -> Tensor:

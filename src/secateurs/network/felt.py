@@ -9,14 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from secateurs.layers.linear_map import linear_map, output_rows, positions, rows, to_matrix
+from secateurs.network.blocks import layers
 from secateurs.network.exported import Values
 from secateurs.network.interpreter import Interpreter
+
+_VALUES = 3e7  # that rows and gradients of weights may take at once, unless one sample takes more
 
 Change = Mapping[int, Tensor]
 """What is added to the weights of some layers, by the node of the layer."""
@@ -81,8 +84,8 @@ class Feeler:
             Undifferentiable: The outputs have no derivative.
 
         Cost:
-            One pass forth and one back, and for every change the layers that it changes once more; memory for what
-            layers read.
+            One pass forth and one back, and the gradient of every weight that changes, sample by sample; memory for
+            what layers read.
         """
         count = len(signs)
         moves = {
@@ -96,17 +99,23 @@ class Feeler:
             (self.seen(outputs) * signs).sum().backward()  # type: ignore[no-untyped-call]
         return Felt({name: value.square() for name, value in moves.items()}, outputs.detach())
 
+    @cached_property
+    def modules(self) -> Mapping[int, nn.Module]:
+        """The layers that change, by node."""
+        known = {layer.node: layer.name for layer in layers(self.run.net)}
+        nodes = {node for several in self.changes.values() for change in several for node in change}
+        return {node: self.run.net.model.get_submodule(known[node]) for node in sorted(nodes)}
+
     def _forth(self, values: Values, moves: Mapping[str, Tensor]) -> Tensor:
         """The outputs, with a hook at every changed layer that waits for the gradient."""
-        layers = {node for several in self.changes.values() for change in several for node in change}
         net = self.run.net
         for i in self.run.needed([self.out], values):
             made = net.value(i, values)
-            if i in layers:
+            if i in self.modules:
                 made = made if made.requires_grad else made.detach().requires_grad_()
                 source = net.given(i, 0)
                 assert source is not None
-                made.register_hook(partial(self._back, i, source, values[source].detach(), moves))
+                made.register_hook(partial(self._back, i, values[source].detach(), moves))
             values[i] = made
             for node in net.nodes[i].all_input_nodes:
                 if self.run.last[net.index[node]] <= i:
@@ -115,25 +124,39 @@ class Feeler:
         return outputs
 
     @torch.no_grad()
-    def _back(self, node: int, source: int, x: Tensor, moves: Mapping[str, Tensor], gradient: Tensor) -> None:
+    def _back(self, node: int, x: Tensor, moves: Mapping[str, Tensor], gradient: Tensor) -> None:
         """Add <J^T v, d> of the changes of one layer, sample by sample."""
-        for name, several in self.changes.items():
-            total = moves[name]
-            for number, change in enumerate(several):
-                if node in change:
-                    moved = self._moved(node, source, x, change[node])
-                    total[:, number] += (gradient * moved).reshape(len(total), -1).sum(1, dtype=torch.float64)
+        layer = self.modules[node]
+        found = [
+            (name, k) for name, several in self.changes.items() for k, c in enumerate(several) if node in c
+        ]
+        changes = torch.stack([to_matrix(layer, self.changes[name][k][node]) for name, k in found])
+        form = linear_map(layer)
+        assert form is not None
+        values = positions(layer, gradient) * form.groups * form.width + changes[0].numel()
+        each = max(1, int(_VALUES / values))
+        for start in range(0, len(x), each):
+            here = slice(start, start + each)
+            read, pull = rows(layer, x[here]), output_rows(layer, gradient[here])
+            read, pull = (r.reshape(len(x[here]), -1, *r.shape[1:]) for r in (read, pull))
+            moved = _products(read, pull, changes).double()
+            for (name, k), column in zip(found, moved.T, strict=True):
+                moves[name][here, k] += column
 
-    def _moved(self, node: int, source: int, x: Tensor, change: Tensor) -> Tensor:
-        """What a layer gives more, from the change of its weight."""
-        net = self.run.net
-        weight, bias = net.given(node, 1), net.given(node, 2)
-        assert weight is not None
-        given: dict[int, Any] = {source: x, weight: change}
-        if bias is not None:
-            given[bias] = torch.zeros_like(net.weights[bias])
-        moved: Tensor = net.value(node, given)
-        return moved
+
+def _products(read: Tensor, pull: Tensor, changes: Tensor) -> Tensor:
+    r"""$\sum_p u_p^T C x_p$ for rows x (b, p, g, d), u (b, p, g, o) and changes C (k, g, o, d), shape (b, k).
+
+    Example:
+        >>> x, u, c = torch.tensor([[[[1.0, 2.0]]]]), torch.tensor([[[[3.0]]]]), torch.tensor([[[[1.0, 1.0]]]])
+        >>> _products(x, u, c)
+        tensor([[9.]])
+    """
+    if read.shape[1] >= len(changes):  # the gradient of the weight, sample by sample, serves all changes
+        gradient = torch.einsum("bpgo,bpgd->bgod", pull, read)
+        return gradient.flatten(1) @ changes.flatten(1).T
+    every = [(torch.einsum("bpgd,god->bpgo", read, change) * pull).flatten(1).sum(1) for change in changes]
+    return torch.stack(every, 1)
 
 
 def until_known(feel: Feeler, chunks: Sequence[Sequence[Tensor]], *, doubt: float, seed: int) -> Felt:

@@ -36,7 +36,8 @@ def moments(consumers: Sequence[Consumer], *, ridge: float = 1e-6) -> Order:
     When the columns c of a unit leave a layer with outputs $W x$ and the others are refitted, the squared error
     rises by exactly $\operatorname{tr}(W_c\,(P_{cc})^{-1} W_c^T)$, with $P = (E[s s^T] + \rho I)^{-1}$ and W the refit
     so far. Then $W \leftarrow W - W_c P_{cc}^{-1} P_{c:}$ and $P \leftarrow P - P_{:c} P_{cc}^{-1} P_{c:}$, so that
-    nothing is ever solved afresh; of W only $W^T W$ is needed. Errors of several consumers are added, each relative to the variance of its outputs.
+    nothing is ever solved afresh; of W only $W^T W$ is needed. Errors of several consumers are added, each relative to
+    the variance of its outputs.
 
     Args:
         consumers: All layers that read the units; n is that of their columns.
@@ -49,7 +50,8 @@ def moments(consumers: Sequence[Consumer], *, ridge: float = 1e-6) -> Order:
         InputError: No consumers, different n, moments that are not finite, or a ridge not above 0.
 
     Cost:
-        O(d^3 + d^2 o + n d^2 t + n^2 t^3) for one consumer of row length d, t columns a unit and o outputs; memory 3 d^2.
+        O(d^3 + d^2 o + n d^2 t + n^2 t^3) for one consumer of row length d, t columns a unit and o outputs;
+        memory 3 d^2.
 
     Example:
         >>> gram = torch.diag(torch.tensor([4.0, 1.0, 2.0, 1.0])).double()[None]

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from secateurs.errors import InputError
 
-
-_BLOCK = 512  # columns of a product at a time: above this half of a symmetric matrix is worth leaving out
+_BLOCK = 256  # columns of a product at a time: above twice this half of a symmetric matrix is worth leaving out
 
 
 @dataclass(frozen=True, eq=False)
