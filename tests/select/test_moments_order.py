@@ -66,6 +66,19 @@ def test_fewer_samples_than_columns_is_sound():
     assert np.isfinite(order.damage).all()
 
 
+def test_moments_that_rounding_left_indefinite_give_an_order():
+    rng = np.random.default_rng(0)
+    x = torch.tensor(rng.normal(size=(40, 400)) + 3, dtype=torch.float32)  # far fewer rows than columns
+    s = torch.cat([x, torch.ones(40, 1)], 1)
+    gram = (s.T @ s / 40).double()
+    assert float(torch.linalg.eigvalsh(gram + 1e-6 * gram.diagonal().mean() * torch.eye(401))[0]) < 0
+    weights = torch.tensor(rng.normal(size=(1, 5, 400)))
+    order = moments([Consumer(gram[None], weights, np.arange(400).reshape(100, 4))])
+    assert sorted(order.units) == list(range(100))
+    assert np.isfinite(order.damage).all()
+    assert sum(order.damage[:50]) < 0.01  # 40 rows are reproduced by any 40 columns
+
+
 def test_bad_input_is_refused():
     good = Consumer(torch.eye(3)[None].double(), torch.ones(1, 1, 2).double(), np.arange(2)[:, None])
     with pytest.raises(InputError, match="no layer reads"):

@@ -175,9 +175,12 @@ class _State:
 
 
 def _inverse(gram: Tensor, rho: Tensor) -> Tensor:
-    """(gram + rho I)^{-1}, also where rounding has left it indefinite."""
+    """(gram + rho I)^{-1}; where rounding has left that indefinite, with as many times rho as it takes."""
     system = gram.clone()
     system.diagonal(dim1=1, dim2=2).add_(rho[:, None])
     factor, info = torch.linalg.cholesky_ex(system)
-    found: Tensor = torch.linalg.inv(system) if bool(info.any()) else torch.cholesky_inverse(factor)
-    return found
+    while bool(info.any()):
+        rho = 10 * rho
+        system.diagonal(dim1=1, dim2=2).add_(0.9 * rho[:, None])
+        factor, info = torch.linalg.cholesky_ex(system)
+    return torch.cholesky_inverse(factor)

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from secateurs.errors import InputError
 
-_BLOCK = 256  # columns of a product at a time: above twice this half of a symmetric matrix is worth leaving out
+_BLOCK = (
+    256  # columns of a product at a time: above twice this half of a symmetric matrix is worth leaving out
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +44,8 @@ class Moments:
     def of(cls, rows: Tensor) -> Moments:
         r"""Moments of rows (n, g, d), or (n, d) for one group.
 
-        Products run in the precision of `rows`, at least float32, sums over batches in float64.
+        Products of what is left of rows without their mean run in the precision of `rows`, at least float32, all else
+        in float64.
 
         Raises:
             InputError: NaN or infinite rows.
@@ -59,13 +62,18 @@ class Moments:
         if rows.dtype in (torch.float16, torch.bfloat16):
             rows = rows.float()
         parts = rows.transpose(0, 1)
-        second = _squares(parts)
+        mean = parts.mean(1, keepdim=True) if len(rows) else parts.new_zeros(len(parts), 1, parts.shape[2])
+        centred = (
+            parts - mean
+        )  # what rounding does is in proportion to the squares, and means are most of them
+        second, rest, mean = _squares(centred), centred.sum(1, dtype=torch.float64)[:, None], mean.double()
+        second.baddbmm_(mean.mT, rest + len(rows) * mean).baddbmm_(rest.mT, mean)
         if not bool(torch.isfinite(second.diagonal(dim1=1, dim2=2)).all()):
             raise InputError(
                 "data: activations are NaN or infinite on these samples; check the normalisation of the input "
                 "and the weights"
             )
-        return cls(float(len(rows)), parts.sum(1).double(), second)
+        return cls(float(len(rows)), (rest + len(rows) * mean)[:, 0], second)
 
     def __add__(self, other: Moments) -> Moments:
         if self.second.shape != other.second.shape:
