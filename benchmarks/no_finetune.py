@@ -1,178 +1,241 @@
-"""Accuracy straight after pruning, without labels and without retraining.
+"""Accuracy straight after pruning, without labels, without retraining, over several draws of the calibration images.
 
-    python benchmarks/no_finetune.py --cifar10 FOLDER --weights resnet56.safetensors [--model resnet56]
-        [--macs 0.7 0.59 0.513 0.4] [--params 0.421] [--rounds 2] [--calibrate 3000] [--reconstruct EPOCHS]
-        [--images 10000]
-        [--results FILE.json] [--write docs/no_finetune.md]
+    python benchmarks/no_finetune.py --cifar10 FOLDER --models FOLDER --keep FOLDER [--only resnet20 resnet56]
+        [--draws 8] [--calibrate 3000]
+    python benchmarks/no_finetune.py --render
 
-FOLDER holds the data set's official binary files. Calibration sees training images only, without their labels;
-test images serve for the last column alone. Results are added to FILE.json as they come, and the table is
-written from it, so that a long table can be made in several runs.
+FOLDER holds the official binary files, MODELS the weights `resnet20.safetensors` and so on. Calibration sees training
+images without their labels; nothing is chosen on test images. A cell is a network, a budget and a draw: one survey of
+each draw serves all its budgets, cells that are done stay in `--keep`. Draws come one after the other, so that a run
+that ends early has all rows, of fewer draws. Results go to docs/results/no_finetune.json, the page to
+docs/no_finetune.md.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import platform
+import statistics
+import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-import secateurs as sc
-from cifar import arguments, loaded
-from cifar import calibration as calibration_of
-from secateurs.compensate import least_squares_
-from secateurs.contracts import Order
-from secateurs.graph import Graph
-from secateurs.meters.accuracy import evaluate
-from secateurs.plans import keep_of
-from secateurs.surgery import Plan
-from secateurs.survey import Survey, survey
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE / "papers")]
 
+from results import about, spread  # noqa: E402
 
-def planned(graph: Graph, found: Survey, macs: float, params: float | None) -> Plan:
-    """Keep-sets for a share of MACs and, if given, of parameters as well: the blend is found by halving."""
-    ranking = found.ranking(graph)
-    if params is None:
-        return sc.plan(ranking, macs=macs, allocate=found.sensitivity())
-    low, high = 0.0, 1.0
-    for _ in range(20):
-        blend = (low + high) / 2
-        made = sc.plan(ranking, params=params, allocate=found.sensitivity(blend))
-        low, high = (blend, high) if made.predicted["macs"] <= macs * graph.costs.macs() else (low, blend)
-    return sc.plan(ranking, params=params, allocate=found.sensitivity(low))
+import secateurs as sc  # noqa: E402
+from grail import grail_, grams  # noqa: E402
+from secateurs.compensate import least_squares_  # noqa: E402
+from secateurs.data import resolve_data  # noqa: E402
+from secateurs.data.batches import joined  # noqa: E402
+from secateurs.data.normalisation import IMAGENET  # noqa: E402
+from secateurs.plans import keep_of  # noqa: E402
+from secateurs.survey import Survey, survey  # noqa: E402
+from secateurs.zoo.registry import build  # noqa: E402
+from secateurs.zoo.weights import load_weights  # noqa: E402
 
-
-def looked_up(path: Path) -> Survey:
-    """A survey made before."""
-    kept = json.loads(path.read_text())
-    orders = {k: Order(tuple(v)) for k, v in kept["orders"].items()}
-    return Survey(orders, {k: tuple((n, d) for n, d in v) for k, v in kept["curves"].items()})
-
-
-def run(
-    model: nn.Module, graph: Graph, found: Survey, calibration: Any, args: Any, macs: float, params: Any
-) -> Any:
-    """One row of the table."""
-    example = torch.zeros(1, 3, 32, 32)
-    made = planned(graph, found, macs, params)
-    small = sc.remove(model, made)
-    proof = sc.verify(model, small, graph.silenced(keep_of(made)), example)
-    row: dict[str, Any] = {
-        "model": args.model,
-        "macs_cut": 1 - made.predicted["macs"] / graph.costs.macs(),
-        "params_cut": 1 - made.predicted["params"] / graph.costs.params(),
-        "proof": proof.max_rel_diff,
-        "plain": 100 * evaluate(small, args.test).value,
-        "kept": {name: len(units) for name, units in made.kept.items()},
-    }
-    started, cpu = time.perf_counter(), time.process_time()
-    least_squares_(small, model, made, calibration, rounds=args.rounds, limit=args.calibrate)
-    row["seconds"], row["cpu"] = time.perf_counter() - started, time.process_time() - cpu
-    row["repaired"] = 100 * evaluate(small, args.test).value
-    row["samples"], row["rounds"] = args.calibrate, args.rounds
-    if args.reconstruct:
-        from secateurs.compensate import reconstruct_
-
-        started, cpu = time.perf_counter(), time.process_time()
-        reconstruct_(small, model, made, args.more, epochs=args.reconstruct, limit=args.images)
-        row["reconstruct_seconds"] = time.perf_counter() - started
-        row["reconstruct_cpu"] = time.process_time() - cpu
-        row["reconstructed"] = 100 * evaluate(small, args.test).value
-        row["epochs"], row["reconstruct_images"] = args.reconstruct, args.images
-    return row
+RECORD = HERE.parent / "docs" / "results" / "no_finetune.json"
+PAGE = HERE.parent / "docs" / "no_finetune.md"
+# Network, share of MACs and of parameters that stays, points lost that were asked for.
+ROWS: tuple[tuple[str, float, float | None, float | None], ...] = (
+    ("resnet20", 0.7, None, None),
+    ("resnet20", 0.494, None, 2.2),
+    ("resnet56", 0.7, None, 0.10),
+    ("resnet56", 0.512, None, 0.7),
+    ("resnet56", 0.5, 0.421, 1.5),
+    ("resnet56", 0.59, None, 0.3),
+    ("resnet56", 0.4, None, 1.3),
+)
+FEW = (
+    "resnet56",
+    0.7,
+)  # rows whose drop is a tenth of a point need all draws; the others of ResNet-56 get `--most`
 
 
-def table(results: list[Any]) -> str:
-    """Markdown."""
-    lines = [
-        "# Straight out of `prune`: no labels, no retraining",
-        "",
-        "CIFAR-10 test accuracy in per cent. Selection by `moments`, allocation by `sensitivity`, repair by sequential",
-        "`least-squares` with the layers before refitted as well; calibration on unlabelled training images; nothing",
-        "was chosen on test images. `plain` is the same network before the repair. Seconds of processors are those of",
-        "the repair; `benchmarks/no_finetune.py` makes this table. Reconstructed: after so many passes over so many",
-        "unlabelled images with gradient steps, drop in brackets.",
-        "",
-        "| network | MACs cut | params cut | before | plain | repaired | drop | images | rounds | CPU s |"
-        " reconstructed | passes | CPU s |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+def cells(given: argparse.Namespace) -> Iterator[tuple[str, int, float, float | None]]:
+    """Network, draw, shares, in the order in which they are made."""
+    for draw in range(given.draws):
+        for name, macs, params, _ in ROWS:
+            long = name == "resnet56" and (name, macs) != FEW
+            if name in given.only and not (long and draw >= given.most):
+                yield name, draw, macs, params
+
+
+@torch.no_grad()
+def right(model: nn.Module, images: Tensor, labels: Tensor) -> np.ndarray[Any, Any]:
+    """Which images a network gets right."""
+    found = torch.cat([model(x).argmax(1) for x in images.split(250)])
+    return (found == labels).numpy()
+
+
+class Bench:
+    """One network: its structure, and one survey at a time."""
+
+    def __init__(self, name: str, given: argparse.Namespace) -> None:
+        self.name, self.given = name, given
+        self.model = load_weights(build(name), given.models / f"{name}.safetensors").eval()
+        self.source = resolve_data(f"cifar10:{given.cifar10}", normalisation=IMAGENET)
+        self.graph = sc.trace(self.model, torch.zeros(1, 3, 32, 32))
+        parts = [self.source.test[k] for k in range(given.test or len(self.source.test))]
+        self.images = torch.stack([torch.as_tensor(x) for x, _ in parts])
+        self.labels = torch.tensor([int(y) for _, y in parts])
+        self.whole = right(self.model, self.images, self.labels)
+        self.draw = -1
+
+    def drawn(self, draw: int) -> tuple[Survey, Tensor, dict[str, Tensor]]:
+        """Survey, images and GRAIL's moments of a draw."""
+        if draw != self.draw:
+            (self.seen,) = joined(self.source.calibration(self.given.calibrate, draw), self.given.calibrate)
+            start = time.process_time()
+            self.found = survey(self.model, self.graph, self.seen, seed=draw)
+            self.spent, self.draw = time.process_time() - start, draw
+            self.grams = grams(self.model, self.seen)
+        return self.found, self.seen, self.grams
+
+    def cell(self, draw: int, macs: float, params: float | None) -> dict[str, Any]:
+        """One budget of a draw: GRAIL's repair and ours of the same removal."""
+        found, seen, known = self.drawn(draw)
+        asked: dict[str, float] = {"macs": macs} | ({} if params is None else {"params": params})
+        made = sc.plan(found.ranking(self.graph), **asked, allocate=found.sensitivity(), round_to=1)
+        small = sc.remove(self.model, made)
+        proof = sc.verify(self.model, small, self.graph.silenced(keep_of(made)), self.images[:1])
+        plain = right(small, self.images, self.labels)
+        grail_(small, self.model, made, known)
+        simple = right(small, self.images, self.labels)
+        small = sc.remove(self.model, made)
+        start = time.process_time()
+        least_squares_(small, self.model, made, seen, seed=draw)
+        spent = time.process_time() - start
+        ours = right(small, self.images, self.labels)
+        costs = self.graph.costs
+        return {
+            "network": self.name,
+            "draw": draw,
+            "macs": macs,
+            "params": params,
+            "macs_cut": 100 * (1 - made.predicted["macs"] / costs.macs()),
+            "params_cut": 100 * (1 - made.predicted["params"] / costs.params()),
+            "proof": proof.max_rel_diff,
+            "images": len(self.labels),
+            "whole": 100 * float(self.whole.mean()),
+            "plain": 100 * float(plain.mean()),
+            "grail": 100 * float(simple.mean()),
+            "repaired": 100 * float(ours.mean()),
+            "lost": int((self.whole & ~ours).sum()),
+            "won": int((~self.whole & ours).sum()),
+            "survey_seconds": round(self.spent, 1),
+            "repair_seconds": round(spent, 1),
+        }
+
+
+def run(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """All cells, those of earlier runs from their file."""
+    path = given.keep / "no_finetune.jsonl"
+    done = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    known = {(c["network"], c["draw"], c["macs"], c["params"]) for c in done}
+    benches: dict[str, Bench] = {}
+    for key in cells(given):
+        if key in known:
+            continue
+        name, draw, macs, params = key
+        benches[name] = benches.get(name) or Bench(name, given)
+        done.append(benches[name].cell(draw, macs, params))
+        print(json.dumps(done[-1]), flush=True)
+        with path.open("a") as file:
+            file.write(json.dumps(done[-1]) + "\n")
+    return done
+
+
+def line(own: Sequence[dict[str, Any]], asked: float | None) -> str:
+    """A row of the table: the draws of one budget."""
+    drops = [c["whole"] - c["repaired"] for c in own]
+    error = f" ± {statistics.stdev(drops) / len(drops) ** 0.5:.2f}" if len(drops) > 1 else ""
+    # McNemar's error of the difference of two counts over the same images.
+    paired = [(c["lost"] + c["won"] - (c["lost"] - c["won"]) ** 2 / c["images"]) ** 0.5 for c in own]
+    columns = [
+        own[0]["network"],
+        f"{statistics.fmean(c['macs_cut'] for c in own):.1f} %",
+        f"{statistics.fmean(c['params_cut'] for c in own):.1f} %",
+        str(len(own)),
+        f"{own[0]['whole']:.2f}",
+        spread([c["plain"] for c in own]),
+        spread([c["grail"] for c in own]),
+        spread([c["repaired"] for c in own]),
+        f"{statistics.fmean(drops):.2f}{error}",
+        f"{100 * statistics.fmean(p / c['images'] for p, c in zip(paired, own, strict=True)):.2f}",
+        "-" if asked is None else f"{asked:.2f}",
+        f"{statistics.fmean(c['survey_seconds'] for c in own):.0f} + "
+        f"{statistics.fmean(c['repair_seconds'] for c in own):.0f}",
     ]
-    for r in sorted(results, key=lambda r: (r["model"], r["macs_cut"])):
-        end = ("", "", "")
-        if "reconstructed" in r:
-            end = (
-                f"{r['reconstructed']:.2f} ({r['before'] - r['reconstructed']:.2f})",
-                f"{r['epochs']} x {r['reconstruct_images']}",
-                f"{r['reconstruct_cpu']:.0f}",
-            )
-        cells = [
-            r["model"],
-            f"{100 * r['macs_cut']:.1f} %",
-            f"{100 * r['params_cut']:.1f} %",
-            f"{r['before']:.2f}",
-            f"{r['plain']:.2f}",
-            f"{r['repaired']:.2f}",
-            f"{r['before'] - r['repaired']:.2f}",
-            str(r["samples"]),
-            str(r["rounds"]),
-            f"{r['cpu']:.0f}",
-            *end,
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", f"PyTorch {torch.__version__}, {platform.machine()}, {torch.get_num_threads()} thread(s)."]
+    return "| " + " | ".join(columns) + " |"
+
+
+HEAD = """# Straight out of `prune`: no labels, no retraining
+
+CIFAR-10, % of test images right; nothing was chosen on them. Units by `moments`, allocation by `sensitivity`,
+sequential `least-squares` with the layers before refitted too, from unlabelled training images, no gradient step.
+`plain` is the same network before a repair, `GRAIL` the same removal repaired as arXiv 2602.23795 does (channel
+moments of the unpruned network, not centred, ridge 1e-3, all readers at once; run here, `benchmarks/grail.py`). Mean
+and deviation over draws of the calibration images; of the points lost the mean and its standard error over the draws,
+and beside it the standard error over test images, paired with the whole network's (McNemar's; the mean of the draws').
+`asked` is what we set out to reach. Seconds of the processor, on one thread beside other work: the survey, which
+serves all budgets of a draw, and the repair.
+"""
+
+
+def page(found: dict[str, Any]) -> str:
+    """The page of a record."""
+    lines = [
+        HEAD,
+        "| network | MACs cut | parameters cut | draws | whole | plain | GRAIL | repaired | lost | paired | asked "
+        "| seconds |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, macs, params, asked in sorted(ROWS, key=lambda row: (row[0], -row[1], row[2] or 1)):
+        own = [c for c in found["cells"] if (c["network"], c["macs"], c["params"]) == (name, macs, params)]
+        if own:
+            lines.append(line(own, asked))
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    lines += [
+        "",
+        f"{found['calibrate']:,} images a draw. `{found['command']}`, {found['date']}, commit {found['commit']}, "
+        f"{found['machine']}; {versions}.",
+    ]
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Read the arguments, run the rows, write the table."""
-    parser = arguments(__doc__, "resnet56")
-    parser.add_argument("--macs", type=float, nargs="*", default=[0.7, 0.59, 0.513, 0.4])
-    parser.add_argument("--params", type=float, default=None, help="a second target, for every row")
-    parser.add_argument("--rounds", type=int, default=2)
+def main() -> int:
+    """Measure, keep, render."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name in ("cifar10", "models", "keep"):
+        parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--only", nargs="*", default=["resnet20", "resnet56"])
+    parser.add_argument("--draws", type=int, default=8)
+    parser.add_argument("--most", type=int, default=4, help="draws of the longer rows of ResNet-56")
     parser.add_argument("--calibrate", type=int, default=3000)
-    parser.add_argument("--reconstruct", type=int, default=0, metavar="EPOCHS")
-    parser.add_argument("--images", type=int, default=10000, help="for the reconstruction, unlabelled too")
-    parser.add_argument(
-        "--survey", type=Path, default=None, help="a file to keep the survey in, or to read it from"
-    )
-    parser.add_argument("--results", type=Path, default=None)
-    parser.add_argument("--write", type=Path, default=None)
-    args = parser.parse_args()
-    model, source = loaded(args)
-    args.test = source.test
-    calibration = calibration_of(source, args.calibrate)
-    if args.reconstruct:
-        args.more = calibration_of(source, args.images)
-    graph = sc.trace(model, torch.zeros(1, 3, 32, 32))
-    before = 100 * evaluate(model, args.test).value
-    started = time.perf_counter()
-    found = (
-        looked_up(args.survey) if args.survey and args.survey.exists() else survey(model, graph, calibration)
-    )
-    if args.survey:
-        kept = {"orders": {k: v.units for k, v in found.orders.items()}, "curves": found.curves}
-        args.survey.write_text(json.dumps(kept))
-    print(
-        f"survey: {time.perf_counter() - started:.0f} s, CPU {time.process_time():.0f} s in all", flush=True
-    )
-    for name, curve in found.curves.items():
-        print(name, " ".join(f"{k}:{d:.4f}" for k, d in curve))
-    results = json.loads(args.results.read_text()) if args.results and args.results.exists() else []
-    for macs in args.macs:
-        row = {"before": before, **run(model, graph, found, calibration, args, macs, args.params)}
-        print(json.dumps(row), flush=True)
-        results.append(row)
-        if args.results:
-            args.results.write_text(json.dumps(results, indent=1))
-    text = table(results)
-    print(text)
-    if args.write:
-        args.write.write_text(text)
+    parser.add_argument("--test", type=int, help="fewer test images, for a trial")
+    parser.add_argument("--render", action="store_true", help="only write the page from the results")
+    given = parser.parse_args()
+    if not given.render:
+        given.keep.mkdir(parents=True, exist_ok=True)
+        found = about("python benchmarks/no_finetune.py") | {
+            "calibrate": given.calibrate,
+            "cells": run(given),
+        }
+        RECORD.write_text(json.dumps(found, indent=1) + "\n")
+    PAGE.write_text(page(json.loads(RECORD.read_text())))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
