@@ -23,7 +23,7 @@ from secateurs.audio import Reading, front_named, read_clip
 from secateurs.data import DataSource, batches, resolve_data
 from secateurs.errors import SecateursError
 from secateurs.export import export_onnx, quantise_onnx
-from secateurs.export.int8 import OnnxNetwork
+from secateurs.export.running import OnnxNetwork
 from secateurs.meters import measure_latency
 
 # The baseline takes 10 s; a clip of ESC-50 lasts 5 s, and is heard twice.

@@ -81,3 +81,19 @@ def test_networks_of_the_zoo_are_compared_on_what_they_hear(cli, audioset, tmp_p
     assert [row["reason"] for row in record["rows"]] == [None]
     other = cli("compare", "digits_cnn", "--data", f"audioset:{audioset}", *ways)
     mistake(other, 2, "write front=NAME after the path")
+
+
+def test_an_onnx_file_hears_by_the_front_end_that_is_named(cli, audioset, work):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    assert cli("export", "dcase2022", "--onnx", "net.onnx").status == 0
+    asked = ("--data", f"audioset:{audioset}", "--metric", "map", "--json", "-")
+    whole = json.loads(cli("evaluate", "dcase2022", *asked).out)["metric"]
+    mistake(cli("evaluate", "net.onnx", *asked), 2, "write front=NAME after the path")
+    front = ("--data", f"audioset:{audioset}:front=dcase2022", *asked[2:])
+    for ways in (front, (*asked, "--model", "dcase2022")):
+        found = json.loads(cli("evaluate", "net.onnx", *ways).out)["metric"]
+        assert found["value"] == pytest.approx(whole["value"], abs=1e-6)
+        assert list(found["by_class"]) == list(whole["by_class"])
+    other = ("--data", f"audioset:{audioset}:front=yamnet", *asked[2:])
+    mistake(cli("evaluate", "net.onnx", *other), 2, "front end gives inputs of shape (1, 96, 64)")

@@ -8,8 +8,8 @@ from torch import nn
 from secateurs.errors import InputError
 from secateurs.export import Int8Options, export_onnx, int8_scorer, quantise_onnx
 from secateurs.export.equalise import factors, links
-from secateurs.export.int8 import OnnxNetwork
 from secateurs.export.mixed import relative_error
+from secateurs.export.running import OnnxNetwork
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

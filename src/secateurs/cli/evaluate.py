@@ -6,17 +6,17 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from secateurs.cli.console import note, say, table, write_json
 from secateurs.cli.options import (
-    BuiltBy,
     Device,
     Input,
     Json,
-    Model,
     NeededData,
     Threads,
     Trust,
@@ -24,16 +24,27 @@ from secateurs.cli.options import (
     quiet,
 )
 from secateurs.cli.progress import Bars
+from secateurs.errors import InputError
 
 if TYPE_CHECKING:
     from secateurs.meters.accuracy import Accuracy
+    from secateurs.meters.scoring import Metric
+    from secateurs.runs.source import Source
 
 CLASSES = 60
 """More classes than this are in the JSON only, but for the lowest ten."""
 
 
 def evaluate(
-    model: Model,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|DIR|FILE.onnx",
+            help="A zoo name (resnet56), torchvision:NAME, timm:NAME, package.module:callable, an output DIR, or an "
+            "ONNX file, float or int8.",
+            show_default=False,
+        ),
+    ],
     data: NeededData,
     weights: Weights = None,
     metric: Annotated[
@@ -47,31 +58,79 @@ def evaluate(
     device: Device = "cpu",
     threads: Threads = None,
     as_json: Json = None,
-    built_by: BuiltBy = None,
+    built_by: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="SPEC",
+            help="For a DIR: what builds its network, such as package.module:callable; runs that code. For an ONNX "
+            "file: the network or DIR it was made of, whose normalisation and front end are taken.",
+            show_default=False,
+        ),
+    ] = None,
     trust: Trust = False,
 ) -> None:
-    """Accuracy, or another metric, on the whole test part with its standard error; parameters, MACs and latency."""
+    """Accuracy, or another metric, on the whole test part with its standard error; parameters, MACs and latency.
+
+    An ONNX file is run by ONNX Runtime on the CPU: its accuracy or other metric, and its bytes.
+    """
     from secateurs.cli.opening import opened
     from secateurs.cli.settings import metric_named
+    from secateurs.meters.named import metric_of
+
+    chosen = metric_of(metric_named(metric))
+    if Path(model).suffix == ".onnx" and not Path(model).is_dir():
+        for option, given in (("--weights", weights), ("--input", input_shape)):
+            if given is not None:
+                raise InputError(
+                    f"{option}: is for a network; {model} is an ONNX file, so leave the option out"
+                )
+        if device != "cpu":
+            raise InputError(f"--device {device}: an ONNX file is run on the CPU; leave the option out")
+        found = _of_file(Path(model), data, chosen, threads, built_by, trust)
+    else:
+        source = opened(
+            model, weights=weights, inputs=input_shape, device=device, built_by=built_by, trust=trust
+        )
+        found = _of_network(source, data, chosen, threads)
+        if not source.trained:
+            note(f"no --weights given, so {model} has random weights: its accuracy is that of chance")
+    accuracy = found.accuracy
+    if as_json is not None:
+        numbers = {"model": model, "data": data, **found.numbers}
+        if chosen is not None:
+            numbers["metric"] = _shown(accuracy, found.classes)
+        write_json(json.dumps(numbers, indent=2) + "\n", as_json)
+    if not quiet(as_json):
+        rows = found.rows
+        if chosen is not None:
+            rows = [*rows, (accuracy.metric, str(accuracy)), *_rows(accuracy, found.classes)]
+        say(table(f"{model} on {data}", ("", ""), rows, left=2), *found.below)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was found: the accuracy or other metric, and beside it what is written and shown."""
+
+    accuracy: Accuracy
+    classes: tuple[str, ...]
+    numbers: dict[str, Any]
+    rows: list[tuple[str, str]]
+    below: tuple[str, ...] = ()
+
+
+def _of_network(source: Source, data: str, chosen: Metric | None, threads: int | None) -> _Found:
     from secateurs.cli.tables import measured
     from secateurs.cli.threads import worthwhile_threads
     from secateurs.data import resolve_data
     from secateurs.meters.accuracy import evaluate as score
     from secateurs.meters.costs import count_costs
     from secateurs.meters.latency import measure_latency
-    from secateurs.meters.named import metric_of
     from secateurs.runs.run import measures, timing
 
-    chosen = metric_of(metric_named(metric))
     with Bars() as bars:
-        source = opened(
-            model, weights=weights, inputs=input_shape, device=device, built_by=built_by, trust=trust
-        )
         splits = resolve_data(
-            data,
-            normalisation=source.normalisation,
-            input_shape=source.sample_shape,
-            network=source.spec,
+            data, normalisation=source.normalisation, input_shape=source.sample_shape, network=source.spec
         )
         source = source.fitted_to(splits)
         example = source.example()
@@ -79,24 +138,49 @@ def evaluate(
             with bars.working("latency"):
                 latency = measure_latency(source.model, example)
             accuracy = score(source.model, splits.test, metric=chosen, progress=bars)
-            found = measures(
-                count_costs(source.model, example), latency, accuracy if chosen is None else None
-            )
+            costs = count_costs(source.model, example)
     for remark in splits.remarks:
         note(remark)
-    if not source.trained:
-        note(f"no --weights given, so {model} has random weights: its accuracy is that of chance")
-    if as_json is not None:
-        how = dataclasses.asdict(timing(latency))
-        numbers = {"model": model, "data": data, **dataclasses.asdict(found), "latency": how}
-        if chosen is not None:
-            numbers["metric"] = _shown(accuracy, splits.classes)
-        write_json(json.dumps(numbers, indent=2) + "\n", as_json)
-    if not quiet(as_json):
-        rows = list(measured(found))
-        if chosen is not None:
-            rows = [*rows, (accuracy.metric, str(accuracy)), *_rows(accuracy, splits.classes)]
-        say(table(f"{model} on {data}", ("", ""), rows, left=2), f"latency: {timing(latency)}")
+    found = measures(costs, latency, accuracy if chosen is None else None)
+    numbers = {**dataclasses.asdict(found), "latency": dataclasses.asdict(timing(latency))}
+    return _Found(accuracy, splits.classes, numbers, list(measured(found)), (f"latency: {timing(latency)}",))
+
+
+def _of_file(
+    path: Path, data: str, chosen: Metric | None, threads: int | None, made_of: str | None, trust: bool
+) -> _Found:
+    from secateurs.cli.opening import opened
+    from secateurs.cli.tables import measured_accuracy
+    from secateurs.data import resolve_data
+    from secateurs.export import OnnxNetwork
+    from secateurs.meters.accuracy import evaluate as score
+
+    network = OnnxNetwork(path, threads)
+    of = None
+    if made_of is not None:
+        of = opened(made_of, weights=None, inputs=None, device="cpu", trust=trust)
+    with Bars() as bars:
+        splits = resolve_data(
+            data,
+            normalisation=None if of is None else of.normalisation,
+            input_shape=network.sample_shape,
+            network=None if of is None else of.spec,
+        )
+        accuracy = score(network, splits.test, metric=chosen, progress=bars)
+    for remark in splits.remarks:
+        note(remark)
+    size = path.stat().st_size
+    plain = chosen is None
+    numbers = {
+        "bytes": size,
+        "accuracy": accuracy.value if plain else None,
+        "accuracy_error": accuracy.standard_error if plain else None,
+        "samples": accuracy.total if plain else None,
+    }
+    rows = [("bytes", f"{size:,}")]
+    if plain:
+        rows.append(measured_accuracy(accuracy.value, accuracy.standard_error, accuracy.total))
+    return _Found(accuracy, splits.classes, numbers, rows)
 
 
 def _classes(accuracy: Accuracy, names: Sequence[str]) -> list[tuple[str, float | None]]:

@@ -116,8 +116,7 @@ def _both(
 ) -> tuple[Any, dict[str, Any], list[str]]:
     """Write float, int8 and record, all three or none."""
     from secateurs.data import resolve_data
-    from secateurs.export import agreement, export_onnx, new_file, quantise_onnx
-    from secateurs.export.int8 import OnnxNetwork
+    from secateurs.export import OnnxNetwork, agreement, export_onnx, new_file, quantise_onnx
     from secateurs.meters.accuracy import evaluate
 
     splits = resolve_data(

@@ -104,6 +104,15 @@ def measured(measures: Measures) -> Iterator[tuple[str, str]]:
     yield "parameters", f"{measures.params:,}"
     yield "MACs", f"{measures.macs:,}"
     if measures.accuracy is not None:
-        error = percent(measures.accuracy, measures.accuracy_error)
-        yield "accuracy", f"{error} on {measures.samples or 0:,} test samples"
+        yield measured_accuracy(measures.accuracy, measures.accuracy_error, measures.samples)
     yield "latency", milliseconds(measures.latency_ms, measures.latency_spread_ms)
+
+
+def measured_accuracy(value: float, error: float | None, samples: int | None) -> tuple[str, str]:
+    """The row of an accuracy.
+
+    Example:
+        >>> measured_accuracy(0.5, 0.05, 100)
+        ('accuracy', '50.00 ± 5.00 % on 100 test samples')
+    """
+    return "accuracy", f"{percent(value, error)} on {samples or 0:,} test samples"

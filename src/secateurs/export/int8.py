@@ -22,6 +22,7 @@ from secateurs.export.equalise import equalise
 from secateurs.export.files import new_file
 from secateurs.export.mixed import kept_in_float
 from secateurs.export.onnx import export_onnx, require_onnx
+from secateurs.export.running import OnnxNetwork
 from secateurs.running.quiet import quiet
 
 METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
@@ -109,47 +110,6 @@ class Int8File:
             f"{self.path}: {self.int8_bytes:,} bytes where float has {self.float_bytes:,}; {self.quantised} "
             f"layers in int8, {left}; calibrated on {self.samples} samples"
         )
-
-
-class OnnxNetwork(nn.Module):
-    """An ONNX file run by ONNX Runtime on the CPU, in the place of a network.
-
-    Args:
-        path: The file.
-        threads: Of one operation; None for the runtime's own choice.
-
-    Raises:
-        InputError: The file is missing or ONNX Runtime refuses it.
-    """
-
-    def __init__(self, path: Path | str, threads: int | None = None) -> None:
-        super().__init__()
-        require_onnx()
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = threads or 0
-        try:
-            self.session: Any = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as problem:  # onnxruntime's exceptions have no common public base
-            first = str(problem).strip().splitlines()[0][:200]
-            raise InputError(f"{path}: ONNX Runtime cannot open this file ({first})") from problem
-        self.slots = tuple(slot.name for slot in self.session.get_inputs())
-
-    def scores(self, *inputs: NDArray[Any]) -> NDArray[Any]:
-        """The first output, (b, ...), for one array (b, ...) an input."""
-        found: NDArray[Any] = self.session.run(None, dict(zip(self.slots, inputs, strict=True)))[0]
-        return found
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """The first output as a tensor."""
-        try:
-            return torch.from_numpy(self.scores(*(x.cpu().numpy() for x in inputs)))
-        except Exception as problem:  # as above
-            raise ValueError(str(problem).strip().splitlines()[0][:200]) from problem
 
 
 class _Reader:
@@ -266,24 +226,6 @@ def int8_scorer(
         written = export_onnx(model, example, temporary.with_name("float.onnx"))
         quantise_onnx(written.path, data, temporary, options)
     return OnnxNetwork(path, threads).scores
-
-
-def agreement(first: nn.Module, second: nn.Module, data: Loader, *, batch_size: int = 64) -> float:
-    r"""Share of samples for which two networks give the same answer, without labels.
-
-    .. math:: \frac{1}{n} \sum_i [\arg\max_k z_{ik} = \arg\max_k \hat z_{ik}]
-
-    Example:
-        >>> agreement(nn.Identity(), nn.Identity(), torch.eye(3))
-        1.0
-    """
-    same = total = 0
-    with torch.inference_mode():
-        for inputs, _ in batches(data, batch_size):
-            a, b = first(*inputs), second(*inputs)
-            same += int((a.argmax(1) == b.argmax(1)).sum())
-            total += len(a)
-    return same / total
 
 
 def _require_quantiser() -> None:

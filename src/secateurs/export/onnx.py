@@ -99,13 +99,13 @@ def export_onnx(
     return OnnxFile(Path(path), inputs, outputs, BATCHES, difference, tolerance)
 
 
-def require_onnx() -> None:
-    """Raise an `InputError` that names the extra where ONNX's packages are missing.
+def require_onnx(*packages: str) -> None:
+    """Raise an `InputError` that names the extra where ONNX's packages are missing, all of them or those named.
 
     Example:
         >>> require_onnx()
     """
-    for package in ("onnx", "onnxscript", "onnxruntime"):
+    for package in packages or ("onnx", "onnxscript", "onnxruntime"):
         try:
             __import__(package)
         except ImportError as problem:
