@@ -12,6 +12,7 @@ from secateurs.pipeline import GroupReport
 from secateurs.report.page import page
 from secateurs.report.record import Measures, Record, Timing
 from secateurs.surgery import Verification
+from secateurs.targets import Budgeted
 
 BEFORE = Measures(1000, 8000, 0.9339, 0.0025, 10000, 11.25, 0.5, {"aten.add": 3})
 AFTER = Measures(600, 4000, 0.9, 0.003, 10000, 8.5, 0.25, {"aten.add": 3})
@@ -109,6 +110,29 @@ def test_the_page_says_every_number_and_every_reason_and_loads_nothing():
         "aten.add (3)",
     ):
         assert words in reader.text, words
+
+
+def test_the_page_says_what_came_of_every_budget_and_of_peak_memory():
+    found = dataclasses.replace(
+        RECORD,
+        before=dataclasses.replace(BEFORE, peak_elements=5000),
+        after=dataclasses.replace(AFTER, peak_elements=1250),
+        budgets=(Budgeted("macs", 4500, 8000, 4000), Budgeted("size:int8", 500, 1000, 600)),
+        budget="dcase2025:int8",
+    )
+    text = read(found).text
+    for words in (
+        "MACs8,0004,0004,500within",
+        "bytes of parameters at int81,000600500too much",
+        "dcase2025:int8: not legal",
+        "25.0 %20,000 → 5,000 B",
+        "20,000 B before and 5,000 B after at fp32, 5,000 B before and 1,250 B after at int8",
+    ):
+        assert words in text, words
+    assert 'style="width:88.9%"' in page(found)
+    assert 'style="width:100.0%"' in page(found)  # of what is over, not more
+    assert "Budgets" not in read(RECORD).text
+    assert "peak" not in read(RECORD).text
 
 
 def test_the_page_is_honest_without_data_and_without_proof():

@@ -39,8 +39,8 @@ def inspect(
 
 
 def _parts(model: str, found: Structure) -> Iterator[str | Listing]:
-    from secateurs.cli.tables import peak_bytes
     from secateurs.graph.described import FREE, LOCKED
+    from secateurs.report.record import peak_bytes
 
     free = [group for group in found.groups if group.locked is None]
     locked = [group for group in found.groups if group.locked is not None]

@@ -10,9 +10,16 @@ from secateurs.cli.console import table
 from secateurs.cli.listing import Listing
 from secateurs.pipeline import GroupReport
 from secateurs.report.page import groups_sentence, points, target_sentence, trained
-from secateurs.report.record import Measures, Record, at_places, milliseconds, percent, share
+from secateurs.report.record import (
+    Measures,
+    Record,
+    at_places,
+    milliseconds,
+    peak_bytes,
+    percent,
+    share,
+)
 from secateurs.surgery import Verification
-from secateurs.targets.amounts import PRECISIONS
 from secateurs.targets.budgets import within
 
 REASONS = 8
@@ -62,16 +69,6 @@ def _rows(record: Record) -> Iterator[tuple[str, str, str, str]]:
         new = milliseconds(after.latency_ms, after.latency_spread_ms)
         known = before.latency_ms is not None and after.latency_ms is not None
         yield "latency", old, new, share(after.latency_ms or 0, before.latency_ms or 0) if known else "-"
-
-
-def peak_bytes(elements: int | None, precision: str) -> str:
-    """Bytes of activations alive at once.
-
-    Example:
-        >>> peak_bytes(1000, "fp32"), peak_bytes(None, "int8")
-        ('4,000 B', '-')
-    """
-    return "-" if elements is None else f"{elements * PRECISIONS[precision]:,} B"
 
 
 def proof(verification: Verification) -> str:

@@ -7,7 +7,17 @@ from html import escape
 from importlib.resources import files
 
 from secateurs.pipeline import GroupReport
-from secateurs.report.record import Compared, Measures, Record, at_places, milliseconds, percent, share
+from secateurs.report.record import (
+    Compared,
+    Measures,
+    Record,
+    at_places,
+    milliseconds,
+    peak_bytes,
+    percent,
+    share,
+)
+from secateurs.targets import Budgeted
 from secateurs.targets.amounts import in_words
 
 _NAMES = {"macs": "MACs", "params": "parameters", "latency": "latency", "keep": "prunable channels"}
@@ -30,6 +40,7 @@ def page(record: Record) -> str:
             f'<p class="soft">{escape(_made(record))}</p>',
             _cards(record),
             _proof(record),
+            *_budgets(record.budget, record.budgets),
             *_comparison(record.comparison),
             *_trainings(record),
             "<h2>Groups of coupled channels</h2>",
@@ -142,6 +153,14 @@ def _cards(record: Record) -> str:
         ("MACs that stay", share(after.macs, before.macs), f"{before.macs:,} → {after.macs:,}"),
         ("parameters that stay", share(after.params, before.params), f"{before.params:,} → {after.params:,}"),
     ]
+    if after.peak_elements is not None and before.peak_elements is not None:
+        cards.append(
+            (
+                "peak activations",
+                share(after.peak_elements, before.peak_elements),
+                f"{4 * before.peak_elements:,} → {peak_bytes(after.peak_elements, 'fp32')}",
+            )
+        )
     if after.accuracy is not None and before.accuracy is not None:
         change = points(100 * (after.accuracy - before.accuracy))
         cards.append(
@@ -183,6 +202,28 @@ def _proof(record: Record) -> str:
     )
 
 
+def _budgets(name: str | None, rows: tuple[Budgeted, ...]) -> list[str]:
+    """What was asked of each budget and what came of it, nothing for runs without."""
+    if not rows:
+        return []
+    cells = "".join(
+        f'<tr class="{"pruned" if one.met else "over"}"><td>{escape(in_words(one.key))}</td>'
+        f'<td class="bar"><span><i style="width:{100 * min(1.0, one.after / max(one.limit, 1e-12)):.1f}%"></i></span>'
+        f'</td><td class="n">{one.before:,.0f}</td><td class="n">{one.after:,.0f}</td>'
+        f'<td class="n">{one.limit:,.0f}</td><td>{"within" if one.met else "too much"}</td></tr>'
+        for one in rows
+    )
+    verdict = "legal" if all(one.met for one in rows) else "not legal"
+    lead = f'<p class="soft">{escape(name)}: {verdict}.</p>' if name else ""
+    return [
+        "<h2>Budgets</h2>",
+        lead,
+        '<div class="wide"><table><thead><tr><th>budget</th><th></th><th class="n">before</th><th class="n">after</th>'
+        '<th class="n">asked, at most</th><th></th></tr></thead>'
+        f"<tbody>{cells}</tbody></table></div>",
+    ]
+
+
 def _comparison(rows: tuple[Compared, ...]) -> list[str]:
     """The ways that the demo compared, nothing for other runs."""
     if not rows:
@@ -222,7 +263,7 @@ def _row(group: GroupReport) -> str:
         f'<td class="bar"><span><i style="width:{width:.1f}%"></i></span></td>'
         f'<td class="n">{group.kept} of {group.size}</td><td>{escape(group.status)}</td>'
         f'<td class="n">{group.params:,}</td><td class="n">{group.macs:,}</td>'
-        f"<td>{escape(group.reason or '')}</td></tr>"
+        f"<td{' class=reason' * bool(group.reason)}>{escape(group.reason or '')}</td></tr>"
     )
 
 
@@ -237,6 +278,15 @@ def _measured(record: Record) -> dict[str, str]:
     facts["not counted"] = (
         ", ".join(f"{name} ({calls})" for name, calls in uncounted.items()) if uncounted else "nothing"
     )
+    before, after = record.before.peak_elements, record.after.peak_elements
+    if before is not None and after is not None:
+        sizes = ", ".join(
+            f"{peak_bytes(before, kind)} before and {peak_bytes(after, kind)} after at {kind}"
+            for kind in ("fp32", "int8")
+        )
+        facts["peak activations"] = (
+            f"{sizes}: the most alive at once for one sample, as PyTorch runs the operations, one after the other"
+        )
     facts["accuracy"] = _accuracy(record.before, record.data)
     if record.latency is not None:
         facts["latency"] = (

@@ -15,6 +15,7 @@ from secateurs.pipeline import GroupReport
 from secateurs.report.record_form import RECORD
 from secateurs.surgery import Verification
 from secateurs.targets import Budgeted
+from secateurs.targets.amounts import PRECISIONS
 
 SCHEMA = 1
 
@@ -204,6 +205,16 @@ def share(part: float, whole: float) -> str:
         '33.3 %'
     """
     return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def peak_bytes(elements: int | None, precision: str) -> str:
+    """Bytes of activations alive at once.
+
+    Example:
+        >>> peak_bytes(1000, "fp32"), peak_bytes(None, "int8")
+        ('4,000 B', '-')
+    """
+    return "-" if elements is None else f"{elements * PRECISIONS[precision]:,} B"
 
 
 def percent(accuracy: float | None, error: float | None) -> str:
