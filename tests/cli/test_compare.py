@@ -48,6 +48,18 @@ def test_a_row_that_fails_does_not_end_the_run(cli, work):
     assert "difference" not in done.out
 
 
+def test_amounts_are_budgets_and_name_their_columns(cli, work):
+    ways = ("--method", "l2-norm", "--macs", "60k", "--macs", "0.5", "--against", "none")
+    done = cli(*OWN, *ways)
+    assert done.status == 0, done
+    assert "60k MACs" in done.out
+    assert "50 % MACs" in done.out
+    assert "l2-norm, macs 60k, none, seed 0" in done.err
+    rows = json.loads((work / "out" / "result.json").read_text())["rows"]
+    assert [row["share"] for row in rows] == [60_000, 0.5]
+    assert rows[0]["macs"] <= 60_000
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -55,6 +67,7 @@ def test_a_row_that_fails_does_not_end_the_run(cli, work):
         ((*OWN, "--method", "l2-norm"), ("--macs, --params or --keep",)),
         ((*OWN, "--method", "l2norm", "--macs", "0.5"), ("l2norm", "l2-norm")),
         ((*OWN, "--method", "l2-norm", "--macs", "5"), ("macs is 5", "(0, 1]")),
+        ((*OWN, "--method", "l2-norm", "--macs", "30X"), ("macs is '30X'", "30M")),
         ((*RUN, "--compensate", "merg"), ("merg", "merge")),
         ((*RUN, "--seeds", "0"), ("--seeds",)),
         ((*RUN, "--ray", "--slurm", "gpu"), ("--ray and --slurm",)),

@@ -241,6 +241,26 @@ def test_a_network_whose_code_knows_its_width_is_cut_where_it_can_be(tmp_path):
     assert all(row.proof.passed for row in found.rows)
 
 
+def test_an_amount_is_a_budget_too_and_prune_does_the_same(tmp_path, compare, network, digits):
+    whole = sc.count_costs(network, torch.zeros(1, 1, 8, 8)).macs
+    amounts = {"macs": [0.5, whole // 2, "900k", 101], "params": ["20k"]}
+    found = compare(tmp_path, budgets=amounts, repairs=["none", "bias"], against=[])
+    rows = {(row.budget, row.share, row.repair): row for row in found.rows}
+    assert rows["macs", 0.5, "none"].kept == rows["macs", whole // 2, "none"].kept
+    assert rows["macs", 900e3, "none"].macs <= 900e3 < whole
+    assert max(rows["params", 20e3, repair].params for repair in ("none", "bias")) <= 20e3
+    for repair in ("none", "bias"):
+        given = {"method": "l2-norm", "compensate": repair, "data": digits.calibration(64), "params": "20k"}
+        same = sc.prune(network, torch.zeros(1, 1, 8, 8), **given)
+        assert rows["params", 20e3, repair].params == sum(p.numel() for p in same.model.parameters())
+    assert "cannot be reached" in rows["macs", 101, "none"].reason
+    assert ["900k MACs" in text and "20k parameters" in text for text in (str(found), found.to_latex())] == [
+        True
+    ] * 2
+    again = compare(tmp_path, budgets={"macs": [900_000]}, repairs=["none"], against=[])
+    assert again.rows[0].seconds == rows["macs", 900e3, "none"].seconds
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -248,6 +268,8 @@ def test_a_network_whose_code_knows_its_width_is_cut_where_it_can_be(tmp_path):
         ({"methods": ["l1norm"]}, "did you mean"),
         ({"budgets": {"latency": [0.5]}}, "measured"),
         ({"budgets": {"macs": [50]}}, "share that stays"),
+        ({"budgets": {"macs": ["30X"]}}, "macs is '30X'; give a share"),
+        ({"budgets": {"keep": [3000]}}, "keep is 3,?000"),
         ({"budgets": {}}, "budgets is empty"),
         ({"repairs": ["merg"]}, "merge"),
         ({"seeds": 0}, "seeds"),

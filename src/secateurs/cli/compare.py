@@ -59,8 +59,8 @@ def compare(
     ],
     weights: Weights = None,
     methods: Annotated[list[str] | None, several("method")] = None,
-    macs: Annotated[list[float] | None, several("macs")] = None,
-    params: Annotated[list[float] | None, several("params")] = None,
+    macs: Annotated[list[str] | None, several("macs")] = None,
+    params: Annotated[list[str] | None, several("params")] = None,
     keep: Annotated[list[float] | None, several("keep")] = None,
     repairs: Annotated[
         list[str] | None,
@@ -127,9 +127,8 @@ def compare(
     config = PruneConfig(**read_settings(settings))
     if not methods:
         raise InputError("--method is missing; give at least one, such as --method similarity.")
-    budgets = {
-        name: shares for name, shares in (("macs", macs), ("params", params), ("keep", keep)) if shares
-    }
+    given: tuple[tuple[str, Any], ...] = (("macs", macs), ("params", params), ("keep", keep))
+    budgets = {name: values for name, values in given if values}
     if not budgets:
         raise InputError("--macs, --params or --keep is missing; give at least one, such as --macs 0.5.")
     chosen = [method_named(one) for one in methods]
@@ -252,9 +251,11 @@ class _Watched:
 
     def __call__(self, row: Scored) -> None:
         """A row has come."""
+        from secateurs.targets.amounts import in_short
+
         self.rows.append(row)
         if self.live is None:
-            what = f"{row.method}, {row.budget} {row.share:g}, {row.repair}, seed {row.seed}"
+            what = f"{row.method}, {row.budget} {in_short(row.share)}, {row.repair}, seed {row.seed}"
             note(f"{what}: {row.reason or f'{100 * (row.accuracy or 0):.2f} %'}")
         self._draw()
 

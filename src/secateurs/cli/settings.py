@@ -87,7 +87,7 @@ def several(name: str) -> Any:
     option: Option = one.metadata["option"]
     told: dict[str, Any] = {"help": f"{option.help} May be repeated.", "show_default": False}
     if option.kind == "goal":
-        told["parser"] = number
+        told["parser"] = str if name in ABSOLUTE else number
     return typer.Option(option.flag or _flag(name), metavar=option.metavar, **told)
 
 

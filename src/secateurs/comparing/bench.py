@@ -15,7 +15,7 @@ from secateurs.comparing.marks import Marks
 from secateurs.comparing.records import Ranked, Record, Scored
 from secateurs.comparing.state import State
 from secateurs.contracts import Loader, Progress
-from secateurs.cutting import Cut, Traced, cut_once, finished, proven
+from secateurs.cutting import Cut, Traced, cut_once, finished, proven, within_budgets
 from secateurs.data.batches import batches
 from secateurs.data.own import Held
 from secateurs.errors import SecateursError
@@ -24,6 +24,7 @@ from secateurs.meters.costs import count_costs
 from secateurs.network.exported import Exports
 from secateurs.planning import about_ranking, ranking_of
 from secateurs.recipe import Clock, Recipe
+from secateurs.targets import Budgets
 
 LONGEST_REASON = 2000
 
@@ -87,7 +88,11 @@ class Bench:
         clock = Clock()
         clock.seconds.update(spent.seconds)
         recipe = self._recipe(cell.config, cell.needs_data)
-        small, made, remarks = finished(recipe, self._of(recipe), cut, clock)
+        traced = self._of(recipe)
+        done = finished(recipe, traced, cut, clock)
+        if isinstance(recipe.target, Budgets):
+            cut, done, _ = within_budgets(recipe, traced, cut, done, clock)
+        small, made, remarks = done
         said = (*about_ranking(cut.attempt.ranking), *remarks)
         kept = {name: tuple(units) for name, units in made.kept.items()}
         row = replace(cell.row(), proof=cut.verification, kept=kept, remarks=said)

@@ -37,7 +37,7 @@ class Cell:
         method: The name.
         allocate: The name.
         budget: The name of the target, with `share`.
-        share: What stays.
+        share: What stays, a share; above 1 the most itself.
         repair: The name.
         seed: The first of the seeds where nothing of it is drawn.
         looks: Whether the ranking or the removal looks at the data.
@@ -87,7 +87,7 @@ def cells(
     Args:
         common: The settings that all of them share.
         methods: Names or `Method`s.
-        budgets: Shares that stay, by the name of the target.
+        budgets: Shares that stay, or amounts, by the name of the target.
         repairs_: Names or functions.
         seeds: By the name of a method; where nothing of a cell is drawn, it is one cell for all of them.
         inputs: What they are given.

@@ -16,8 +16,10 @@ from secateurs.compensate import name_of
 from secateurs.config import GOALS, PruneConfig
 from secateurs.errors import InputError
 from secateurs.methods import Method
-from secateurs.targets.base import check_stays
+from secateurs.targets.amounts import limit_given
 
+_PER_CENT = 100
+"""Who asks for no more than so many may have meant per cent."""
 OF_THE_GRID = ("method", *GOALS, "target", "compensate", "seed")
 """Settings that a comparison varies."""
 
@@ -60,14 +62,14 @@ def checked_methods(methods: Any, against: Any) -> tuple[list[str | Method], tup
 
 
 def checked_budgets(budgets: Any) -> dict[str, list[float]]:
-    """Shares that stay, by the name of the target.
+    """Shares that stay, or amounts, by the name of the target.
 
     Raises:
-        InputError: Another target, or a share that is none.
+        InputError: Another target, or a value that is neither.
 
     Example:
-        >>> checked_budgets({"macs": [0.7, 0.5]})
-        {'macs': [0.7, 0.5]}
+        >>> checked_budgets({"macs": [0.7, "30M"]})
+        {'macs': [0.7, 30000000.0]}
     """
     check_kind("budgets", budgets, Mapping, "shares that stay by target, as in {'macs': [0.7, 0.5]}")
     found: dict[str, list[float]] = {}
@@ -77,12 +79,19 @@ def checked_budgets(budgets: Any) -> dict[str, list[float]]:
                 f"budgets: {shown(name)} is none; a comparison counts: give {', '.join(BUDGETS)}, for what is measured "
                 "differs from run to run."
             )
-        for share in listed(f"budgets: {name}", shares):
-            check_stays(name, share)
-        found[name] = list(dict.fromkeys(float(share) for share in listed(name, shares)))
+        found[name] = list(dict.fromkeys(_budget(name, one) for one in listed(f"budgets: {name}", shares)))
     if not found:
         raise InputError("budgets is empty; give at least one, as in {'macs': [0.5]}.")
     return found
+
+
+def _budget(name: str, given: Any) -> float:
+    found = limit_given(name, given)
+    if not found.share and found.value <= _PER_CENT:
+        raise InputError(
+            f"{name} is {found.value:g}; give the share that stays, in (0, 1], or an amount such as 30M."
+        )
+    return found.value
 
 
 def checked_repairs(repairs: Any) -> list[Any]:

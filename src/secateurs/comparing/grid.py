@@ -80,7 +80,8 @@ def compare(
         test: Labelled samples that accuracy is measured on. A map-style Dataset is read for every cell; anything else
             is read once and held in memory.
         methods: Names with settings or without, `Method`s, or functions of filters.
-        budgets: Shares that stay, by target: {"macs": [0.7, 0.5]}, or "params", or "keep".
+        budgets: Shares that stay, by target: {"macs": [0.7, 0.5]}, or "params", or "keep"; of macs and params also the
+            most itself, as in {"macs": ["30M"]}.
         to: The folder of the comparison, which may hold what an earlier run has finished.
         data: A little training data, for methods and repairs that look at it; held in memory.
         repairs: Names from `compensate.names()`, or functions, as `compensate` of `prune`.

@@ -72,8 +72,9 @@ class Scored:
     """One cell: what was asked, and what came of it or the `reason` why nothing did.
 
     Accuracies are shares of 1 on `samples` test samples, `error` is their standard error over test sets of that size.
-    `params` and `macs` are those of the smaller network. `kept` are the units that stay, by group, and `proof` compares
-    the removal, before the repair, with the silenced original.
+    `share` is what was to stay, a share of `budget` or, above 1, the most itself. `params` and `macs` are those of
+    the smaller network. `kept` are the units that stay, by group, and `proof` compares the removal, before the
+    repair, with the silenced original.
     """
 
     kind: ClassVar[str] = "cells"

@@ -54,7 +54,7 @@ class Summary:
         method: The name.
         allocate: The name.
         budget: The name of the target, with `share`.
-        share: What was to stay.
+        share: What was to stay, a share; above 1 the most itself.
         repair: The name.
         seeds: Those that could be scored.
         failed: Why the others could not, by seed.

@@ -10,6 +10,7 @@ from functools import partial
 
 from secateurs.comparing.records import Scored
 from secateurs.comparing.summary import Difference, Summary, by_way, plain_summary
+from secateurs.targets.amounts import in_short
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -74,8 +75,11 @@ def column(one: Summary) -> str:
     Example:
         >>> column(Summary("l1-norm", "uniform", "macs", 0.5, "none", (), {}))
         '50 % MACs'
+        >>> column(Summary("l1-norm", "uniform", "macs", 30e6, "none", (), {}))
+        '30M MACs'
     """
-    return f"{100 * one.share:g} % {_NAMES.get(one.budget, one.budget)}"
+    stays = in_short(one.share) if one.share > 1 else f"{100 * one.share:g} %"
+    return f"{stays} {_NAMES.get(one.budget, one.budget)}"
 
 
 def _table(title: str, found: Sequence[Summary], cell: Callable[[Summary], str]) -> Table:

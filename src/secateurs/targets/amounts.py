@@ -110,6 +110,21 @@ def limit_given(name: str, value: Any) -> Limit:
     return Limit(name, number * scale, precision=precision or "fp32")
 
 
+def in_short(value: float) -> str:
+    """A share, or an amount with its thousands, exactly.
+
+    Example:
+        >>> in_short(0.5), in_short(30e6), in_short(1.25e6), in_short(1_493_632)
+        ('0.5', '30M', '1.25M', '1,493,632')
+    """
+    if value <= 1:
+        return f"{value:g}"
+    for letter, unit in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if value >= unit and value % (unit // 1000) == 0:
+            return f"{value / unit:g}{letter}"
+    return f"{value:,.0f}"
+
+
 def _of_number(name: str, value: Any) -> Limit:
     number = check_number(name, value)
     if name != "keep" and number > 1 and math.isfinite(number) and number % 1 == 0:
