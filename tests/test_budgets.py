@@ -1,6 +1,7 @@
 """Budgets as devices state them: read from text, met together, and refused in one sentence."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -153,3 +154,77 @@ def test_a_preset_counts_at_its_precision():
         params = sum(p.numel() for p in result.model.parameters())
         assert each * params <= 128_000
         assert each * (params + 105) > 128_000 or params == 42_004  # a unit more is 100 + 1 + 4 parameters
+
+
+def bare():
+    """Layers without biases: 324 + 1,728 + 640 + 160 parameters."""
+    made = net()
+    for layer in made:
+        if hasattr(layer, "bias"):
+            layer.bias = None
+    return made
+
+
+def biased(*layers):
+    """A repair that gives some layers a bias of zeros."""
+
+    def repair(small, removal):
+        for number in layers:
+            small[number].bias = nn.Parameter(torch.zeros(len(small[number].weight)))
+
+    return repair
+
+
+def params_of(network):
+    return sum(p.numel() for p in network.parameters())
+
+
+@pytest.mark.parametrize(("name", "value", "each"), [("params", "1400", 1), ("size", "5600B", 4)])
+def test_biases_of_a_repair_make_the_plan_tighter(name, value, each):
+    plain = sc.prune(bare(), X, method="l1-norm", **{name: value})
+    widths = [len(plain.model[number].weight) for number in (0, 2, 6)]
+    assert (
+        params_of(plain.model) <= 1400 < params_of(plain.model) + sum(widths)
+    )  # what the repair adds is too much
+    result = sc.prune(bare(), X, method="l1-norm", compensate=biased(0, 2, 6), **{name: value})
+    assert params_of(result.model) <= 1400
+    assert [one.after for one in result.budgets] == [each * params_of(result.model)]
+    too_much = params_of(plain.model) + sum(widths) - 1400
+    tighter = sc.prune(bare(), X, method="l1-norm", params=1400 - too_much)
+    assert result.plan.kept == tighter.plan.kept != plain.plan.kept
+    assert result.verification.passed
+    assert result.target == {"params" if name == "params" else "size:fp32": each * 1400.0}
+
+
+def test_a_repair_that_adds_more_each_time_ends_in_one_sentence():
+    left = iter([(0,), (0, 2), (0, 2, 6, 8)])
+    seen = []
+
+    def repair(small, removal):
+        layers = next(left)
+        seen.append(layers)
+        biased(*layers)(small, removal)
+
+    with pytest.raises(
+        sc.errors.BudgetError, match=r"has 1,447 of at most 1,420 parameters .*, as the repair has"
+    ):
+        sc.prune(bare(), X, method="l1-norm", params=1420, compensate=repair)
+    assert len(seen) == 3
+
+
+def test_a_tighter_removal_is_proven_too(monkeypatch):
+    from secateurs import cutting
+
+    cuts = []
+
+    def once(*given):
+        cut = cut_once(*given)
+        cuts.append(cut)
+        failed = replace(cut.verification, passed=False)
+        return cut if len(cuts) == 1 else replace(cut, verification=failed)
+
+    cut_once = cutting.cut_once
+    monkeypatch.setattr(cutting, "cut_once", once)
+    with pytest.raises(sc.errors.VerificationError, match="please report this network"):
+        sc.prune(bare(), X, method="l1-norm", params=1400, compensate=biased(0, 2, 6))
+    assert len(cuts) == 2

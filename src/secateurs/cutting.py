@@ -142,7 +142,12 @@ def proven(recipe: Recipe, traced: Traced, clock: Clock) -> Cut:
             break
         # Code that computes with the number of channels: what it touches is locked now.
         graph = traced.left_to(recipe.method, traced.form(other))
-    raise VerificationError(f"{cut.verification}. Nothing was written; please report this network.")
+    raise _unproven(cut)
+
+
+def _unproven(cut: Cut) -> VerificationError:
+    """What to say of a removal that failed its proof."""
+    return VerificationError(f"{cut.verification}. Nothing was written; please report this network.")
 
 
 def finished(
@@ -175,6 +180,7 @@ def within_budgets(
 
     Raises:
         BudgetError: It still is not after two tries.
+        VerificationError: A tighter removal is not the silenced original.
     """
     target = recipe.target
     assert isinstance(target, Budgets)
@@ -193,6 +199,6 @@ def within_budgets(
         allocation = cut.attempt.allocate or Uniform()
         cut = cut_once(replace(recipe, target=target), traced, cut.attempt.ranking, allocation, clock)
         if not cut.verification.passed:
-            raise VerificationError(f"{cut.verification}. Nothing was written; please report this network.")
+            raise _unproven(cut)
         done = finished(recipe, traced, cut, clock)
     raise target.missed(found)
