@@ -18,6 +18,7 @@ def numbers(done):
 
 
 def test_a_float_and_an_int8_file_are_evaluated_as_their_network_is(cli, work):
+    pytest.importorskip("onnxruntime", minversion="1.27")
     assert cli("export", *OWN, "--onnx", "net.onnx", "--int8", "--data", "own:data").status == 0
     for ways in ((), ("--metric", "class-accuracy"), ("--metric", "log-loss")):
         asked = ("--data", "own:data", *ways, "--json", "-")

@@ -14,7 +14,7 @@ import secateurs
 
 soundfile = pytest.importorskip("soundfile")
 pytest.importorskip("soxr")
-pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxruntime", minversion="1.27")
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "dcase_esc10.py"
 CLASSES = ("dog", "rain")

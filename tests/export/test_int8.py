@@ -12,7 +12,7 @@ from secateurs.export.mixed import relative_error
 from secateurs.export.running import OnnxNetwork
 
 onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxruntime", minversion="1.27")
 
 
 def test_the_file_computes_what_its_scales_say(tmp_path):

@@ -235,8 +235,8 @@ def _require_quantiser() -> None:
         from onnxruntime.quantization import save_tensors_data  # noqa: F401
     except ImportError as problem:
         raise InputError(
-            "int8: this onnxruntime cannot quantise from stored ranges; install 1.31 or newer with: "
-            'pip install "onnxruntime>=1.31"'
+            "int8: this onnxruntime cannot quantise from stored ranges; install 1.27 or newer (Python 3.11), "
+            'with: pip install "onnxruntime>=1.27"'
         ) from problem
 
 
