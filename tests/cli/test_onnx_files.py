@@ -88,3 +88,15 @@ def test_the_normalisation_is_that_of_the_network_that_is_named(cli, work):
     assert numbers(cli("evaluate", "net.onnx", *asked))["accuracy"] == 1.0
     told = numbers(cli("evaluate", "net.onnx", *asked, "--model", "mobilenet_v2_folded"))
     assert told["accuracy"] == 0.5
+
+
+def test_an_empty_test_part_leaves_the_files_and_says_so(cli, work):
+    pytest.importorskip("onnxruntime", minversion="1.27")
+    (work / "empty.py").write_text(
+        "import own\n\ndef data():\n    train, test = own.data()\n"
+        "    return train, own.torch.utils.data.Subset(test, [])\n"
+    )
+    done = cli("export", *OWN, "--onnx", "net.onnx", "--int8", "--data", "empty:data")
+    assert done.status == 0, done.err
+    assert "agreement and accuracy not measured: The data hold no sample" in done.out
+    assert "agreement" not in json.loads((work / "net.int8.json").read_text())

@@ -1,11 +1,12 @@
 """Output appears whole or not at all."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from secateurs.errors import InputError
-from secateurs.export import check_free, new_file, new_folder
+from secateurs.export import check_free, new_file, new_files, new_folder
 
 
 def test_a_folder_appears_only_at_the_end(tmp_path: Path):
@@ -92,3 +93,52 @@ def test_a_file_in_a_missing_folder_is_refused(tmp_path: Path):
         pytest.fail("the block must not run")
     with pytest.raises(InputError, match="is a folder"), new_file(tmp_path):
         pytest.fail("the block must not run")
+
+
+def test_several_files_appear_together_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+
+    def written(trouble=None):
+        with new_files(*paths) as temporary:
+            for path in temporary:
+                path.write_text(path.name)
+            if trouble is not None:
+                trouble()
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        written(interrupted)
+    assert list(tmp_path.iterdir()) == []
+    rename, done = os.rename, []
+
+    def full(source, target):
+        if len(done) == 2:
+            raise OSError(28, "No space left on device")
+        done.append(target)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", full)
+    with pytest.raises(OSError, match="No space"):
+        written()
+    assert len(done) == 2
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    written()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "a", "b": "b", "c": "c"}
+
+
+def test_a_file_that_came_meanwhile_stays_and_the_others_do_not(tmp_path: Path):
+    def race():
+        with new_files(tmp_path / "a", tmp_path / "b") as temporary:
+            for path in temporary:
+                path.write_text("ours")
+            (tmp_path / "b").write_text("theirs")
+
+    with pytest.raises(InputError, match="exists already"):
+        race()
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("b", "theirs")]
+    with pytest.raises(InputError, match="exists already"), new_files(tmp_path / "a", tmp_path / "b"):
+        pytest.fail("the block must not run")
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]

@@ -7,7 +7,7 @@ from torch import nn
 
 import secateurs as sc
 from secateurs.errors import InputError
-from secateurs.export import OnnxNetwork, export_onnx
+from secateurs.export import OnnxNetwork, agreement, export_onnx
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -58,3 +58,38 @@ def test_inputs_of_another_shape_are_named(tmp_path, net, inputs, said):
     export_onnx(net, torch.zeros(1, 3, 2, 2), tmp_path / "f.onnx")
     with pytest.raises(InputError, match=said):
         OnnxNetwork(tmp_path / "f.onnx")(*inputs)
+
+
+def test_agreement_is_that_of_every_answer():
+    random = np.random.RandomState(0)
+    first, second = random.standard_normal((2, 130, 5)).astype(np.float32)
+    x = np.concatenate([first, second], axis=1)
+
+    class Part(nn.Module):
+        def __init__(self, place):
+            super().__init__()
+            self.place = place
+
+        def forward(self, x):
+            return (x[:, self.place : self.place + 5], "more")
+
+    one = np.mean([a.argmax() == b.argmax() for a, b in zip(first, second, strict=True)])
+    each = np.mean(
+        [
+            np.mean([(p > 0) == (q > 0) for p, q in zip(a, b, strict=True)])
+            for a, b in zip(first, second, strict=True)
+        ]
+    )
+    networks = (Part(0), Part(5))
+    classes, labels = random.randint(5, size=130), random.randint(2, size=(130, 5))
+    for data in (torch.from_numpy(x), (torch.from_numpy(x), torch.from_numpy(classes))):
+        assert agreement(*networks, data) == pytest.approx(one)
+    assert agreement(*networks, (torch.from_numpy(x), torch.from_numpy(labels))) == pytest.approx(each)
+    assert abs(one - each) > 0.1
+
+
+def test_agreement_of_nothing_is_no_number():
+    with pytest.raises(InputError, match="no sample"):
+        agreement(nn.Identity(), nn.Identity(), torch.zeros(0, 3))
+    with pytest.raises(InputError, match=r"\(4, 3\) and \(4, 2\)"):
+        agreement(nn.Identity(), nn.Linear(3, 2), torch.zeros(4, 3))

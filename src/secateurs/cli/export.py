@@ -116,31 +116,32 @@ def _both(
 ) -> tuple[Any, dict[str, Any], list[str]]:
     """Write float, int8 and record, all three or none."""
     from secateurs.data import resolve_data
-    from secateurs.export import OnnxNetwork, agreement, export_onnx, new_file, quantise_onnx
+    from secateurs.export import OnnxNetwork, agreement, export_onnx, new_files, quantise_onnx
     from secateurs.meters.accuracy import evaluate
 
     splits = resolve_data(
         data, normalisation=source.normalisation, input_shape=source.sample_shape, network=source.spec
     )
     source = source.fitted_to(splits)
-    onnx, small, record = paths
-    with new_file(onnx) as float_at, new_file(small) as small_at, new_file(record) as record_at:
+    onnx, small, _ = paths
+    with new_files(*paths) as (float_at, small_at, record_at):
         written = dataclasses.replace(export_onnx(source.model, source.example(), float_at), path=onnx)
         calibration = splits.calibration(options.samples)
         done = dataclasses.replace(quantise_onnx(float_at, calibration, small_at, options), path=small)
         whole, whole8 = OnnxNetwork(float_at), OnnxNetwork(small_at)
-        same = agreement(whole, whole8, splits.test)
         found: dict[str, Any] = {
             "int8": dataclasses.asdict(done),
             "int8_options": dataclasses.asdict(options),
             "data": data,
-            "agreement": same,
         }
-        lines = [f"Wrote {done}", f"same answer as float: {100 * same:.2f} % of the test part"]
+        lines = [f"Wrote {done}"]
         try:
+            found["agreement"] = agreement(whole, whole8, splits.test)
+            lines.append(f"same answer as float: {100 * found['agreement']:.2f} % of the test part")
             right, right8 = evaluate(whole, splits.test), evaluate(whole8, splits.test)
         except InputError as problem:
-            lines.append(f"accuracy not measured: {problem}")
+            what = "accuracy" if "agreement" in found else "agreement and accuracy"
+            lines.append(f"{what} not measured: {problem}")
         else:
             found["accuracy"] = dataclasses.asdict(right)
             found["int8_accuracy"] = dataclasses.asdict(right8)

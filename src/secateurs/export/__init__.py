@@ -1,6 +1,6 @@
 """Files for other programs, written whole or not at all."""
 
-from secateurs.export.files import check_free, new_file, new_folder
+from secateurs.export.files import check_free, new_file, new_files, new_folder
 from secateurs.export.int8 import Int8File, Int8Options, int8_scorer, quantise_onnx
 from secateurs.export.onnx import OnnxFile, export_onnx, require_onnx
 from secateurs.export.running import OnnxNetwork, agreement
@@ -15,6 +15,7 @@ __all__ = [
     "export_onnx",
     "int8_scorer",
     "new_file",
+    "new_files",
     "new_folder",
     "quantise_onnx",
     "require_onnx",

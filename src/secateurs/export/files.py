@@ -35,16 +35,69 @@ def new_file(path: Path) -> Iterator[Path]:
         >>> [file.name for file in folder.iterdir()]
         ['a.txt']
     """
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; name a file in it")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: its folder {path.parent} does not exist; make it first")
-    folder = _sibling(path.parent, path.name)
+    folder = _beside(path)
     try:
         yield folder / path.name
         os.replace(folder / path.name, path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def new_files(*paths: Path) -> Iterator[tuple[Path, ...]]:
+    """Paths to write to; all files take their places when the block ends well, or none.
+
+    Where the block raises, or one of the renames at its end fails, none of the files is left.
+
+    Args:
+        paths: The files to make, which must not exist. Their folders must.
+
+    Yields:
+        A path for each, in the same folder as that file.
+
+    Raises:
+        InputError: See `new_file`; or one of the files exists.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with new_files(folder / "a.txt", folder / "b.txt") as (a, b):
+        ...     _ = a.write_text("1"), b.write_text("2")
+        >>> sorted(file.name for file in folder.iterdir())
+        ['a.txt', 'b.txt']
+    """
+    folders: list[Path] = []
+    placed: list[Path] = []
+    try:
+        for path in paths:
+            _check_absent(path)
+            folders.append(_beside(path))
+        yield tuple(folder / path.name for folder, path in zip(folders, paths, strict=True))
+        for folder, path in zip(folders, paths, strict=True):
+            _check_absent(path)
+            os.rename(folder / path.name, path)
+            placed.append(path)
+    except BaseException:
+        for path in placed:
+            path.unlink(missing_ok=True)
+        raise
+    finally:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_absent(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: exists already; choose another name or remove it")
+
+
+def _beside(path: Path) -> Path:
+    """A fresh folder beside a file that is to be made."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: its folder {path.parent} does not exist; make it first")
+    return _sibling(path.parent, path.name)
 
 
 @contextmanager

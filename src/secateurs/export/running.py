@@ -14,6 +14,7 @@ from secateurs.contracts import Loader
 from secateurs.data.batches import batches
 from secateurs.errors import InputError
 from secateurs.export.onnx import require_onnx
+from secateurs.meters.scoring import answer_of, right, several
 
 
 class OnnxNetwork(nn.Module):
@@ -107,19 +108,38 @@ class OnnxNetwork(nn.Module):
 
 
 def agreement(first: nn.Module, second: nn.Module, data: Loader, *, batch_size: int = 64) -> float:
-    r"""Share of samples for which two networks give the same answer, without labels.
+    r"""Share of the answers that two networks give alike.
 
-    .. math:: \frac{1}{n} \sum_i [\arg\max_k z_{ik} = \arg\max_k \hat z_{ik}]
+    .. math:: \frac{1}{n} \sum_i [\arg\max_k z_{ik} = \arg\max_k \hat z_{ik}] \quad \text{or} \quad
+              \frac{1}{n m} \sum_i \sum_k [(z_{ik} > 0) = (\hat z_{ik} > 0)]
+
+    The latter where the data have m labels of zeros and ones a sample, each an answer of its own, as in `evaluate`;
+    what the labels are is not looked at.
+
+    Args:
+        first: Gives scores (b, classes), alone or as the first of several outputs.
+        second: The same of the other.
+        data: Samples in any form that `secateurs.data.batches` reads.
+        batch_size: Samples a pass, where `data` does not come in batches.
+
+    Raises:
+        InputError: The data hold no sample, or the outputs are of different shapes.
 
     Example:
         >>> agreement(nn.Identity(), nn.Identity(), torch.eye(3))
         1.0
+        >>> two_labels = (torch.tensor([[1.0, -1.0], [1.0, 1.0]]), torch.tensor([[1, 1], [0, 1]]))
+        >>> agreement(nn.Identity(), nn.ReLU(), two_labels), agreement(nn.Identity(), nn.Hardtanh(1, 2), two_labels)
+        (1.0, 0.75)
     """
-    same = total = 0
+    same, total = 0.0, 0
     with torch.inference_mode():
-        for inputs, _ in batches(data, batch_size):
-            a, b = first(*inputs), second(*inputs)
-            same += int((a.argmax(1) == b.argmax(1)).sum())
+        for inputs, labels in batches(data, batch_size):
+            a, b = answer_of(first(*inputs)), answer_of(second(*inputs))
+            if a.shape != b.shape:
+                raise InputError(f"the networks give outputs of shapes {tuple(a.shape)} and {tuple(b.shape)}")
+            own = labels is not None and several(a, labels)
+            same += float(right(b, (a > 0).long() if own else a.argmax(1)).sum())
             total += len(a)
     return same / total
 
