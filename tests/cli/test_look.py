@@ -39,6 +39,26 @@ def test_methods_are_listed_with_paper_and_needs(cli):
     assert all(row["differs"] in differences for row in rows)
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_methods_fit_the_terminal(cli, monkeypatch, width):
+    from secateurs.cli import methods as command
+    from secateurs.cli.listing import lines
+    from secateurs.methods import METHODS
+
+    made = []
+    monkeypatch.setattr(
+        command, "say", lambda *parts: made.extend(part for part in parts if not isinstance(part, str))
+    )
+    cli("methods")
+    assert len(made) == 3
+    shown = [text for listing in made for text, _ in lines(listing, width)]
+    assert max(map(len, shown)) <= width
+    words = " ".join(" ".join(shown).split())
+    for method in METHODS:
+        assert any(line.split(" ")[0] == method.name for line in shown)
+        assert method.name in words
+
+
 def test_inspect_says_who_is_coupled_and_what_is_locked_and_why(cli):
     outcome = cli("inspect", "digits_cnn")
     assert outcome.status == 0, outcome

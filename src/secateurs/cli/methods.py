@@ -9,9 +9,10 @@ from secateurs.cli.options import Json, quiet
 
 
 def methods(as_json: Json = None) -> None:
-    """List every method: its paper, what it needs, what is certain about it, its settings.
+    """List every method: what it needs, its settings, its paper, what is certain about it.
 
-    A second table says where methods leave the code that their authors have published.
+    The last table says where methods leave the code that their authors have published. As wide as the terminal; in a
+    pipe every method is one line of each table, and --json has all of it.
 
     Settings follow the name: `--method similarity-nystrom:columns=9`, `--method fp-omp:faithful`.
     """
@@ -35,11 +36,16 @@ def methods(as_json: Json = None) -> None:
     if quiet(as_json):
         return
     texts = [_as_text(row) for row in rows]
-    columns = ("method", "removes first", "paper", "year", "needs", "certain", "settings")
-    keys = ("name", "summary", "paper", "year", "needs", "certain", "settings")
-    say(table("", columns, [tuple(m[key] for key in keys) for m in texts], left=len(columns)))
-    differ = [(m["name"], m["differs"]) for m in texts if m["differs"]]
-    say(table("Differences from the published code", ("method", "differs"), differ, left=2))
+    # Several tables, of which each fits a terminal of 80 columns; in a file or a pipe a method is a line of each.
+    _say(texts, "", name="method", year="year", needs="needs", summary="removes first", settings="settings")
+    _say(texts, "Where methods are from", name="method", paper="paper", certain="certain")
+    differ = [m for m in texts if m["differs"]]
+    _say(differ, "Differences from the published code", name="method", differs="differs")
+
+
+def _say(texts: list[dict[str, str]], title: str, **columns: str) -> None:
+    rows = [tuple(m[key] for key in columns) for m in texts]
+    say(*([""] if title else []), table(title, tuple(columns.values()), rows, left=len(columns)))
 
 
 def _as_text(row: dict[str, object]) -> dict[str, str]:
