@@ -100,3 +100,19 @@ def test_an_empty_test_part_leaves_the_files_and_says_so(cli, work):
     assert done.status == 0, done.err
     assert "agreement and accuracy not measured: The data hold no sample" in done.out
     assert "agreement" not in json.loads((work / "net.int8.json").read_text())
+
+
+def test_widths_that_int8_is_slow_with_are_remarked_on(cli, work):
+    pytest.importorskip("onnxruntime", minversion="1.27")
+    assert cli("prune", *OWN, "--method", "l1-norm", "--keep", "0.55", "--out", "a").status == 0
+    assert (
+        cli("prune", *OWN, "--method", "l1-norm", "--keep", "0.55", "--round-to", "4", "--out", "b").status
+        == 0
+    )
+    told = {}
+    for name in ("a", "b"):
+        given = (name, "--model", "own:net", "--data", "own:data", "--int8", "--onnx", f"{name}.onnx")
+        done = cli("export", *given)
+        assert done.status == 0, done.err
+        told[name] = "prune with --round-to 4" in done.err
+    assert told == {"a": True, "b": False}

@@ -68,7 +68,7 @@ def export(
 ) -> None:
     """Write a network as ONNX with a free batch size, and compare it in ONNX Runtime before saying so."""
     from secateurs.cli.opening import opened
-    from secateurs.export import Int8Options, export_onnx, require_onnx
+    from secateurs.export import Int8Options, about_widths, export_onnx, require_onnx
 
     if not onnx.name:
         raise InputError(f"{onnx}: is a folder; name a file in it")
@@ -104,6 +104,9 @@ def export(
                 written, found, lines = _both(source, data, (onnx, small, record), options)
     if not source.trained:
         note(f"no --weights given, so {model} has random weights")
+    slow = about_widths(onnx) if int8 and activations == "uint8" else None
+    if slow is not None:
+        note(slow)
     if as_json is not None:
         numbers = {"model": model, **dataclasses.asdict(written), **found}
         write_json(json.dumps(numbers, indent=2, default=str) + "\n", as_json)
