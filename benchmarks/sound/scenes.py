@@ -6,7 +6,7 @@ seconds of ESC-10 that no step has seen: the fold that is tested. Repairs see un
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import secateurs as sc
 from secateurs import zoo
 from secateurs.audio import FRONTS
-from secateurs.export.int8 import Int8Options, OnnxNetwork, int8_scorer
+from secateurs.export import Int8Options, OnnxNetwork, int8_scorer
 from secateurs.targets.budgets import within
 from sound.features import Esc10, esc10, seconds
 
@@ -55,47 +55,40 @@ def loader(inputs: Tensor, seed: int) -> Any:
     return torch.utils.data.DataLoader(data, 64, shuffle=True, generator=torch.Generator().manual_seed(seed))
 
 
-def beside_authors(data: Esc10, path: Path, fold: int = 1) -> list[dict[str, Any]]:
-    """Agreement with the unpruned network of the authors' pruned ones and of ours at the same widths."""
-    unpruned = stored(path, "unpruned")
+def dcase2022(folder: Path, models: Path, keep: Path, fold: int = 1) -> dict[str, Any]:
+    """Agreement with the unpruned network of the authors' pruned ones and of ours at the same widths.
+
+    `chance` is how often the most frequent decision is that of the unpruned network.
+    """
+    data = esc10(folder, seconds(FRONTS["dcase2022"]), keep / "esc10-dcase2022.npy")
+    path = models / "dcase2022_unpruned_and_pruned_folded.safetensors"
     train, _, test, _ = data.fold(fold)
     train, test = train.flatten(0, 1), test.flatten(0, 1)
+    unpruned = stored(path, "unpruned")
     expected = decisions(unpruned, test)
     rows = []
     for net, layers in NETS.items():
         row: dict[str, Any] = {"net": net, "authors": agreement(stored(path, net), test, expected)}
-        kept = {f"conv{k[1]}": WIDTHS[k][1] / WIDTHS[k][0] for k in layers}
-        whole = {f"conv{k[1]}": 1.0 for k in WIDTHS if k not in layers}
         for method in METHODS:
             for repair in ("none", "least-squares"):
-                result = sc.prune(
-                    unpruned,
-                    test[:1],
-                    method=method,
-                    keep=1.0,
-                    layers={**kept, **whole},
-                    compensate=repair,
-                    data=loader(train, fold),
-                    calibrate=CALIBRATE,
-                )
+                result = at_their_widths(unpruned, layers, train, fold, method=method, compensate=repair)
                 row[f"{method} {repair}"] = agreement(result.model, test, expected)
                 row["params"] = result.after.params
         rows.append(row)
-    return rows
+    return {"rows": rows, "chance": most_frequent(expected)}
 
 
-def chance(data: Esc10, path: Path, fold: int = 1) -> float:
-    """How often the most frequent decision of the unpruned network is right about itself, in per cent."""
-    test = data.fold(fold)[2].flatten(0, 1)
-    counts = np.bincount(decisions(stored(path, "unpruned"), test).numpy())
+def at_their_widths(model: nn.Module, layers: Sequence[str], train: Tensor, fold: int, **asked: Any) -> Any:
+    """The network with as many filters of some layers as its authors left."""
+    kept = {f"conv{k[1]}": WIDTHS[k][1] / WIDTHS[k][0] if k in layers else 1.0 for k in WIDTHS}
+    unlabelled = loader(train, fold)
+    return sc.prune(model, train[:1], keep=1.0, layers=kept, data=unlabelled, calibrate=CALIBRATE, **asked)
+
+
+def most_frequent(expected: Tensor) -> float:
+    """Per cent of the decision that is made most often."""
+    counts = np.bincount(expected.numpy())
     return 100 * float(counts.max() / counts.sum())
-
-
-def dcase2022(folder: Path, models: Path, keep: Path) -> dict[str, Any]:
-    """The comparison with the authors' networks."""
-    data = esc10(folder, seconds(FRONTS["dcase2022"]), keep / "esc10-dcase2022.npy")
-    path = models / "dcase2022_unpruned_and_pruned_folded.safetensors"
-    return {"rows": beside_authors(data, path), "chance": chance(data, path)}
 
 
 def cp_mobile(folder: Path, models: Path, keep: Path, fold: int = 1) -> dict[str, Any]:
@@ -108,13 +101,12 @@ def cp_mobile(folder: Path, models: Path, keep: Path, fold: int = 1) -> dict[str
     train, test = train.flatten(0, 1), test.flatten(0, 1)
     model = zoo.load_weights(zoo.build("cp_mobile"), models / "cp_mobile_dcase2023.safetensors").eval()
     expected = decisions(model, test)
-    counts = np.bincount(expected.numpy(), minlength=10)
     asked: dict[str, Any] = {"data": loader(train, fold), "calibrate": CALIBRATE}
-    found: dict[str, Any] = {"seconds": len(test), "chance": 100 * float(counts.max() / counts.sum())}
-    whole = sc.prune(model, test[:1], budget="dcase2025:int8", **asked)
-    half = sc.prune(model, test[:1], budget="dcase2025:int8", macs=0.5, **asked)
+    found: dict[str, Any] = {"seconds": len(test), "chance": most_frequent(expected)}
+    whole = sc.prune(model, train[:1], budget="dcase2025:int8", **asked)
+    half = sc.prune(model, train[:1], budget="dcase2025:int8", macs=0.5, **asked)
     bare = sc.prune(
-        model, test[:1], budget="dcase2025:int8", macs=0.5, method="moments", allocate="sensitivity", **asked
+        model, train[:1], budget="dcase2025:int8", macs=0.5, method="moments", allocate="sensitivity", **asked
     )
     for name, result in (("whole", whole), ("half", half), ("half, before repair", bare)):
         row: dict[str, Any] = {
@@ -129,7 +121,7 @@ def cp_mobile(folder: Path, models: Path, keep: Path, fold: int = 1) -> dict[str
             for key, most in (("int8", None), ("mixed", MOST_ERROR)):
                 path.unlink(missing_ok=True)
                 options = Int8Options(samples=128, most_error=most)
-                int8_scorer(result.model, test[:1], loader(train, fold), path, options)
+                int8_scorer(result.model, train[:1], loader(train, fold), path, options)
                 row[f"{key} agreement"] = agreement(OnnxNetwork(path, 1), test, expected)
                 row[f"{key} bytes"] = path.stat().st_size
         found[name] = row

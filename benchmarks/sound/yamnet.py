@@ -20,8 +20,7 @@ from torch import Tensor, nn
 import secateurs as sc
 from secateurs import zoo
 from secateurs.audio import FRONTS
-from secateurs.export import Int8Options, export_onnx, quantise_onnx
-from secateurs.export.int8 import OnnxNetwork
+from secateurs.export import Int8Options, OnnxNetwork, export_onnx, quantise_onnx
 from sound.features import Esc10, esc10
 
 FOLDS = (1, 2, 3, 4, 5)
