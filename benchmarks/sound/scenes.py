@@ -19,7 +19,7 @@ from secateurs import zoo
 from secateurs.audio import FRONTS
 from secateurs.export import Int8Options, OnnxNetwork, int8_scorer
 from secateurs.targets.budgets import within
-from sound.features import Esc10, esc10, seconds
+from sound.features import esc10, seconds
 
 LAYERS = {"C1": ("C1",), "C2": ("C2",), "C3": ("C3",), "C12": ("C1", "C2"), "C23": ("C2", "C3")}
 NETS = {**LAYERS, "C123": ("C1", "C2", "C3")}
