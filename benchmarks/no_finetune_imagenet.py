@@ -2,23 +2,30 @@
 
     python benchmarks/no_finetune_imagenet.py --images FOLDER --weights mobilenet_v2_100_224_folded.safetensors
         [--macs 0.7] [--rounds 2] [--measured 100] [--half 0 1] [--reconstruct EPOCHS] [--rate 0.002]
-        [--results FILE.json]
+        [--results docs/results/no_finetune_imagenet.json]
 
 FOLDER holds one folder a class. The images are dealt into two halves at random; each half is scored with the network
 that was calibrated on the other, so that all images count and none is scored by a network that has seen it. With
---reconstruct the least squares see nine tenths of a half, and crops of those are trained on.
+--reconstruct the least squares see nine tenths of a half, and crops of those are trained on. `no_finetune.py --render`
+shows the results.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "papers"))
+
+from results import about
 
 import secateurs as sc
 from secateurs.compensate import least_squares_, reconstruct_
@@ -59,7 +66,7 @@ def half(model: nn.Module, seen: Tensor, scored: tuple[Tensor, Tensor], args: An
     found = survey(model, graph, seen, limit=len(seen), measured=args.measured)
     observed = time.perf_counter() - started
     row: dict[str, Any] = {"survey_seconds": observed}
-    made = sc.plan(found.ranking(graph), macs=args.macs, allocate=found.sensitivity())
+    made = sc.plan(found.ranking(graph), macs=args.macs, allocate=found.sensitivity(), round_to=1)
     small = sc.remove(model, made)
     proof = sc.verify(model, small, graph.silenced(keep_of(made)), example)
     row.update(
@@ -112,7 +119,8 @@ def main() -> None:
         rows.append(half(model, images[seen], (images[scored], labels[scored]), args))
         print(json.dumps(rows[-1]), flush=True)
         if args.results:
-            args.results.write_text(json.dumps(rows, indent=1))
+            found = about("python benchmarks/no_finetune_imagenet.py") | {"rows": rows}
+            args.results.write_text(json.dumps(found, indent=1) + "\n")
     total = sum(row["scored"] for row in rows)
     for name in ("before", "plain", "repaired", *(["reconstructed"] if args.reconstruct else [])):
         print(f"{name}: {100 * sum(row[name] for row in rows) / total:.1f} % of {total}")
