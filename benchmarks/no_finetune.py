@@ -210,8 +210,8 @@ def imagenet(found: dict[str, Any]) -> list[str]:
         "",
         "## MobileNetV2 on ImageNet",
         "",
-        f"Batch norms folded, the sample images dealt into {len(rows)} halves at random, each scored by the network that "
-        f"was calibrated on the other, unlabelled: {scored:,} images, {rows[0]['images']} to calibrate on.",
+        f"Batch norms folded, the sample images dealt into {len(rows)} halves at random, each scored by the network "
+        f"that was calibrated on the other, unlabelled: {scored:,} images, {rows[0]['images']} to calibrate on.",
         "",
         "| MACs cut | parameters cut | whole | plain | repaired | lost | asked | seconds of the processor |",
         "|---:|---:|---:|---:|---:|---:|---:|---:|",

@@ -25,17 +25,17 @@ from torch import Tensor, nn
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "papers"))
 
-from results import about
+from results import about  # noqa: E402
 
-import secateurs as sc
-from secateurs.compensate import least_squares_, reconstruct_
-from secateurs.compensate.reconstruct import trained_on
-from secateurs.data.augment import Crops
-from secateurs.data.imagefolder import ImageFiles
-from secateurs.plans import keep_of
-from secateurs.survey import survey
-from secateurs.zoo.mobilenet_v2_folded import CENTRED, mobilenet_v2_folded
-from secateurs.zoo.weights import load_weights
+import secateurs as sc  # noqa: E402
+from secateurs.compensate import least_squares_, reconstruct_  # noqa: E402
+from secateurs.compensate.reconstruct import trained_on  # noqa: E402
+from secateurs.data.augment import Crops  # noqa: E402
+from secateurs.data.imagefolder import ImageFiles  # noqa: E402
+from secateurs.plans import keep_of  # noqa: E402
+from secateurs.survey import survey  # noqa: E402
+from secateurs.zoo.mobilenet_v2_folded import CENTRED, mobilenet_v2_folded  # noqa: E402
+from secateurs.zoo.weights import load_weights  # noqa: E402
 
 _BATCH = 25
 
