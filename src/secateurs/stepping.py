@@ -16,6 +16,7 @@ from secateurs.contracts import Example, Loader, Progress
 from secateurs.errors import InputError
 from secateurs.pipeline import GroupReport, Result, prune
 from secateurs.recover import Epoch, Tuned, tune_
+from secateurs.surgery import Plan
 from secateurs.tuning import TuneConfig
 
 STEPPED = ("macs", "params", "keep")
@@ -41,6 +42,7 @@ def prune_in_steps(
     calibration: Loader | None = None,
     teacher: nn.Module | None = None,
     validation: Loader | None = None,
+    before: Plan | None = None,
     to: str | Path | None = None,
     tensorboard: bool = False,
     each: Callable[[int, Epoch], Any] | None = None,
@@ -62,6 +64,8 @@ def prune_in_steps(
         calibration: What methods and repairs look at; None for `data`.
         teacher: The network that is learnt from, such as `model`; None for labels alone.
         validation: What decides which epoch of a training is kept; None for a share of `data`.
+        before: What was removed from the teacher before, where `model` is a pruned network and the teacher is the
+            network that it was pruned from; hints are compared in the channels that stayed of both.
         to: A folder for checkpoints. A run that was stopped prunes anew, which gives the same, and goes on in the
             training that it was in.
         tensorboard: Write logs for TensorBoard there too.
@@ -115,7 +119,7 @@ def prune_in_steps(
                 data,
                 teacher=teacher,
                 validation=validation,
-                plan=made.plan,
+                plan=made.plan if before is None else before.then(made.plan),
                 config=tune if step == steps else _between(tune),
                 to=None if to is None else Path(to) / f"step-{step}",
                 tensorboard=tensorboard,

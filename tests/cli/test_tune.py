@@ -1,8 +1,12 @@
 """`secateurs tune`: from the folder of `prune` to a new one, stopped by force and gone on with."""
 
+import importlib
 import json
+import re
+import shlex
 import signal
 
+import numpy as np
 import pytest
 import torch
 from cli_support import mistake
@@ -11,6 +15,19 @@ import secateurs as sc
 from secateurs.report.record import Record
 
 pytest.importorskip("lightning_fabric")
+BLOCKS = """
+from collections import OrderedDict
+
+import torch
+from torch import nn
+
+
+def net():
+    torch.manual_seed(0)
+    block = nn.Sequential(nn.Conv2d(2, 12, 3, padding=1), nn.ReLU())
+    rest = OrderedDict(last=nn.Conv2d(12, 3, 3), pool=nn.AdaptiveAvgPool2d(1), flat=nn.Flatten())
+    return nn.Sequential(OrderedDict(block=block, **rest))
+"""
 PRUNE = ["--method", "l1-norm", "--macs", "0.5", "--data", "own:data"]
 
 
@@ -104,16 +121,66 @@ def test_a_killed_run_goes_on_to_the_same_end(cli, process, small, work):
     ).read_bytes()
 
 
-def test_an_interrupted_run_says_how_to_go_on(process, small, work):
-    running = process("tune", "small", "--trust", "--data", "own:data", "--epochs", "10000", "--out", "tuned")
+@pytest.mark.parametrize(("stop", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_names_its_checkpoint_and_the_command_that_goes_on(
+    process, small, work, stop, status
+):
+    given = ("tune", "small", "--trust", "--data", "own:data", "--epochs", "10000", "--out", "my tuned")
+    running = process(*given)
     for line in running.stderr:
         if "epoch 2 of 10000" in line:
             break
-    running.send_signal(signal.SIGINT)
+    running.send_signal(stop)
     rest = running.stderr.read()
-    assert running.wait() == 130
-    assert "is in tuned.tuning; the same command goes on from there" in rest
-    assert rest.splitlines()[-1] == "secateurs: interrupted; nothing half-written was left"
+    assert running.wait() == status
+    place, command = re.search("last finished epoch is (.+); to go on from it: (.+)", rest).groups()
+    assert (work / place).is_file()
+    assert shlex.split(command) == ["secateurs", *given]
+    assert rest.splitlines()[-1].endswith("; nothing half-written was left")
+    again = process(*shlex.split(command)[1:])
+    first = next(line for line in again.stderr if "of 10000" in line)
+    again.send_signal(signal.SIGINT)
+    again.communicate()
+    assert int(re.search(r"epoch (\d+) of", first)[1]) > 2
+
+
+def test_another_metric_is_told_in_its_unit_and_measured_again_after_training(cli, work):
+    how = [*PRUNE, "--metric", "log-loss"]
+    assert cli("prune", "own:net", *how, "--out", "small").status == 0
+    how = ["--trust", "--data", "own:data", "--epochs", "1", "--batch", "16"]
+    said = cli("tune", "small", *how, "--metric", "log-loss", "--out", "tuned")
+    assert said.status == 0, said.err
+    assert re.search(r"epoch 1 of 1: loss [\d.]+, validation [\d.]+ nats, ", said.err)
+    assert cli("tune", "tuned", *how, "--out", "twice").status == 0
+    from own import data, net
+
+    for folder in ("tuned", "twice"):
+        found = [one for one in Record.read(work / folder).remarks if "log-loss" in one]
+        now = sc.evaluate(sc.load(folder, net()), data()[1], metric="log-loss")
+        assert [one.split(" log-loss")[0] for one in found] == ["Before training:", "After training:"]
+        assert found[1] == f"After training: log-loss of the test part: {now}."
+
+
+def test_hints_in_a_folder_that_is_pruned_further_are_in_the_channels_of_both(cli, work, monkeypatch):
+    (work / "blocks.py").write_text(BLOCKS)
+    common = ["--method", "l1-norm", "--data", "own:data"]
+    assert cli("prune", "blocks:net", *common, "--macs", "0.6", "--out", "small").status == 0
+    training = importlib.import_module("secateurs.recover.tune")
+    seen, compared = [], training.comparable
+    monkeypatch.setattr(training, "comparable", lambda *given: seen.append(compared(*given)) or seen[-1])
+    said = cli(
+        "tune", "small", "--trust", *common, "--macs", "0.6", "--hints", "1", "--epochs", "1", "--batch", "16",
+        "--out", "tuned",
+    )  # fmt: skip
+    assert said.status == 0, said.err
+    first, second = sc.load_plan("small"), sc.load_plan("tuned")
+    assert len(second.steps) == 2
+    kept = np.arange(12)
+    for step in second.steps:
+        kept = kept[np.asarray(step.slices["block.0.weight"][0])]
+    assert len(kept) < len(first.steps[0].slices["block.0.weight"][0]) < 12
+    (places,) = seen
+    assert places["block"].tolist() == kept.tolist()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import secateurs as sc
 from secateurs.data import DataSource, resolve_data
 from secateurs.errors import InputError, RunError
 from secateurs.recover import checkpoints, tune_
+from secateurs.recover.key import of_data
 from secateurs.tuning import RECIPES, TuneConfig
 
 pytest.importorskip("lightning_fabric")
@@ -134,6 +135,92 @@ def test_a_stopped_training_goes_on_to_the_same_end_bit_for_bit(tmp_path, optimi
     assert len(rows) == 5
     with pytest.raises(InputError, match="other settings, data or weights"):
         tune_(small_net(0.3), data(), to=tmp_path, **{**settings, "batch": 8})
+
+
+def test_a_checkpoint_is_of_its_data_and_no_others(tmp_path):
+    (x, y), (other_x, other_y) = data(), data(seed=5)
+    tune_(small_net(), (x, y), to=tmp_path, epochs=1)
+    for train, apart in (((other_x, y), None), ((x, other_y), None), ((x, y), (x[:9], y[:9]))):
+        with pytest.raises(InputError, match="other settings, data or weights"):
+            tune_(small_net(), train, validation=apart, to=tmp_path, epochs=1)
+    assert tune_(small_net(), TensorDataset(x, y), to=tmp_path, epochs=1).best == 1
+
+
+class Reading(torch.utils.data.Dataset):
+    """Samples read one by one, seen through crops or not."""
+
+    def __init__(self, x, y, drawn=False):
+        self.x, self.y, self.drawn = x, y, drawn
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, k):
+        return self.x[k] + (torch.rand(()) if self.drawn else 0), int(self.y[k])
+
+
+def test_what_data_are_is_known_by_their_samples_but_for_what_is_drawn_anew():
+    (x, y), (other_x, other_y) = data(), data(seed=5)
+    for wrapped in (lambda d: d, lambda d: DataLoader(d, batch_size=7, shuffle=True)):
+        first = of_data(wrapped(Reading(x, y)))
+        assert first == of_data(wrapped(Reading(x.clone(), y)))
+        assert first != of_data(wrapped(Reading(other_x, y)))
+        assert first != of_data(wrapped(Reading(x, other_y)))
+        drawn = of_data(wrapped(Reading(x, y, drawn=True)))
+        assert drawn == of_data(wrapped(Reading(x, y, drawn=True)))
+        assert drawn != of_data(wrapped(Reading(x, other_y, drawn=True)))
+    assert of_data([(x, y)]) != of_data([(x, other_y)])
+
+
+def seen_in_training(net):
+    """The training batches of a network, as they come."""
+    found = []
+    net.register_forward_hook(lambda module, args, out: found.append(args[0]) if module.training else None)
+    return found
+
+
+@pytest.mark.parametrize(("number", "sizes"), [(62, [20, 20, 20, 2]), (61, [20, 20, 20]), (60, [20] * 3)])
+def test_the_last_batch_is_trained_on_unless_batch_norm_has_no_variance_of_it(number, sizes):
+    x, y = data(number)
+    net = small_net()
+    seen = seen_in_training(net)
+    done = tune_(net, (x, y), epochs=1, batch=20, held_out=0.0)
+    assert [len(part) for part in seen] == sizes
+    rows = {tuple(row.flatten().tolist()) for part in seen for row in part}
+    assert len(rows) == sum(sizes)  # every sample once
+    assert bool(done.remarks) == (number == 61)
+
+
+@pytest.mark.parametrize("norms", ["none", "frozen"])
+def test_a_last_batch_of_one_is_trained_on_where_no_batch_norm_sees_it(norms):
+    net = small_net() if norms == "frozen" else nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    seen = seen_in_training(net)
+    done = tune_(net, data(61), epochs=1, batch=20, held_out=0.0, freeze_norms=norms == "frozen")
+    assert [len(part) for part in seen] == [20, 20, 20, 1]
+    assert not done.remarks
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_all_samples():
+    x, y = data(50)
+    net = small_net()
+    tune_(
+        net,
+        (x, y),
+        epochs=1,
+        batch=20,
+        learning_rate=1e-12,
+        held_out=0.0,
+        freeze_norms=True,
+        weight_decay=0.0,
+    )
+    done = tune_(net, (x, y), epochs=1, batch=20, learning_rate=1e-12, held_out=0.0, freeze_norms=True)
+    assert done.epochs[0].loss == pytest.approx(F.cross_entropy(net.eval()(x), y).item(), rel=1e-5)
+
+
+def test_a_metric_is_told_in_its_unit():
+    done = tune_(small_net(), data(), epochs=1, metric="log-loss")
+    assert str(done).endswith(f"{done.accuracy:.4f} nats of the validation part")
+    assert "% of the validation part" in str(tune_(small_net(), data(), epochs=1))
 
 
 def test_other_seeds_train_otherwise_and_equal_seeds_alike():

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import typer
 
-from secateurs.cli import INTERRUPTED, TERMINATED, signals, streams
+from secateurs.cli import INTERRUPTED, TERMINATED, signals, streams, typed
 from secateurs.cli.compare import compare
 from secateurs.cli.console import note
 from secateurs.cli.demo import demo
@@ -83,6 +83,7 @@ def status(arguments: Sequence[str]) -> int:
         secateurs 0.1.0
         0
     """
+    typed.remember(arguments)
     try:
         code = app(args=with_ray(with_json(arguments)), prog_name="secateurs", standalone_mode=False)
         if code == INTERRUPTED:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from secateurs.cli import typed
 from secateurs.cli.console import note, say, write_json
 from secateurs.cli.options import (
     BuiltBy,
@@ -117,15 +118,15 @@ def tune(
         )
         source = source.fitted_to(splits)
         state = out.with_name(f"{out.name}.tuning")
-        watched = _Watched(state, _lengths(config, pruning, steps), rank > 0)
+        watched = _Watched(state, _lengths(config, pruning, steps), config.metric, rank > 0)
         training = _training(source, splits, config, teacher, weights, model, watched, tensorboard)
         if rank == 0:
             training = dataclasses.replace(training, progress=bars, each=watched)
         with worthwhile_threads(source.model, source.example(), threads), watched.on_the_way():
             measured = _run(source, training, pruning, steps, model, data, weights, input_shape)
-        if rank > 0:
-            return
-        done = measured()
+            if rank > 0:
+                return
+            done = measured()
         with bars.working("writing and checking the folder"):
             _write(out, done, watched.folder)
     _tell(done, out, as_json)
@@ -250,17 +251,18 @@ class _Watched:
 
     folder: Path
     lengths: list[int]
+    metric: Any = None
     silent: bool = False
-    last: list[int] = field(default_factory=list)
     spent: list[float] = field(default_factory=list)
 
     def __call__(self, step: int, epoch: Epoch) -> None:
         """An epoch is over."""
-        self.last[:] = [step, epoch.number]
+        from secateurs.recover.progress import as_measured
+
         self.spent.append(epoch.seconds)
         left = sum(self.lengths[step - 1 :]) - epoch.number
         more = f", about {_time(left * sum(self.spent) / len(self.spent))} left" if left else ""
-        there = "" if epoch.accuracy is None else f", validation {_shown(epoch.accuracy)}"
+        there = "" if epoch.accuracy is None else f", validation {as_measured(epoch.accuracy, self.metric)}"
         before = f"step {step} of {len(self.lengths)}, " if len(self.lengths) > 1 else ""
         whole = self.lengths[step - 1]
         note(
@@ -269,13 +271,23 @@ class _Watched:
 
     @contextmanager
     def on_the_way(self) -> Iterator[None]:
-        """Say where the last checkpoint is, whatever stops the run."""
+        """Say where the last checkpoint is and which command goes on from it, whatever stops the run."""
         try:
             yield
-        except BaseException:
-            if self.last and not self.silent:
-                note(f"epoch {self.last[1]} is in {self.folder}; the same command goes on from there")
+        except BaseException as problem:
+            if not self.silent and not isinstance(problem, InputError):
+                note(self._how_to_go_on(stopped=not isinstance(problem, Exception)))
             raise
+
+    def _how_to_go_on(self, stopped: bool) -> str:
+        from secateurs.recover.checkpoints import newest
+
+        place = newest(self.folder)
+        if place is None:
+            again = f"; to begin anew: {typed.command()}" if stopped else ""
+            return f"no epoch was finished, so there is no checkpoint in {self.folder}{again}"
+        again = f"; to go on from it: {typed.command()}" if stopped else ""
+        return f"the checkpoint of the last finished epoch is {place}{again}"
 
 
 def _time(seconds: float) -> str:
@@ -288,10 +300,6 @@ def _time(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _shown(accuracy: float) -> str:
-    return f"{100 * accuracy:.2f} %" if 0 <= accuracy <= 1 else f"{accuracy:.4f}"
 
 
 def _write(out: Path, done: Run, state: Path) -> None:

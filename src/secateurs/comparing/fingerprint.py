@@ -12,13 +12,12 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from secateurs.contracts import Loader
 from secateurs.data.batches import batches
-from secateurs.layers.tensors import named_tensors
+from secateurs.layers.tensors import add_to_hash, named_tensors
 
 LENGTH = 32
 """Hexadecimal digits: enough that no two cells share a name."""
@@ -47,6 +46,7 @@ def of_network(model: nn.Module, example: Any) -> str:
     """The hash of a network's structure as it prints, of all its tensors by name, and of the example's.
 
     Example:
+        >>> import torch
         >>> one, other = nn.Linear(1, 1), nn.Linear(1, 1)
         >>> x = torch.zeros(1, 1)
         >>> of_network(one, x) == of_network(one, x), of_network(one, x) == of_network(other, x)
@@ -55,9 +55,9 @@ def of_network(model: nn.Module, example: Any) -> str:
     found = hashlib.sha256(f"{type(model).__qualname__}{model}".encode())
     for name, tensor in named_tensors(model):
         found.update(name.encode())
-        _add(found, tensor)
+        add_to_hash(found, tensor)
     for leaf in pytree.tree_leaves(example):
-        _add(found, leaf) if isinstance(leaf, Tensor) else found.update(repr(leaf).encode())
+        add_to_hash(found, leaf) if isinstance(leaf, Tensor) else found.update(repr(leaf).encode())
     return found.hexdigest()[:LENGTH]
 
 
@@ -65,6 +65,7 @@ def of_data(data: Loader | None) -> str:
     """The hash of all inputs and labels, sample after sample, however they are cut into batches.
 
     Example:
+        >>> import torch
         >>> of_data((torch.zeros(4, 2), torch.arange(4))) == of_data([(torch.zeros(4, 2), torch.arange(4))])
         True
     """
@@ -76,7 +77,7 @@ def of_data(data: Loader | None) -> str:
         for name, tensor in named.items():
             if tensor is not None:
                 form = f"{name} {tensor.dtype} {tuple(tensor.shape[1:])}"
-                _add(parts.setdefault(form, hashlib.sha256()), tensor, form=False)
+                add_to_hash(parts.setdefault(form, hashlib.sha256()), tensor, form=False)
     return digest({form: part.hexdigest() for form, part in parts.items()})
 
 
@@ -114,7 +115,7 @@ def of_code(thing: Any) -> Any:
         return [of_code(value) for value in thing]
     if isinstance(thing, Tensor):
         found = hashlib.sha256()
-        _add(found, thing)
+        add_to_hash(found, thing)
         return found.hexdigest()
     return _of_function(thing) if callable(thing) else repr(thing)
 
@@ -142,11 +143,3 @@ def _file(thing: Any) -> str | None:
 def _compiled(code: CodeType) -> list[Any]:
     constants = [_compiled(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
     return [code.co_code.hex(), constants, list(code.co_names)]
-
-
-def _add(found: Any, tensor: Tensor, form: bool = True) -> None:
-    if form:
-        found.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-    if tensor.numel():
-        plain = tensor.detach().cpu().contiguous().reshape(-1)
-        found.update(plain.view(torch.uint8).numpy().tobytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,3 +47,12 @@ def as_kind_of(tensor: Tensor, made: Tensor) -> Tensor:
     if isinstance(tensor, nn.Parameter):
         return nn.Parameter(made, requires_grad=tensor.requires_grad)
     return made
+
+
+def add_to_hash(found: Any, tensor: Tensor, form: bool = True) -> None:
+    """Update a hash of `hashlib` with the bytes of a tensor, and with its type and shape unless told otherwise."""
+    if form:
+        found.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+    if tensor.numel():
+        plain = tensor.detach().cpu().contiguous().reshape(-1)
+        found.update(plain.view(torch.uint8).numpy())

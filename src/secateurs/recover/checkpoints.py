@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from secateurs.checks import list_of, parsed, shown
@@ -127,6 +125,17 @@ def read(folder: Path, key: str) -> State | None:
         ) from problem
 
 
+def newest(folder: Path) -> Path | None:
+    """The checkpoint that was written last in the folder of a training, or in those of its steps; None for none.
+
+    Example:
+        >>> newest(Path("nowhere")) is None
+        True
+    """
+    found = [path for path in (folder / CHECKPOINT, *folder.glob(f"step-*/{CHECKPOINT}")) if path.is_file()]
+    return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): x for name, x in tensors.items() if name.startswith(prefix)}
 
@@ -150,17 +159,3 @@ def _unpacked(tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> dict[s
         {k: tuple(v) if k == "betas" else v for k, v in group.items()} for group in plain["param_groups"]
     ]
     return {"state": state, "param_groups": groups}
-
-
-def fingerprint(model: nn.Module) -> str:
-    """What tells a network and its weights from others, for the key of a training.
-
-    Example:
-        >>> fingerprint(nn.Linear(2, 2, bias=False)) == fingerprint(nn.Linear(2, 2, bias=False))
-        False
-    """
-    found = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return found.hexdigest()

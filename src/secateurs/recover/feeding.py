@@ -14,14 +14,14 @@ from torch.utils.data.distributed import DistributedSampler
 
 from secateurs.contracts import Loader
 from secateurs.data.augment import Crops, Shifts
-from secateurs.data.batches import Batch, batches
+from secateurs.data.batches import batches
 from secateurs.errors import InputError
 from secateurs.meters.scoring import answer_of
 from secateurs.recover.samples import Samples, parted, samples_of
 from secateurs.tuning import VIEWS, TuneConfig
 
-_LEAST = 2
-"""Samples of a batch at least: batch norm has no variance of one."""
+_FEW = 2
+"""Samples of every process that a training can be asked with, and that a network is tried on."""
 
 
 def views_of(name: Any) -> Any:
@@ -45,6 +45,24 @@ def views_of(name: Any) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
+class Part:
+    """One process's part of a batch.
+
+    Attributes:
+        inputs: As the network takes them, on the device.
+        labels: Of the samples, None where there are none.
+        count: How many samples these are. 0 where the batch has fewer than there are processes: the one that is here
+            then counts for nothing, and keeps this process in step with the others.
+        weight: Of its mean loss, so that the mean over the processes is the mean over the samples of the batch.
+    """
+
+    inputs: tuple[Tensor, ...]
+    labels: Tensor | None
+    count: int
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
 class Feed:
     """What a training reads: `samples` by number or a `loader` in its own batches, and what is kept apart.
 
@@ -53,11 +71,12 @@ class Feed:
         loader: A loader with a length; None with samples.
         validation: What decides which epoch is kept, None for none.
         views: What images are shown as.
-        batch: Samples a step, of all processes.
+        batch: Samples a step, of all processes; the last of an epoch may have fewer.
         steps: Steps an epoch.
         count: How many samples there are to train on; None for a loader.
         device: Where the network lies.
         seed: Of the order and of the views.
+        least: Samples of a process's part of a batch at least; a last batch with fewer is left out.
         remarks: What there is to be known about the data.
     """
 
@@ -70,18 +89,19 @@ class Feed:
     count: int | None
     device: torch.device
     seed: int
+    least: int = 1
     remarks: tuple[str, ...] = ()
 
     def sample(self) -> tuple[Tensor, ...]:
         """A few inputs, as the network takes them."""
         if self.samples is None:
-            inputs, _ = next(iter(batches(self.loader, limit=_LEAST)))
+            inputs, _ = next(iter(batches(self.loader, limit=_FEW)))
         else:
-            inputs, _ = next(iter(self.samples.several([torch.arange(min(_LEAST, len(self.samples)))])))
+            inputs, _ = next(iter(self.samples.several([torch.arange(min(_FEW, len(self.samples)))])))
             inputs = self.samples.finished(inputs)
         return tuple(x.to(self.device) for x in inputs)
 
-    def epoch(self, number: int, part: tuple[int, int]) -> Iterator[Batch]:
+    def epoch(self, number: int, part: tuple[int, int]) -> Iterator[Part]:
         """The batches of an epoch for one of several processes, on the device.
 
         The order and the shifts are drawn for all processes together: the batches of two, put together, are those of
@@ -97,34 +117,39 @@ class Feed:
         if self.samples is None:
             yield from self._loaded(number, own)
             return
-        order = torch.randperm(len(self.samples), generator=general)[: self.steps * self.batch]
-        size = self.batch // world
-        mine = slice(rank * size, (rank + 1) * size)
-        rows = order.view(self.steps, self.batch)
-        for inputs, labels in self.samples.several(list(rows[:, mine])):
+        order = torch.randperm(len(self.samples), generator=general)
+        rows = [order[k : k + self.batch] for k in range(0, self.steps * self.batch, self.batch)]
+        places = [_place(len(row), rank, world) for row in rows]
+        read = self.samples.several([row[mine] for row, (mine, _) in zip(rows, places, strict=True)])
+        for row, (mine, count), (inputs, labels) in zip(rows, places, read, strict=True):
+            weight = count * world / len(row)
             if isinstance(self.views, Shifts):
-                uniform = self.views.drawn(self.batch, general)[mine]
+                uniform = self.views.drawn(len(row), general)[mine]
                 first = self.views.moved(inputs[0].to(self.device), uniform)
-                yield self._placed(self.samples.finished((first, *inputs[1:])), labels)
+                shown = self.samples.finished((first, *inputs[1:]))
             else:
-                yield self._placed(self._seen(self.samples.finished(inputs), own), labels)
+                shown = self._seen(self.samples.finished(inputs), own)
+            yield self._placed(shown, labels, count, weight)
 
-    def _loaded(self, number: int, own: torch.Generator) -> Iterator[Batch]:
+    def _loaded(self, number: int, own: torch.Generator) -> Iterator[Part]:
         sampler = getattr(self.loader, "sampler", None)
         if isinstance(sampler, DistributedSampler):
             sampler.set_epoch(number)
         for inputs, labels in batches(self.loader):
-            if len(inputs[0]) >= _LEAST:
-                yield self._placed(self._seen(inputs, own), labels)
+            if len(inputs[0]) >= self.least:
+                yield self._placed(self._seen(inputs, own), labels, len(inputs[0]))
 
     def _seen(self, inputs: tuple[Tensor, ...], own: torch.Generator) -> tuple[Tensor, ...]:
         if self.views is None:
             return inputs
         return (self.views(inputs[0].to(self.device), own), *inputs[1:])
 
-    def _placed(self, inputs: tuple[Tensor, ...], labels: Tensor | None) -> Batch:
+    def _placed(
+        self, inputs: tuple[Tensor, ...], labels: Tensor | None, count: int, weight: float = 1.0
+    ) -> Part:
         placed = tuple(x.to(self.device, non_blocking=True) for x in inputs)
-        return placed, None if labels is None else labels.to(self.device, non_blocking=True)
+        target = None if labels is None else labels.to(self.device, non_blocking=True)
+        return Part(placed, target, count, weight)
 
     def answer(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
         """The scores (b, classes) that a network gives.
@@ -177,8 +202,34 @@ class Feed:
         return classes.long()
 
 
-def feed_of(data: Loader, validation: Loader | None, config: TuneConfig, device: torch.device) -> Feed:
+def _place(size: int, rank: int, world: int) -> tuple[slice, int]:
+    """Where in a batch a process's part lies, and how many of it count; the parts differ by one sample at most.
+
+    Example:
+        >>> [_place(5, rank, 2) for rank in range(2)]
+        [(slice(0, 2, None), 2), (slice(2, 5, None), 3)]
+        >>> [_place(1, rank, 2) for rank in range(2)]
+        [(slice(0, 1, None), 0), (slice(0, 1, None), 1)]
+    """
+    begin, end = rank * size // world, (rank + 1) * size // world
+    return (slice(begin, end), end - begin) if end > begin else (slice(0, 1), 0)
+
+
+def feed_of(
+    data: Loader,
+    validation: Loader | None,
+    config: TuneConfig,
+    device: torch.device,
+    least: int = 1,
+) -> Feed:
     """The feed of a training, with a validation part taken from the data where none is given.
+
+    Args:
+        data: As `tune_` takes them.
+        validation: The same.
+        config: The settings.
+        device: Where the network lies.
+        least: Samples of a process's part of a batch at least, 2 in front of batch norm.
 
     Raises:
         InputError: Too few samples, a loader without a length, or one whose batches cannot be shared out.
@@ -187,23 +238,38 @@ def feed_of(data: Loader, validation: Loader | None, config: TuneConfig, device:
     world = _world()
     views = views_of(config.augment)
     if from_data is None:
-        return _of_loader(data, validation, config, device, views, world)
+        return _of_loader(data, validation, config, device, views, world, least)
     if validation is None and config.held_out > 0:
         data, validation = parted(data, config.held_out)
         from_data = samples_of(data, device, config.workers)
     assert from_data is not None
     total = len(from_data)
-    batch = min(config.batch, total // world * world)
-    if batch % world or batch < _LEAST * world:
+    batch = min(config.batch, total)
+    if config.batch % world or batch < _FEW * world:
         raise InputError(
             f"batch is {batch} for {total} samples and {world} processes; give a multiple of the processes, two "
             "samples each at least."
         )
-    return Feed(from_data, None, validation, views, batch, total // batch, total, device, config.seed)
+    steps, rest = divmod(total, batch)
+    remarks: tuple[str, ...] = ()
+    if least == 1 or rest // world >= least:
+        steps += rest > 0
+    elif rest:
+        remarks = (
+            f"the last {rest} of {total} samples in the order of an epoch, drawn anew for each, are not trained on: "
+            "batch norm needs two in every process",
+        )
+    return Feed(from_data, None, validation, views, batch, steps, total, device, config.seed, least, remarks)
 
 
 def _of_loader(
-    data: Any, validation: Any, config: TuneConfig, device: torch.device, views: Any, world: int
+    data: Any,
+    validation: Any,
+    config: TuneConfig,
+    device: torch.device,
+    views: Any,
+    world: int,
+    least: int,
 ) -> Feed:
     try:
         steps = len(data)
@@ -220,7 +286,7 @@ def _of_loader(
     remarks: tuple[str, ...] = ()
     if validation is None and config.held_out > 0:
         remarks = ("a loader cannot be parted: the last epoch is kept; give `validation`, or the Dataset",)
-    return Feed(None, loader, validation, views, 0, steps, None, device, config.seed, remarks)
+    return Feed(None, loader, validation, views, 0, steps, None, device, config.seed, least, remarks)
 
 
 def _world() -> int:

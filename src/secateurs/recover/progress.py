@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from secateurs.checks import any_number, any_whole, maybe, record
+from secateurs.meters.named import NAMED
+from secateurs.meters.scoring import Metric
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,28 @@ class Tuned:
 
     def __str__(self) -> str:
         kept = f"epoch {self.best} of {len(self.epochs)} kept"
-        return (
-            kept if self.accuracy is None else f"{kept}, {100 * self.accuracy:.2f} % of the validation part"
-        )
+        if self.accuracy is None:
+            return kept
+        return f"{kept}, {as_measured(self.accuracy, self.settings.get('metric'))} of the validation part"
+
+
+def as_measured(value: float, metric: str | Metric | None) -> str:
+    """A value of a metric in its unit: nats of a loss, per cent of a share, a plain number of another.
+
+    Args:
+        value: What was measured.
+        metric: By which metric, or the name of it; None for accuracy.
+
+    Example:
+        >>> as_measured(0.5, None), as_measured(0.5, "log-loss"), as_measured(0.5, "class-accuracy")
+        ('50.00 %', '0.5000 nats', '50.00 %')
+        >>> as_measured(-1.5, "mine.py:fn")
+        '-1.5000'
+    """
+    known = NAMED.get(metric) if isinstance(metric, str) else metric
+    if getattr(known, "loss", False):
+        return f"{value:.4f} nats"
+    return f"{100 * value:.2f} %" if 0 <= value <= 1 else f"{value:.4f}"
 
 
 def as_csv(epochs: tuple[Epoch, ...]) -> str:

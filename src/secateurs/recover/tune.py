@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 import warnings
@@ -21,10 +20,11 @@ from secateurs.contracts import Loader, Progress
 from secateurs.errors import InputError, RunError
 from secateurs.meters.accuracy import evaluate
 from secateurs.meters.named import metric_of
-from secateurs.recover.checkpoints import State, copied, fingerprint
+from secateurs.recover.checkpoints import State, copied
 from secateurs.recover.feeding import Feed, feed_of
 from secateurs.recover.hints import Watched, comparable, watched
-from secateurs.recover.losses import hint_loss, label_loss, mixed_label_loss, teacher_loss
+from secateurs.recover.key import key_of
+from secateurs.recover.objective import Objective
 from secateurs.recover.processes import fabric_on, is_lost
 from secateurs.recover.progress import Epoch, Tuned
 from secateurs.recover.rates import rate
@@ -94,11 +94,11 @@ def tune_(
     spare = [fabric.device] if fabric.device.type == "cuda" else []
     with torch.random.fork_rng(devices=spare), warnings.catch_warnings(), ExitStack() as stack:
         warnings.filterwarnings("ignore", message="Grad strides do not match")  # of 1x1 and depthwise weights
-        feed = feed_of(data, validation, asked, fabric.device)
+        feed = feed_of(data, validation, asked, fabric.device, _least(model, asked))
         training = _begun(fabric, model, feed, teacher, plan, asked, stack)
         logs = Written(None if to is None else Path(to), tensorboard and fabric.global_rank == 0)
         stack.callback(logs.close)
-        key = _key(model, teacher, feed, asked)
+        key = "" if to is None else key_of(model, teacher, data, validation, feed.steps, asked)
         try:
             return training.run(logs, key, each, progress)
         finally:
@@ -125,18 +125,6 @@ def _asked(
             "teacher is missing: hints, distil, or labels at 0 train by a teacher; give the original network."
         )
     return asked
-
-
-def _key(model: nn.Module, teacher: nn.Module | None, feed: Feed, config: TuneConfig) -> str:
-    """What the end of a training depends on, as text."""
-    parts = {
-        "config": config.told(),
-        "model": fingerprint(model),
-        "teacher": None if teacher is None else fingerprint(teacher),
-        "steps": feed.steps,
-        "samples": feed.count,
-    }
-    return json.dumps(parts, sort_keys=True)
 
 
 def _optimizer(model: nn.Module, config: TuneConfig) -> torch.optim.Optimizer:
@@ -178,7 +166,8 @@ def _begun(
         )
     run = torch.compile(model) if config.compile else model
     wrapped, optimizer = fabric.setup(run, _optimizer(model, config), move_to_device=False)
-    return _Training(fabric, model, wrapped, optimizer, original, feed, config, places, inside)
+    objective = Objective(config, feed, original, places, inside, fabric.autocast)
+    return _Training(fabric, model, wrapped, optimizer, objective, feed, config)
 
 
 @dataclass(eq=False)
@@ -189,11 +178,9 @@ class _Training:
     model: nn.Module
     run_: Any
     optimizer: Any
-    teacher: nn.Module | None
+    objective: Objective
     feed: Feed
     config: TuneConfig
-    places: Mapping[str, Tensor | None]
-    inside: tuple[Watched, Watched]
     epochs: tuple[Epoch, ...] = ()
     best: int = 0
     kept: dict[str, Tensor] = field(default_factory=dict)
@@ -272,16 +259,16 @@ class _Training:
         if config.freeze_norms:
             _freeze_norms(self.model)
         total, seen, share = torch.zeros((), device=self.fabric.device), 0, 1.0
-        for step, (inputs, labels) in enumerate(self.feed.epoch(number, self._part())):
+        for step, mine in enumerate(self.feed.epoch(number, self._part())):
             place = number * self.feed.steps + step
             share = rate(place, self.feed.steps, config)
             for group in self.optimizer.param_groups:
                 group["lr"] = config.learning_rate * share
-            loss = self._loss(inputs, labels, number, step)
-            self.fabric.backward(loss)
+            loss = self.objective(self.run_, mine.inputs, mine.labels, (number, step))
+            self.fabric.backward(loss if mine.weight == 1 else mine.weight * loss)
             self.optimizer.step()
             self.optimizer.zero_grad()
-            total, seen = total + loss.detach() * len(inputs[0]), seen + len(inputs[0])
+            total, seen = total + loss.detach() * mine.count, seen + mine.count
             if step % LOOKED_AT == 0 or self.fabric.device.type == "cpu":
                 self._check(total, number, step)
             if progress is not None and rank == 0:
@@ -303,41 +290,6 @@ class _Training:
                 f"the loss is no number any more at step {step + 1} of epoch {number + 1}; the network has the "
                 f"weights of {kept}: give a smaller --learning-rate or a longer --warmup"
             )
-
-    def _loss(self, inputs: tuple[Tensor, ...], labels: Tensor | None, number: int, step: int) -> Tensor:
-        config = self.config
-        part = 1.0
-        if config.mixup > 0:
-            part = float(np.random.default_rng((config.seed, number, step)).beta(config.mixup, config.mixup))
-            inputs = (part * inputs[0] + (1 - part) * inputs[0].flip(0), *inputs[1:])
-        if config.channels_last and inputs[0].dim() == 4:
-            inputs = (inputs[0].contiguous(memory_format=torch.channels_last), *inputs[1:])
-        outputs = self.feed.answer(self.run_, inputs)
-        loss = outputs.new_zeros(())
-        if config.labels:
-            target = self.feed.checked(labels, outputs)
-            loss = config.labels * (
-                mixed_label_loss(outputs, target, target.flip(0), part, config.label_smoothing)
-                if part < 1
-                else label_loss(outputs, target, config.label_smoothing)
-            )
-        if self.teacher is None:
-            return loss
-        with torch.no_grad(), self.fabric.autocast():
-            wanted = self.feed.answer(self.teacher, inputs)
-        weight = config.temperature**2 if config.distil is None else config.distil
-        if weight:
-            several = labels is not None and labels.dim() == 2 and labels.shape[1] > 1
-            loss = loss + weight * teacher_loss(outputs, wanted, config.temperature, several)
-        return loss + config.hints * self._hints() if self.places else loss
-
-    def _hints(self) -> Tensor:
-        found, wanted = (each.taken() for each in self.inside)
-        for name, positions in self.places.items():
-            found[name], wanted[name] = found[name].float(), wanted[name].float()
-            if positions is not None:
-                wanted[name] = wanted[name].index_select(1, positions.to(wanted[name].device))
-        return hint_loss(found, wanted, list(self.places))
 
     def _validated(self) -> tuple[float | None, float | None]:
         """Accuracy, or the metric, and loss of the validation part, the same in all processes."""
@@ -389,6 +341,12 @@ def drawn_from(*numbers: int) -> int:
         True
     """
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def _least(model: nn.Module, config: TuneConfig) -> int:
+    """Samples of a process's part of a batch at least: batch norm has no variance of one."""
+    norms = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    return 2 if norms and not config.freeze_norms else 1
 
 
 def _lay_out(model: Any, layout: torch.memory_format) -> None:

@@ -22,6 +22,8 @@ from secateurs.report.record import Measures, Record, Timing
 from secateurs.runs.source import Source, normalisation_record
 from secateurs.surgery import Plan
 
+ON_TEST = "of the test part:"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -146,7 +148,7 @@ def timing(*latencies: Latency) -> Timing:
 def _by_metric(old: nn.Module, new: nn.Module, data: DataSource, metric: str | Metric) -> str:
     """The metric of a floor on the test part, before and after."""
     before, after = (evaluate(model, data.test, metric=metric) for model in (old, new))
-    return f"{before.metric} of the test part: {before} before, {after} after."
+    return f"{before.metric} {ON_TEST} {before} before, {after} after."
 
 
 def _named(progress: Progress | None, when: str) -> Progress | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,16 @@ from secateurs.contracts import Progress
 from secateurs.data import DataSource
 from secateurs.errors import InputError
 from secateurs.meters.accuracy import evaluate
+from secateurs.meters.named import NAMED, metric_of
 from secateurs.recover import Epoch, Tuned, tune_
 from secateurs.report.record import Record
-from secateurs.runs.run import Run, recorded
+from secateurs.runs.run import ON_TEST, Run, recorded
 from secateurs.runs.source import Source, open_source
 from secateurs.stepping import prune_in_steps
 from secateurs.tuning import TuneConfig
+
+_UNDATED = re.compile(rf"(\S+) {re.escape(ON_TEST)} .* before, .* after\.")
+_TRAINED = "After training: "
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,8 @@ def tuned(source: Source, record: Record, training: Training) -> Callable[[], Ru
         after = dataclasses.replace(
             record.after, accuracy=score.value, accuracy_error=score.standard_error, samples=score.total
         )
-        changed = dataclasses.replace(record, after=after)
+        remarks = _by_metrics(source.model, record.remarks, training)
+        changed = dataclasses.replace(record, after=after, remarks=remarks)
         return Run(source.model, source.plan, with_tuning(changed, [found]))
 
     return measured
@@ -117,6 +123,7 @@ def pruned_and_tuned(
         calibration=training.data.calibration(asked.calibrate, asked.seed),
         teacher=training.teacher,
         validation=validation,
+        before=source.plan,
         to=training.to,
         tensorboard=training.tensorboard,
         each=training.each,
@@ -156,6 +163,20 @@ def with_tuning(record: Record, several: Sequence[Tuned]) -> Record:
         seconds={**record.seconds, "tune": round(record.seconds.get("tune", 0.0) + seconds, 3)},
         remarks=tuple(remarks),
     )
+
+
+def _by_metrics(model: nn.Module, remarks: Sequence[str], training: Training) -> tuple[str, ...]:
+    """Remarks in which what another metric was before the training says so, and what it is now is added.
+
+    A metric is measured again where it has a name of ours, or is the one that this training was given.
+    """
+    kept = [one for one in remarks if not one.startswith(_TRAINED)]
+    dated = [f"Before training: {one}" if _UNDATED.fullmatch(one) else one for one in kept]
+    before = [found[1] for one in remarks if (found := re.match(rf"(?:{_TRAINED})?(\S+) {ON_TEST}", one))]
+    chosen = [training.config.metric, *(name for name in before if name in NAMED)]
+    metrics = dict.fromkeys(metric for one in chosen if (metric := metric_of(one)) is not None)
+    scores = [evaluate(model, training.data.test, metric=metric) for metric in metrics]
+    return (*dated, *(f"{_TRAINED}{score.metric} {ON_TEST} {score}." for score in scores))
 
 
 def original_of(source: Source, record: Record, weights: Path | None, folder: str) -> nn.Module:
