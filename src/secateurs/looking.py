@@ -17,6 +17,7 @@ from secateurs.effort import Effort
 from secateurs.errors import InputError
 from secateurs.graph import Graph
 from secateurs.methods import Method
+from secateurs.running.together import by_first
 from secateurs.statistics.glances import glances
 from secateurs.survey import Survey, survey
 
@@ -72,6 +73,7 @@ def observe(
     limit: int = 2048,
     effort: Effort = "default",
     seed: int = 0,
+    processes: bool = False,
     progress: Progress | None = None,
 ) -> Observed:
     """Look at a little unlabelled data once, for the methods and allocations that are to be tried afterwards.
@@ -89,6 +91,11 @@ def observe(
         limit: At most so many samples are used.
         effort: How well the damage is to be known; see `survey`.
         seed: Of the output positions that the moments use.
+        processes: Whether all processes of `torch.distributed` call this with the same network and the same data. Each
+            then looks at its part of the batches for every method that looks at feature maps; the sums, by all-reduce,
+            are those of one process up to rounding. Second moments and damage are found by the first process alone,
+            which stops as soon as it knows enough, and given to the others: they are those of one process, bit by bit.
+            So all processes get the same.
         progress: Told of long stages.
 
     Returns:
@@ -115,6 +122,7 @@ def observe(
     if _shapes(model) != _shapes(graph.original):
         raise InputError("model: is not the network that the graph was traced from; trace it anew.")
     check_flag("damage", damage)
+    check_flag("processes", processes)
     check_whole("limit", limit)
     check_seed(seed)
     check_effort("effort", effort)
@@ -124,8 +132,14 @@ def observe(
     surveyed = None
     if damage or any(one.surveys for one in chosen):
         more: dict[str, Any] = {"effort": effort} if damage else {"levels": ()}
-        surveyed = survey(graph.model, graph, held, limit=limit, seed=seed, progress=progress, **more)
-    seen = {one.name: look(graph, held, one, limit, progress) for one in chosen if one.look is not None}
+        more.update(limit=limit, seed=seed, progress=progress)
+
+        def by_moments() -> Survey:
+            return survey(graph.model, graph, held, **more)
+
+        surveyed = by_first(by_moments) if processes else by_moments()
+    looking = [one for one in chosen if one.look is not None]
+    seen = {one.name: look(graph, held, one, limit, progress, processes) for one in looking}
     return Observed(seen, surveyed)
 
 
@@ -134,9 +148,14 @@ def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def look(
-    graph: Graph, data: Loader, method: Method, limit: int, progress: Progress | None = None
+    graph: Graph,
+    data: Loader,
+    method: Method,
+    limit: int,
+    progress: Progress | None = None,
+    processes: bool = False,
 ) -> Mapping[str, Any]:
-    """What a method that looks at feature maps needs of every group.
+    """What a method that looks at feature maps needs of every group; with `processes` as `observe` has it.
 
     Raises:
         InputError: The method looks at no feature maps.
@@ -150,5 +169,6 @@ def look(
         method.look,
         gradients=method.gradients,
         limit=limit,
+        processes=processes,
         progress=progress,
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from secateurs.checks import check_whole
 from secateurs.config import PruneConfig
@@ -16,7 +17,10 @@ from secateurs.contracts import Example, Loader, Progress
 from secateurs.errors import InputError
 from secateurs.pipeline import GroupReport, Result, prune
 from secateurs.recover import Epoch, Tuned, tune_
-from secateurs.surgery import Plan
+from secateurs.recover.processes import fabric_on, processes
+from secateurs.running.eval_mode import device_of
+from secateurs.running.together import by_first, place
+from secateurs.surgery import Plan, remove
 from secateurs.tuning import TuneConfig
 
 STEPPED = ("macs", "params", "keep")
@@ -52,7 +56,8 @@ def prune_in_steps(
 
     After step k of N the share $s^{k / N}$ of the original stays, s being the target, so that every step takes the
     same part of what is left; the last reaches the target from below. After each but the last, `tune.step_epochs`
-    epochs follow at the constant `tune.step_rate`, after the last all of `tune`.
+    epochs follow at the constant `tune.step_rate`, after the last all of `tune`. Under `torchrun` the first process
+    prunes, all others get what it made, and all train it together.
 
     Args:
         model: The trained network; untouched.
@@ -99,18 +104,17 @@ def prune_in_steps(
     target = getattr(config, goal)
     if isinstance(target, str) or not 0 < target <= 1:
         raise InputError(f"{goal} is {target!r}; steps approach a share of the original: give one in (0, 1].")
+    if processes()[1] > 1:
+        fabric_on(device_of(model), tune.precision)  # has the processes find each other
     made: Result | None = None
     tuned: list[Tuned] = []
     for step in range(1, steps + 1):
         stays = 1.0 if made is None else _size(made, goal)
         asked = config.changed(**{goal: min(1.0, target ** (step / steps) / stays)})
         network = model if made is None else made.model
-        found = prune(
-            network,
-            example,
-            config=asked,
-            data=data if calibration is None else calibration,
-            progress=progress,
+        looked_at = data if calibration is None else calibration
+        found = _by_first(
+            network, asked, partial(prune, network, example, config=asked, data=looked_at, progress=progress)
         )
         made = found if made is None else joined(made, found)
         tuned.append(
@@ -129,6 +133,26 @@ def prune_in_steps(
         )
     assert made is not None
     return Stepped(dataclasses.replace(made, target={goal: target}, config=config), tuple(tuned))
+
+
+def _by_first(network: nn.Module, config: PruneConfig, pruned: Callable[[], Result]) -> Result:
+    """What the first of all processes makes of a network; the others repeat its plan and take its weights."""
+    rank, world = place()
+    if world == 1:
+        return pruned()
+    mine: list[Result] = []
+
+    def sent() -> tuple[Result, dict[str, Tensor]]:
+        mine.append(pruned())
+        state = {name: tensor.detach().cpu() for name, tensor in mine[0].model.state_dict().items()}
+        return dataclasses.replace(mine[0], model=nn.Identity(), config=PruneConfig()), state
+
+    told, state = by_first(sent)
+    if rank == 0:
+        return mine[0]
+    small = remove(network, told.plan)
+    small.load_state_dict(state)
+    return dataclasses.replace(told, model=small, config=config)
 
 
 def _told(each: Callable[[int, Epoch], Any], step: int) -> Callable[[Epoch], Any]:

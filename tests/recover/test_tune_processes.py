@@ -60,9 +60,9 @@ if __name__ == "__main__":
 """
 
 
-def start(folder, world, epochs=3):
+def start(folder, world, epochs=3, script=SCRIPT):
     """The processes of a run, as `torchrun` starts them, but with nobody who ends the others when one is lost."""
-    (folder / "run.py").write_text(SCRIPT.replace("EPOCHS", str(epochs)))
+    (folder / "run.py").write_text(script.replace("EPOCHS", str(epochs)))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -118,6 +118,47 @@ def test_two_processes_end_where_one_does(tmp_path):
         for name, tensor in weights.items():
             torch.testing.assert_close(tensors[name], tensor, rtol=1e-3, atol=1e-5)
             assert torch.equal(tensors[name], found[2, 0][1][name])
+
+
+STEPS = """
+import json, os, sys
+import torch
+from torch import nn
+import secateurs as sc
+from secateurs.recover import processes
+from secateurs.stepping import prune_in_steps
+from secateurs.tuning import TuneConfig
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+net = nn.Sequential(
+    nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(128, 3)
+)
+x = torch.randn(90, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+y = (x.mean((1, 2, 3)) * 8).round().clamp(-1, 1).long() + 1
+rank, _ = processes.processes()
+ask = sc.PruneConfig(macs=0.5, calibrate=60, effort="fast", seed=rank)  # other draws where each pruned by itself
+made = prune_in_steps(
+    net, x[:1], (x, y), steps=2, config=ask, tune=TuneConfig(epochs=2, batch=20, learning_rate=0.05), teacher=net
+)
+sc.save(made.result, f"{sys.argv[1]}/{rank}.safetensors")
+apart = [[epoch.accuracy for epoch in one.epochs] for one in made.tuned]
+numbers = [made.result.after.macs, made.result.config.seed, apart]
+open(f"{sys.argv[1]}/{rank}.json", "w").write(json.dumps(numbers))
+"""
+
+
+def test_the_first_process_prunes_for_all_and_all_end_with_the_same_network(tmp_path):
+    import json
+
+    for run in start(tmp_path, 2, script=STEPS):
+        out, _ = run.communicate(timeout=120)
+        assert run.returncode == 0, out
+    files = [(tmp_path / f"{rank}.safetensors").read_bytes() for rank in range(2)]
+    assert files[0] == files[1]  # plan, weights and running statistics
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    assert (first[0], first[2]) == (second[0], second[2])
+    assert (first[1], second[1]) == (0, 1)
 
 
 def test_a_lost_process_is_one_sentence_and_the_checkpoint_stays(tmp_path):

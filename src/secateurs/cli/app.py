@@ -84,6 +84,8 @@ def status(arguments: Sequence[str]) -> int:
         0
     """
     typed.remember(arguments)
+    if typed.left_to_the_first():
+        return 0
     try:
         code = app(args=with_ray(with_json(arguments)), prog_name="secateurs", standalone_mode=False)
         if code == INTERRUPTED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -117,7 +118,7 @@ def compare(
     """Prune in many ways, prove and score each on the same test samples, and tell the differences from chance.
 
     Methods x budgets x repairs x seeds. A finished cell is a file in DIR and is never computed again; a cell that fails
-    is a row with its reason.
+    is a row with its reason. Under torchrun the first process shares the cells out, as with --jobs.
     """
     from secateurs.cli.opening import opened
     from secateurs.cli.threads import worthwhile_threads
@@ -190,6 +191,10 @@ def _executor(jobs: int | None, ray: str | None, slurm: str | None) -> Executor:
         return Ray(None if ray == "here" else ray, jobs)
     if slurm is not None:
         return Slurm(slurm) if jobs is None else Slurm(slurm, jobs)
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's
+    if here < int(os.environ.get("WORLD_SIZE", "1")):
+        note("other machines that torchrun started do nothing for a comparison; --ray and --slurm use them")
+    jobs = here if jobs is None else jobs
     return Serial() if jobs in (None, 1) else Processes(jobs or 1)
 
 

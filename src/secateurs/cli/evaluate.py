@@ -72,13 +72,16 @@ def evaluate(
 ) -> None:
     """Accuracy, or another metric, on the whole test part with its standard error; parameters, MACs and latency.
 
-    An ONNX file is run by ONNX Runtime on the CPU: its accuracy or other metric, and its bytes.
+    An ONNX file is run by ONNX Runtime on the CPU: its accuracy or other metric, and its bytes. Under torchrun every
+    process takes its part of the test samples; a file is run by the first alone.
     """
     from secateurs.cli.opening import opened
     from secateurs.cli.settings import metric_named
     from secateurs.meters.named import metric_of
+    from secateurs.recover.processes import processes
 
     chosen = metric_of(metric_named(metric))
+    found: _Found | None
     if Path(model).suffix == ".onnx" and not Path(model).is_dir():
         for option, given in (("--weights", weights), ("--input", input_shape)):
             if given is not None:
@@ -87,12 +90,16 @@ def evaluate(
                 )
         if device != "cpu":
             raise InputError(f"--device {device}: an ONNX file is run on the CPU; leave the option out")
+        if processes()[0] > 0:
+            return
         found = _of_file(Path(model), data, chosen, threads, built_by, trust)
     else:
         source = opened(
             model, weights=weights, inputs=input_shape, device=device, built_by=built_by, trust=trust
         )
         found = _of_network(source, data, chosen, threads)
+        if found is None:
+            return
         if not source.trained:
             note(f"no --weights given, so {model} has random weights: its accuracy is that of chance")
     accuracy = found.accuracy
@@ -119,13 +126,16 @@ class _Found:
     below: tuple[str, ...] = ()
 
 
-def _of_network(source: Source, data: str, chosen: Metric | None, threads: int | None) -> _Found:
+def _of_network(source: Source, data: str, chosen: Metric | None, threads: int | None) -> _Found | None:
+    """What was found, which the first of several processes tells; None in the others."""
     from secateurs.cli.tables import measured
     from secateurs.cli.threads import worthwhile_threads
     from secateurs.data import resolve_data
     from secateurs.meters.accuracy import evaluate as score
     from secateurs.meters.costs import count_costs
     from secateurs.meters.latency import measure_latency
+    from secateurs.recover.processes import joined
+    from secateurs.running.eval_mode import device_of
     from secateurs.runs.run import measures, timing
 
     with Bars() as bars:
@@ -134,10 +144,21 @@ def _of_network(source: Source, data: str, chosen: Metric | None, threads: int |
         )
         source = source.fitted_to(splits)
         example = source.example()
-        with worthwhile_threads(source.model, example, threads):
+        with (
+            worthwhile_threads(source.model, example, threads),
+            joined(device_of(source.model)) as (rank, world),
+        ):
+            accuracy = score(
+                source.model,
+                splits.test,
+                metric=chosen,
+                processes=world > 1,
+                progress=bars if rank == 0 else None,
+            )
+            if rank > 0:
+                return None
             with bars.working("latency"):
                 latency = measure_latency(source.model, example)
-            accuracy = score(source.model, splits.test, metric=chosen, progress=bars)
             costs = count_costs(source.model, example)
     for remark in splits.remarks:
         note(remark)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,14 +28,16 @@ def opened(
     built_by: str | None = None,
     trust: bool = False,
 ) -> Source:
-    """Build the network of a command, on its device.
+    """Build the network of a command, on its device; `cuda` is, under `torchrun`, that of the process's own number.
 
     Raises:
         InputError: The name, the weights, a shape or the device is not what it has to be.
     """
     from secateurs.runs.source import open_source
 
-    place, given = usable(device), shapes(inputs)
+    local = os.environ.get("LOCAL_RANK")
+    place = usable(f"cuda:{local}" if device == "cuda" and local is not None else device)
+    given = shapes(inputs)
     source = open_source(
         model,
         weights=weights,

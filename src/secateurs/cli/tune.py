@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -177,8 +176,6 @@ def _source(
 ) -> Source:
     from secateurs.cli.opening import opened
 
-    local = os.environ.get("LOCAL_RANK")
-    device = f"cuda:{local}" if device == "cuda" and local is not None else device
     return opened(
         model, weights=weights, inputs=inputs, device=device, seed=seed, built_by=built_by, trust=trust
     )

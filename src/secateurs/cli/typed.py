@@ -1,4 +1,4 @@
-"""The command as it was typed, for messages that say how to go on."""
+"""The command as it was typed: how to go on with it, and which processes of `torchrun` carry it out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,21 @@ import shlex
 from collections.abc import Sequence
 
 _TYPED: list[str] = []
+
+
+TOGETHER = ("tune", "evaluate")
+"""Commands that all processes of `torchrun` carry out together."""
+
+
+def left_to_the_first() -> bool:
+    """Whether this is a process of `torchrun` that has nothing to do, as the first carries the command out alone.
+
+    Example:
+        >>> left_to_the_first()
+        False
+    """
+    name = next((word for word in _TYPED if not word.startswith("-")), "")
+    return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0" and name not in TOGETHER
 
 
 def remember(arguments: Sequence[str]) -> None:

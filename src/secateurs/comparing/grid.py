@@ -74,6 +74,9 @@ def compare(
     was, and a changed setting computes what it changes. What fails is a row with its reason, and is tried again when
     the comparison is run again.
 
+    Under several processes of `torch.distributed` one alone calls this, with `Processes` as its executor where others
+    are to share the cells; `running.together.by_first(lambda: compare(...))` gives what it made to all.
+
     Args:
         model: Any trained classifier; it is left untouched.
         example: One input, as for `prune`.

@@ -18,6 +18,7 @@ from secateurs.errors import InputError, RunError
 from secateurs.meters.named import NamedMetric, metric_of
 from secateurs.meters.scoring import Metric, answer_of, jackknife_error, left_out, right, several
 from secateurs.running.eval_mode import device_of, evaluation
+from secateurs.running.together import place
 
 
 @dataclass(frozen=True)
@@ -101,16 +102,9 @@ def evaluate(
     """
     chosen = metric_of(metric)
     tally = _Tally() if chosen is None else _Kept(chosen)
-    part = _part() if processes else (0, 1)
+    part = place() if processes else (0, 1)
     total = _read(model, data, tally, batch_size, limit, progress, part)
     return tally.accuracy(total if part[1] == 1 else tally.shared(total, device_of(model)))
-
-
-def _part() -> tuple[int, int]:
-    """This process's number, and how many there are."""
-    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
-        return 0, 1
-    return torch.distributed.get_rank(), torch.distributed.get_world_size()
 
 
 def answers(
@@ -225,8 +219,8 @@ class _Kept:
         """Put the outputs of all processes in the order of the data; the number of their samples."""
         every: list[Any] = [None] * torch.distributed.get_world_size()
         torch.distributed.all_gather_object(every, (self.outputs, self.labels))
-        for name, place in (("outputs", 0), ("labels", 1)):
-            dealt = itertools.zip_longest(*(each[place] for each in every))
+        for name, number in (("outputs", 0), ("labels", 1)):
+            dealt = itertools.zip_longest(*(each[number] for each in every))
             setattr(self, name, [batch for row in dealt for batch in row if batch is not None])
         return sum(map(len, self.labels))
 

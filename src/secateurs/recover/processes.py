@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -33,6 +35,34 @@ def processes() -> tuple[int, int]:
     if not torch.distributed.is_available() or not torch.distributed.is_torchelastic_launched():
         return 0, 1
     return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[tuple[int, int]]:
+    """Have the processes that `torchrun` started find each other for as long as the block lasts.
+
+    Args:
+        device: Where this process's network lies.
+
+    Yields:
+        This process's number and how many there are; one where there is no `torchrun`.
+
+    Example:
+        >>> with joined(torch.device("cpu")) as found:
+        ...     found
+        (0, 1)
+    """
+    found = processes()
+    if found[1] == 1 or torch.distributed.is_initialized():
+        yield found
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield found
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 def fabric_on(device: torch.device, precision: str) -> Any:

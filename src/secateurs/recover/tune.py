@@ -117,7 +117,7 @@ def _asked(
     if plan is not None:
         check_kind("plan", plan, Plan, "the plan of the result")
     if config is not None:
-        check_kind("config", config, TuneConfig, "a secateurs.TuneConfig")
+        check_kind("config", config, TuneConfig, "a secateurs.tuning.TuneConfig")
     asked = (config or TuneConfig()).changed(**settings)
     asked.check()
     if teacher is None and (asked.hints > 0 or asked.distil or not asked.labels):
@@ -274,6 +274,7 @@ class _Training:
             if progress is not None and rank == 0:
                 progress("tune", place + 1, config.epochs * self.feed.steps)
         self._check(total, number, self.feed.steps - 1)
+        self._share_buffers()
         sums = self.fabric.all_reduce(torch.stack([total, total.new_tensor(seen)]), reduce_op="sum")
         accuracy, loss_there = self._validated()
         mean = float(sums[0] / sums[1].clamp_min(1))
@@ -290,6 +291,12 @@ class _Training:
                 f"the loss is no number any more at step {step + 1} of epoch {number + 1}; the network has the "
                 f"weights of {kept}: give a smaller --learning-rate or a longer --warmup"
             )
+
+    def _share_buffers(self) -> None:
+        """Give all processes the first one's running statistics: batch norms have seen their own parts only."""
+        if self.fabric.world_size > 1:
+            for buffer in self.model.buffers():
+                torch.distributed.broadcast(buffer, src=0)
 
     def _validated(self) -> tuple[float | None, float | None]:
         """Accuracy, or the metric, and loss of the validation part, the same in all processes."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from itertools import islice
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +17,10 @@ from secateurs.errors import InputError
 from secateurs.layers.feature_maps import FeatureMaps, hook_points
 from secateurs.measure import MapMean
 from secateurs.running.eval_mode import device_of, evaluation
+from secateurs.running.together import gathered, place, summed
 
 Look = Callable[[FeatureMaps], MapMean | None]
+_Sums: TypeAlias = "dict[tuple[str, str], MapMean]"
 _STAGE = "look at feature maps"
 _FEW = 4  # samples that tell how long the others take
 
@@ -31,6 +34,7 @@ def glances(
     gradients: bool = False,
     limit: int | None = None,
     batch_size: int = 64,
+    processes: bool = False,
     progress: Progress | None = None,
 ) -> Mapping[str, Tensor | None]:
     """What `look` makes of each group's maps, as the mean over samples, summed over the layers that read them.
@@ -44,6 +48,9 @@ def glances(
             network's own decisions).
         limit: Use at most this many samples.
         batch_size: Samples a pass.
+        processes: Whether all processes of `torch.distributed` call this with the same network and the same data: each
+            then looks at its part of the batches, and all get the mean over all, by all-reduce. The sums are those of
+            one process in another order, equal to it up to rounding.
         progress: Told of the samples, the first few before all others, so that it knows how long the rest takes; a
             look of minutes is then no surprise.
 
@@ -57,7 +64,7 @@ def glances(
         One forward pass (and backward, with `gradients`) and one `look` a batch, layer and group. With `progress` and
         more than one batch, five samples are looked at once more.
     """
-    sums: dict[tuple[str, str], MapMean] = {}
+    sums: _Sums = {}
 
     def see(name: str, glance: FeatureMaps) -> None:
         made = look(glance)
@@ -67,7 +74,8 @@ def glances(
 
     whole, done = min(count(data) or limit or 0, limit or 10**12), 0
     with evaluation(model), _watching(model, groups, see, gradients), torch.set_grad_enabled(gradients):
-        for inputs, labels in batches(data, batch_size, limit=limit):
+        rank, world = place() if processes else (0, 1)
+        for inputs, labels in islice(batches(data, batch_size, limit=limit), rank, None, world):
             placed = tuple(x.to(device_of(model)) for x in inputs)
             if progress is not None and not done and whole > len(placed[0]) > _FEW:
                 _run(model, tuple(x[:1] for x in placed), None, gradients)  # what is slow but once
@@ -79,11 +87,30 @@ def glances(
             done += len(placed[0])
             if progress is not None:
                 progress(_STAGE, done, max(whole, done))
+    sums = _of_all(sums, device_of(model)) if processes else sums
     result: dict[str, Tensor | None] = dict.fromkeys(group.name for group in groups)
     for (name, _), part in sums.items():
         before = result[name]
         result[name] = part.mean() if before is None else before + part.mean()
     return result
+
+
+def _of_all(sums: _Sums, device: torch.device) -> _Sums:
+    """The sums over all processes, of which some may have seen no batch."""
+    forms: dict[tuple[str, str], Any] = {}
+    for one in gathered(
+        {key: (x.total.shape, x.total.dtype, x.total.device.type) for key, x in sums.items()}
+    ):
+        forms.update(one)
+    found = {}
+    for key in sorted(forms):
+        shape, kind, where = forms[key]
+        mine = sums.get(
+            key, MapMean(torch.zeros(shape, dtype=kind, device="cpu" if where == "cpu" else device), 0)
+        )
+        images = summed(torch.tensor([mine.images]))
+        found[key] = MapMean(summed(mine.total), int(images))
+    return found
 
 
 def _run(model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor | None, gradients: bool) -> None:

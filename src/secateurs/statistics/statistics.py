@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from secateurs.errors import InputError
+from secateurs.running.together import place, summed
 from secateurs.statistics.moments import Moments
 
 _FORMAT = "secateurs.statistics"
@@ -53,10 +54,9 @@ class Statistics:
 
         Every process gets the same result. Cost: one all-reduce of all moments.
         """
-        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        if place()[1] == 1:
             return self
-        samples = torch.tensor([float(self.samples)], dtype=torch.float64)
-        torch.distributed.all_reduce(samples)
+        samples = summed(torch.tensor([float(self.samples)], dtype=torch.float64))
         return Statistics(
             int(samples),
             {k: _reduced(v) for k, v in sorted(self.channels.items())},
@@ -109,6 +109,6 @@ def _reduced(moments: Moments) -> Moments:
     flat = torch.cat(
         [moments.first.new_tensor([moments.count]), moments.first.ravel(), moments.second.ravel()]
     )
-    torch.distributed.all_reduce(flat)
+    flat = summed(flat)
     split = 1 + moments.first.numel()
     return Moments(float(flat[0]), flat[1:split].view_as(moments.first), flat[split:].view_as(moments.second))
