@@ -1,6 +1,10 @@
 """tune_: its steps are those of a loop by hand, it keeps the best epoch, and goes on to the same end."""
 
+import csv
 import errno
+import functools
+import sys
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -39,6 +43,80 @@ def data(n=60, seed=1):
 def same(one, other):
     a, b = one.state_dict(), other.state_dict()
     return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def block_net():
+    torch.manual_seed(0)
+    block = nn.Sequential(nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU())
+    return nn.Sequential(OrderedDict(block=block, flat=nn.Flatten(), last=nn.Linear(6 * 64, 3)))
+
+
+def test_a_compiled_network_trains_as_the_plain_one(monkeypatch):
+    plain, compiled = block_net(), block_net()
+    settings = {"epochs": 2, "batch": 16, "hints": 1.0, "teacher": block_net(), "learning_rate": 0.05}
+    expected = tune_(plain, data(), **settings)
+    import lightning_fabric  # noqa: F401  (it has torch.compile remember its arguments)
+
+    # Captured by the same means, but run without a C++ compiler, which a machine may lack.
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    seen = torch._dynamo.utils.counters["frames"]
+    before = seen["ok"]
+    done = tune_(compiled, data(), compile=True, **settings)
+    assert seen["ok"] > before
+    assert [e.loss for e in done.epochs] == pytest.approx([e.loss for e in expected.epochs], rel=1e-4)
+    for name, tensor in plain.state_dict().items():
+        torch.testing.assert_close(compiled.state_dict()[name], tensor, rtol=1e-3, atol=1e-5)
+
+
+def test_a_missing_compiler_is_one_sentence(monkeypatch):
+    import lightning_fabric  # noqa: F401
+
+    def fails(graph, inputs):
+        raise RuntimeError("no C++ compiler\nand much more")
+
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=fails))
+    torch._dynamo.reset()
+    with pytest.raises(
+        RunError, match=r"torch.compile cannot run this network here \(.*\): leave --compile out"
+    ):
+        tune_(small_net(), data(), compile=True, epochs=1)
+
+
+def test_the_table_holds_every_epoch(tmp_path):
+    done = tune_(small_net(), data(), epochs=3, to=tmp_path)
+    with (tmp_path / "log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["number"]) for row in rows] == [1, 2, 3]
+    for name in ("loss", "rate", "accuracy", "validation_loss", "seconds"):
+        assert [float(row[name]) for row in rows] == [getattr(epoch, name) for epoch in done.epochs]
+
+
+def test_tensorboard_shows_every_epoch_once_also_of_a_training_that_was_stopped(tmp_path):
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def stop(epoch):
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tune_(small_net(), data(), epochs=4, to=tmp_path, tensorboard=True, each=stop)
+    done = tune_(small_net(), data(), epochs=4, to=tmp_path, tensorboard=True)
+    found = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert sorted(found.Tags()["scalars"]) == ["accuracy", "loss", "rate", "validation_loss"]
+    for name in found.Tags()["scalars"]:
+        points = found.Scalars(name)
+        assert [point.step for point in points] == [1, 2, 3, 4]
+        assert [p.value for p in points] == pytest.approx([getattr(e, name) for e in done.epochs], rel=1e-6)
+
+
+def test_without_tensorboard_one_sentence_names_the_package(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(InputError, match="tensorboard: it is not installed: pip install tensorboard"):
+        tune_(small_net(), data(), epochs=1, to=tmp_path / "logs", tensorboard=True)
+    assert not (tmp_path / "logs").exists()
+    with pytest.raises(InputError, match="need a folder"):
+        tune_(small_net(), data(), epochs=1, tensorboard=True)
 
 
 def test_a_step_is_that_of_a_loop_by_hand():

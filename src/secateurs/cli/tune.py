@@ -302,13 +302,11 @@ def _time(seconds: float) -> str:
 def _write(out: Path, done: Run, state: Path) -> None:
     """Write the folder; the checkpoints have done their work then, TensorBoard's logs stay where they are."""
     from secateurs.recover.progress import Epoch, as_csv
-    from secateurs.recover.written import BOARD
     from secateurs.report.folder import write_folder
 
     epochs = tuple(Epoch(**epoch) for one in done.record.tuned for epoch in one["epochs"])
     write_folder(out, done.model, done.plan, done.record, beside={"log.csv": as_csv(epochs)})
-    if not any(state.rglob(BOARD)):
-        _clear(state)
+    _clear(state)
 
 
 def _clear(state: Path) -> None:

@@ -107,3 +107,13 @@ def is_lost(problem: Exception) -> bool:
         (True, False)
     """
     return isinstance(problem, RuntimeError) and any(word in str(problem) for word in _LOST)
+
+
+def is_of_compiler(problem: Exception) -> bool:
+    """Whether an error comes from `torch.compile`, such as where no C++ compiler is found.
+
+    Example:
+        >>> is_of_compiler(RuntimeError("shapes"))
+        False
+    """
+    return any(kind.__name__ == "TorchDynamoException" for kind in type(problem).__mro__)

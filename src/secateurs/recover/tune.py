@@ -25,7 +25,7 @@ from secateurs.recover.feeding import Feed, feed_of
 from secateurs.recover.hints import Watched, comparable, watched
 from secateurs.recover.key import key_of
 from secateurs.recover.objective import Objective
-from secateurs.recover.processes import fabric_on, is_lost
+from secateurs.recover.processes import fabric_on, is_lost, is_of_compiler
 from secateurs.recover.progress import Epoch, Tuned
 from secateurs.recover.rates import rate
 from secateurs.recover.written import Written
@@ -210,6 +210,10 @@ class _Training:
         except RuntimeError as problem:
             if is_lost(problem):
                 raise RunError(self._lost(logs, problem)) from problem
+            if is_of_compiler(problem):
+                raise RunError(
+                    f"torch.compile cannot run this network here ({_first_line(problem)}): leave --compile out"
+                ) from problem
             raise
         finally:
             self._restore(self.kept)
@@ -322,9 +326,13 @@ class _Training:
             self.best, self.kept = epoch.number, copied(self.model)
 
     def _lost(self, logs: Written, problem: Exception) -> str:
-        first = (str(problem).strip() or type(problem).__name__).splitlines()[0][:160]
+        first = _first_line(problem)
         where = f"; the checkpoint of epoch {len(self.epochs)} is in {logs.folder}" if logs.folder else ""
         return f"another process was lost in epoch {len(self.epochs) + 1} ({first}){where}: run the same command again"
+
+
+def _first_line(problem: Exception) -> str:
+    return (str(problem).strip() or type(problem).__name__).splitlines()[0][:160]
 
 
 def _check_takes(model: nn.Module, feed: Feed) -> None:
