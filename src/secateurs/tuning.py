@@ -40,7 +40,7 @@ class TuneConfig:
 
     Attributes:
         epochs: Passes over the training part.
-        batch: Samples a step, of all processes together.
+        batch: Samples a step, of all processes together; the last step of an epoch has what is left.
         optimizer: "sgd", "adam" or "adamw".
         learning_rate: The largest one.
         momentum: Of "sgd".

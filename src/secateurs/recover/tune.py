@@ -55,6 +55,7 @@ def tune_(
     """Train a network in place, by labels, by a teacher, or by both, and keep its best epoch.
 
     Under `torchrun` all processes train one network: each takes its part of every batch, and gradients are averaged.
+    Batch norms see their own process's part, and have the first process's statistics at the end of every epoch.
 
     Args:
         model: Trained where it lies; left in the mode that it was in, with the weights of the best epoch of the
@@ -66,7 +67,7 @@ def tune_(
         plan: What was removed from the teacher, for `hints` in blocks with fewer channels.
         config: Settings to begin with.
         to: A folder for a checkpoint and a log after every epoch. Where it holds those of the same training, that goes
-            on, to the same end.
+            on, to the same end; one of other settings, weights or data is refused (see `recover.key`).
         tensorboard: Write logs for TensorBoard to that folder as well.
         each: Told of every epoch.
         progress: Told of every step.
