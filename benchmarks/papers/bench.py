@@ -181,7 +181,13 @@ class Bench:
         **more: Any,
     ) -> dict[str, Any]:
         model, images, chosen = self.network(network), self.images(), sc.methods.get(method)
-        asked: dict[str, Any] = {"macs": 0.5, "layers": self.stream(network), "seed": seed, **more}
+        asked: dict[str, Any] = {
+            "macs": 0.5,
+            "layers": self.stream(network),
+            "seed": seed,
+            "round_to": 1,
+            **more,
+        }
         if chosen.needs == "data":
             asked |= {"data": images, "calibrate": len(images)}
         found = sc.prune(model, EXAMPLE, method=chosen, allocate="uniform", **asked)

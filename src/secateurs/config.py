@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the command line reads the fields for its help, which does 
     from secateurs.methods import Method
     from secateurs.targets.base import Target
     from secateurs.targets.latency import LatencyTarget
+    from secateurs.targets.widths import RoundTo
 
 Kind: TypeAlias = Literal[
     "method",
@@ -27,6 +28,7 @@ Kind: TypeAlias = Literal[
     "allocation",
     "repair",
     "count",
+    "multiple",
     "shares",
     "normalised",
     "flag",
@@ -100,7 +102,9 @@ class PruneConfig:
         allocate: "uniform", "global", "threshold", "sensitivity", "search", or an `Allocation`.
         compensate: How consumers are repaired: a name from `compensate.names()`, or a function of the pruned network
             and the `Removal`.
-        round_to: Groups keep a multiple of this many units.
+        round_to: Groups keep a multiple of this many units; 1 leaves widths free. "auto" gives each group the
+            multiple that runs fast and moves it little (`targets.widths.multiples`), where a cost or an accuracy is
+            the target; `keep`, methods that are `faithful` and their own ratios stay exact.
         layers: Exceptions: groups whose name matches a pattern keep that share of their units.
         frame: Put the papers' identity 1x1 convolutions around each k x k one but the first, and remove only
             channels between them; they are folded away where that is cheaper. By default where the method's
@@ -188,7 +192,14 @@ class PruneConfig:
             "HOW",
         ),
     )
-    round_to: int = field(default=1, metadata=_option("count", "Keep multiples of N channels.", "N"))
+    round_to: RoundTo = field(
+        default="auto",
+        metadata=_option(
+            "multiple",
+            "Keep multiples of N channels: 1 for any number, auto for 8, 16 or 32 where a layer is wide enough.",
+            "N|auto",
+        ),
+    )
     layers: Mapping[str, float] | None = field(
         default=None,
         metadata=_option(

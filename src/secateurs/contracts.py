@@ -88,6 +88,7 @@ class Ranking:
 
     `rounding` is how the method's procedure makes counts of shares (`methods.Procedure`). `again` ranks the units of
     a group, or some of them, in a network with other weights; None where the method needs more than weights.
+    `faithful` methods follow published code: how many units stay is then rounded as their papers do only.
     Printed, it is a table: one line a group.
     """
 
@@ -96,6 +97,7 @@ class Ranking:
     method: str
     rounding: str = "kept up"
     again: Callable[[Any, Group], Order] | None = field(default=None, compare=False)
+    faithful: bool = False
 
     @property
     def notes(self) -> dict[str, Mapping[str, Any]]:

@@ -34,9 +34,10 @@ from secateurs.plans import plan_from_counts
 from secateurs.surgery.plan import Plan
 from secateurs.targets.base import Attempt, Target
 from secateurs.targets.budgets import Budgets
-from secateurs.targets.given import one_target
+from secateurs.targets.given import bounds_for, one_target
 from secateurs.targets.latency import LatencyTarget
-from secateurs.targets.schedule import Bounds, exceptions, rounded
+from secateurs.targets.schedule import exceptions, rounded
+from secateurs.targets.widths import RoundTo
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +121,7 @@ def rank(
 def ranking_of(graph: Graph, method: Method, orders: Mapping[str, Order], seed: int) -> Ranking:
     """The ranking of a graph by a method whose orders are known."""
     again = _Again(method, graph, seed) if method.statistic is None else None
-    return Ranking(graph, orders, method.name, method.procedure.rounding, again)
+    return Ranking(graph, orders, method.name, method.procedure.rounding, again, method.faithful)
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +202,7 @@ def plan(
     accuracy_drop: float | None = None,
     target: Target | None = None,
     allocate: str | Allocation | None = None,
-    round_to: int = 1,
+    round_to: RoundTo = "auto",
     layers: Mapping[str, float] | None = None,
     example: Example | None = None,
     holdout: Loader | None = None,
@@ -222,7 +223,9 @@ def plan(
         accuracy_drop: Points of accuracy that may go, measured on `holdout`; see `targets.AccuracyDrop`.
         target: A target of your own; see `targets.Target`.
         allocate: Which group gives the next unit, by name or as an object; uniform by default.
-        round_to: Groups keep a multiple of this many units.
+        round_to: Groups keep a multiple of this many units; 1 leaves widths free. "auto" gives each group the
+            multiple that runs fast and moves it little (`targets.widths.multiples`), where a cost or an accuracy is
+            the target; `keep`, methods that are `faithful` and their own ratios stay exact.
         layers: Exceptions by name: groups whose name matches a pattern (`layer1.*`) keep that share of their
             units whatever the target; the first pattern that matches counts.
         example: One input, for targets that run candidates.
@@ -264,8 +267,9 @@ def plan(
     }
     held = None if holdout is None else list(batches(holdout, 64))
     allocation = None if allocate is None else allocations.get(allocate)
-    attempt = Attempt(ranking, allocation, Bounds(round_to, layers), example, held, metric_of(metric))
-    return plan_for(one_target(given), attempt)
+    asked = one_target(given)
+    bounds = bounds_for(asked, ranking, round_to, layers)
+    return plan_for(asked, Attempt(ranking, allocation, bounds, example, held, metric_of(metric)))
 
 
 def plan_for(target: Target | None, attempt: Attempt) -> Plan:
@@ -311,4 +315,4 @@ def _own_plan(attempt: Attempt) -> Plan:
     counts = np.array([g.size - own.get(g.name, 0) for g in graph.groups])
     start, fixed = exceptions(ranking, attempt.bounds)
     counts[fixed] = start[fixed]
-    return plan_from_counts(ranking, rounded(counts, graph.costs.sizes, attempt.bounds.round_to), {})
+    return plan_from_counts(ranking, rounded(counts, graph.costs.sizes, attempt.bounds.given), {})

@@ -38,7 +38,7 @@ from secateurs.surgery.remove import finish
 from secateurs.survey import Survey, survey
 from secateurs.targets import AccuracyDrop, Attempt, Target
 from secateurs.targets.accuracy import held_out
-from secateurs.targets.schedule import Bounds
+from secateurs.targets.given import bounds_for
 
 WITH_DATA = ("moments", "sensitivity", "least-squares")
 # Of 11 data-free methods, shared out uniformly or globally, bare or with "weights", the best on held-out training
@@ -209,7 +209,7 @@ class Recipe:
             small, made, _ = self.repaired(graph.model, small, graph, made, Clock(), mixes, ranking)
             return finish(small, made)
 
-        bounds = Bounds(config.round_to, config.layers)
+        bounds = bounds_for(self.target, ranking, config.round_to, config.layers)
         attempt = Attempt(ranking, allocation, bounds, example, self.holdout, self.metric, finished)
         return attempt
 

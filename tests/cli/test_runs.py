@@ -135,6 +135,16 @@ def test_rounding_and_exceptions_are_kept(cli, work: Path):
     assert kept["second"] < 16
 
 
+def test_rounding_is_automatic_unless_free_widths_are_asked_for(cli, work: Path):
+    for given in ("auto", "1"):
+        done = cli("prune", *OWN, "--macs", "0.6", "--round-to", given, "--out", given)
+        assert done.status == 0, done
+    asked = [
+        json.loads((work / given / "result.json").read_text())["asked"]["config"] for given in ("auto", "1")
+    ]
+    assert [config.get("round_to") for config in asked] == [None, 1]
+
+
 def test_an_accuracy_floor_is_a_target_too(cli, work: Path):
     done = cli("prune", *OWN, "--accuracy-drop", "50", "--recalibrate", "--out", "out")
     assert done.status == 0, done

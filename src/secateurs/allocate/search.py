@@ -11,7 +11,7 @@ import numpy as np
 from secateurs.allocate.found import Check, Found, Taken
 from secateurs.allocate.picks import CHOICES, Anew, Choose, InOrder, Picks
 from secateurs.allocate.scoring import ERRORS, REPAIRS, ErrorKind, Repair, Scores, samples, scores_for
-from secateurs.allocate.sequence import merge_by_time
+from secateurs.allocate.sequence import Multiple, merge_by_time
 from secateurs.compensate.combination import Coefficients, Combination
 from secateurs.contracts import FloatArray, IntArray, Loader, Order, Progress, Ranking
 from secateurs.errors import InputError
@@ -88,7 +88,7 @@ class Search:
     enough: Enough | None = field(default=None, compare=False, repr=False)
     start: IntArray | None = field(default=None, compare=False, repr=False)
     fixed: tuple[int, ...] = field(default=(), compare=False, repr=False)
-    multiple: int = field(default=1, compare=False, repr=False)
+    multiple: Multiple = field(default=1, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for name, value, least in (
@@ -122,7 +122,7 @@ class Search:
         *,
         start: IntArray | None = None,
         fixed: tuple[int, ...] = (),
-        multiple: int = 1,
+        multiple: Multiple = 1,
     ) -> Search:
         """This search, stopped as soon as the counts are small enough.
 
@@ -130,7 +130,7 @@ class Search:
             enough: Whether the units that every group keeps meet the target.
             start: Units at the beginning, all of them by default.
             fixed: Indices of groups that stay as they are then.
-            multiple: Groups keep a multiple of so many units.
+            multiple: Groups keep a multiple of so many units: one number, or one a group.
         """
         return replace(self, enough=enough, start=start, fixed=fixed, multiple=multiple)
 
@@ -192,6 +192,7 @@ class _Run:
             combination = Combination(ranking.graph, search.repair == "weights", find=search.fit)
             self.picks = Anew(ranking, search.choose, combination)
         self.counts = (search.start if search.start is not None else self.costs.sizes).copy()
+        self.multiple = np.broadcast_to(search.multiple, self.counts.shape)
         self.fixed = set(search.fixed)
         sides = () if ranking.graph.form is None else ranking.graph.form.sides
         self.beside = dict(sides) | {o: i for i, o in sides}
@@ -329,7 +330,7 @@ class _Run:
 
     def _next(self, i: int) -> int | None:
         left = int(self.counts[i]) - self.search.batch
-        left -= left % self.search.multiple
+        left -= left % int(self.multiple[i])
         return left if left > 0 else None
 
     def _target(self, i: int) -> int:

@@ -6,11 +6,14 @@ A target is met by the shortest prefix of the sequence, so keep-sets nest as the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
 from secateurs.contracts import FloatArray, IntArray, Order, Ranking
+
+Multiple: TypeAlias = int | IntArray
+"""Of how many units a group keeps a multiple: one number for all groups, or one for each, shape (groups,)."""
 
 
 class Allocation(Protocol):
@@ -26,9 +29,17 @@ class Stepwise(Protocol):
     """An allocation that works its way down, and so wants to know when it is enough."""
 
     def until(
-        self, enough: Callable[[IntArray], bool], *, start: IntArray, fixed: tuple[int, ...], multiple: int
+        self,
+        enough: Callable[[IntArray], bool],
+        *,
+        start: IntArray,
+        fixed: tuple[int, ...],
+        multiple: Multiple,
     ) -> Allocation:
-        """The same, from the counts `start` until `enough(counts)`; `fixed` groups stay as they start."""
+        """The same, from the counts `start` until `enough(counts)`; `fixed` groups stay as they start.
+
+        Groups keep a `multiple` of so many units: one for all, or one for each.
+        """
         ...
 
 
@@ -83,36 +94,44 @@ def shortest_prefix(
     return low
 
 
-def in_blocks(sequence: IntArray, sizes: IntArray, multiple: int) -> IntArray:
+def in_blocks(
+    sequence: IntArray, sizes: IntArray, multiple: Multiple, *, ends_free: bool = False
+) -> IntArray:
     """Let units of a group leave together, so that it always keeps a multiple of `multiple` (or all).
 
-    Groups that are smaller than `multiple` stay whole. The last removal of each block takes the whole block.
+    The last removal of each block takes the whole block. Groups that are smaller than `multiple` stay whole, and
+    no group falls below it, unless it `ends_free`: the units of the last block then leave one by one.
 
     Example:
         >>> in_blocks(np.array([0, 1, 0, 1, 0]), np.array([4, 3]), 2).tolist()
         [1, 0, 0]
+        >>> in_blocks(np.array([0, 1, 0, 1, 0]), np.array([4, 3]), np.array([2, 1]), ends_free=True).tolist()
+        [1, 0, 0, 1, 0]
     """
+    each = np.broadcast_to(multiple, sizes.shape).tolist()
     left = sizes.copy()
     waiting = np.zeros_like(sizes)
     result: list[int] = []
     for group in sequence.tolist():
         waiting[group] += 1
         kept = left[group] - waiting[group]
-        if kept % multiple == 0 and kept > 0:
+        if kept > 0 and (kept % each[group] == 0 or (ends_free and left[group] <= each[group])):
             result.extend([group] * int(waiting[group]))
             left[group] -= waiting[group]
             waiting[group] = 0
     return np.array(result, dtype=np.int64)
 
 
-def whole_blocks(counts: IntArray, sizes: IntArray, multiple: int) -> IntArray:
+def whole_blocks(counts: IntArray, sizes: IntArray, multiple: Multiple) -> IntArray:
     """Counts after a prefix of `in_blocks`, with the block that the prefix ends in taken whole.
+
+    Counts below one block are those of a group that `ends_free`.
 
     Example:
         >>> whole_blocks(np.array([7, 5]), np.array([16, 5]), 4).tolist()
         [4, 5]
     """
-    return np.where(counts < sizes, counts - counts % multiple, counts)
+    return np.where((counts < sizes) & (counts >= multiple), counts - counts % multiple, counts)
 
 
 def removable(order: Order) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from secateurs.checks.shown import shown
 from secateurs.effort import Effort
@@ -19,8 +19,8 @@ LARGEST_SEED = 2**32 - 1
 LARGEST_COUNT = 2**31 - 1
 
 
-def check_whole(name: str, value: Any, least: int = 1, most: int = LARGEST_COUNT) -> int:
-    """A whole number within bounds, as a plain int; True and 2.0 are none.
+def check_whole(name: str, value: Any, least: int = 1, most: int = LARGEST_COUNT, more: str = "") -> int:
+    """A whole number within bounds, as a plain int; True and 2.0 are none. `more` is what else may be given.
 
     Raises:
         InputError: It is none, or out of bounds.
@@ -31,8 +31,23 @@ def check_whole(name: str, value: Any, least: int = 1, most: int = LARGEST_COUNT
     """
     if not isinstance(value, Integral) or isinstance(value, bool) or not least <= int(value) <= most:
         upper = "" if most == LARGEST_COUNT else f" to {most:,}"
-        raise InputError(f"{name} is {shown(value)}; give a whole number from {least}{upper}.")
+        raise InputError(f"{name} is {shown(value)}; give a whole number from {least}{upper}{more}.")
     return int(value)
+
+
+def check_multiple(name: str, value: Any) -> int | Literal["auto"]:
+    """A multiple that groups keep: a whole number from 1 (free widths), or "auto".
+
+    Raises:
+        InputError: It is neither.
+
+    Example:
+        >>> check_multiple("round_to", 8), check_multiple("round_to", "auto")
+        (8, 'auto')
+    """
+    if isinstance(value, str) and value == "auto":
+        return "auto"
+    return check_whole(name, value, more=", or 'auto'")
 
 
 def check_seed(value: Any, name: str = "seed") -> int:

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import Field, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -132,6 +132,8 @@ def read_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     for one in fields(PruneConfig):
         if one.metadata["option"].kind == "count" and found.get(one.name, 1) < 1:
             raise InputError(f"{_flag(one.name)} {found[one.name]}: give a whole number from 1.")
+    if "round_to" in found:
+        found["round_to"] = _multiple(found["round_to"])
     for absolute in ABSOLUTE:
         if absolute in found:
             found[absolute] = number_or_text(found[absolute])
@@ -149,6 +151,18 @@ def read_settings(given: Mapping[str, Any]) -> dict[str, Any]:
             f"{_flag(name)}{str(problem).removeprefix(name)}" if name else str(problem)
         ) from None
     return found
+
+
+def _multiple(text: str) -> int | Literal["auto"]:
+    """What `--round-to` gives.
+
+    Raises:
+        InputError: Neither "auto" nor a whole number from 1.
+    """
+    from secateurs.checks import check_multiple
+
+    number = int(text) if text.isdecimal() and len(text) < 10 else text
+    return check_multiple(_flag("round_to"), number)
 
 
 def _flag(name: str) -> str:

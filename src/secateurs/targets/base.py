@@ -119,7 +119,7 @@ class Attempt:
         for i, group in enumerate(graph.groups):
             if group.name in self.ranking.orders and i not in fixed:
                 counts[i] = count_of(share, group.size, self.ranking.rounding)
-        return rounded(counts, graph.costs.sizes, self.bounds.round_to)
+        return rounded(counts, graph.costs.sizes, self.bounds.given)
 
     def candidate(self, counts: IntArray) -> nn.Module:
         """The network in which every group keeps so many units, without repair."""

@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from secateurs.checks import check_kind, shown
+from secateurs.contracts import Ranking
 from secateurs.errors import InputError
 from secateurs.targets.accuracy import AccuracyDrop
 from secateurs.targets.amounts import limit_given, preset
 from secateurs.targets.base import Target
-from secateurs.targets.budgets import made
-from secateurs.targets.costs import keep, macs, params
+from secateurs.targets.budgets import Budgets, made
+from secateurs.targets.costs import Counted, keep, macs, params
 from secateurs.targets.latency import Latency, parted
+from secateurs.targets.schedule import Bounds
+from secateurs.targets.widths import FREE, RoundTo
 
 _OWN = "a target, with a name, a value, counts(attempt) and remarks(attempt, small)"
 
@@ -76,3 +79,29 @@ def one_target(given: Mapping[str, Any], spelled: Callable[[str], str] = str) ->
         own: Target = value
         return own
     return _MADE[name](value)
+
+
+def bounds_for(
+    target: Target | None, ranking: Ranking, round_to: RoundTo, layers: Mapping[str, float] | None
+) -> Bounds:
+    """What holds whatever the target, with "auto" rounding where it has a say in the counts.
+
+    That is where a cost is to be met (`macs`, `params`, `size`, `peak_memory`, `budget`, `latency`) or an accuracy to
+    be held. A share of the units (`keep`), a method's own ratio, a target of the user's own and the counts of a
+    published procedure (`faithful`) are exact: they stay free. A number given as `round_to` holds for all.
+
+    Args:
+        target: What is asked for; None for the method's own ratio.
+        ranking: Says whether the method is faithful.
+        round_to: As it was given.
+        layers: Exceptions, which "auto" does not round.
+
+    Example:
+        >>> ranking = Ranking(None, {}, "l1-norm")
+        >>> bounds_for(macs(0.5), ranking, "auto", None).round_to, bounds_for(keep(0.5), ranking, "auto", None).round_to
+        ('auto', 1)
+    """
+    units = isinstance(target, Counted) and target.by_group
+    costs = isinstance(target, (Counted, Budgets, Latency, AccuracyDrop)) and not units
+    exact = round_to == "auto" and (ranking.faithful or not costs)
+    return Bounds(FREE if exact else round_to, layers)

@@ -14,6 +14,7 @@ from secateurs.allocate.found import Found
 from secateurs.allocate.search import Search
 from secateurs.allocate.sequence import (
     Allocation,
+    Multiple,
     Stepwise,
     counts_after,
     in_blocks,
@@ -22,11 +23,12 @@ from secateurs.allocate.sequence import (
     whole_blocks,
 )
 from secateurs.allocate.uniform import Uniform
-from secateurs.checks import check_whole, shown
+from secateurs.checks import check_multiple, shown
 from secateurs.compensate.base import name_of
 from secateurs.contracts import IntArray, Ranking
 from secateurs.errors import InputError, TargetError
 from secateurs.graph import Graph
+from secateurs.targets.widths import FAST, FREE, RoundTo, multiples
 
 # Blocks that may be too large to come back before `refilled` stops: of ResNet-20 and -56 with random weights, by
 # 2 to 8 channels at a time, one leaves up to 7.5 % unspent, four at most 0.9 % (2.2 % by 16).
@@ -42,12 +44,22 @@ class Bounds:
     """What holds whatever the target.
 
     Attributes:
-        round_to: Groups keep a multiple of this many units.
+        round_to: Groups keep a multiple of this many units, or by "auto" each of its own (`widths.multiples`).
         layers: Groups whose name matches a pattern keep that share of their units; the first that matches counts.
     """
 
-    round_to: int = 1
+    round_to: RoundTo = FREE
     layers: Mapping[str, float] | None = None
+
+    @property
+    def given(self) -> int:
+        """What widths that were asked for themselves are rounded to: by "auto" they are not.
+
+        Raises:
+            InputError: `round_to` is neither "auto" nor a whole number from 1.
+        """
+        found = check_multiple("round_to", self.round_to)
+        return FREE if found == "auto" else found
 
 
 NO_BOUNDS = Bounds()
@@ -57,12 +69,15 @@ NO_BOUNDS = Bounds()
 class Schedule:
     """The removals of an allocation: counts at the start, the group of each removal, blocks they come in.
 
+    `multiple` is an array where each group has its own, as `round_to` "auto" has it; the last block of each group
+    then leaves unit by unit, so that what can be reached is what free widths can reach.
+
     `search` is what one found, where the allocation is a search.
     """
 
     start: IntArray
     sequence: IntArray
-    multiple: int = 1
+    multiple: Multiple = FREE
     search: Found | None = None
 
     def counts(self, steps: int) -> IntArray:
@@ -83,7 +98,8 @@ def removals(
     Raises:
         InputError: `round_to` below 1, a share outside (0, 1], or a pattern that matches no free group.
     """
-    multiple, sizes = bounds.round_to, ranking.graph.costs.sizes
+    sizes = ranking.graph.costs.sizes
+    multiple = multiples(bounds.round_to, sizes)
     start, fixed = exceptions(ranking, bounds)
     allocation = allocate or Uniform()
     if isinstance(allocation, Stepwise):
@@ -93,7 +109,7 @@ def removals(
     search = allocation.find(ranking) if isinstance(allocation, Search) else None
     sequence = _checked(search.sequence if search else allocation(ranking), ranking, name_of(allocation))
     sequence = sequence[~np.isin(sequence, fixed)]
-    whole = sequence if multiple == 1 else in_blocks(sequence, sizes, multiple)
+    whole = in_blocks(sequence, sizes, multiple, ends_free=bounds.round_to == "auto")
     return Schedule(start, whole, multiple, search)
 
 
@@ -121,7 +137,6 @@ def exceptions(ranking: Ranking, bounds: Bounds) -> tuple[IntArray, IntArray]:
     Raises:
         InputError: `round_to` below 1, a share outside (0, 1], or a pattern that matches no free group.
     """
-    check_whole("round_to", bounds.round_to)
     layers = bounds.layers or {}
     start, fixed, unused = ranking.graph.costs.sizes.copy(), [], set(layers)
     for pattern, share in layers.items():
@@ -145,7 +160,7 @@ def exceptions(ranking: Ranking, bounds: Bounds) -> tuple[IntArray, IntArray]:
         raise InputError(
             f"layers: no free group matches '{sorted(unused)[0]}'; the free groups are {names}, ..."
         )
-    return rounded(start, ranking.graph.costs.sizes, bounds.round_to), np.array(fixed, dtype=np.int64)
+    return rounded(start, ranking.graph.costs.sizes, bounds.given), np.array(fixed, dtype=np.int64)
 
 
 def count_of(share: float, size: int, rounding: str) -> int:
@@ -190,11 +205,12 @@ def _held_back(graph: Graph, schedule: Schedule) -> str:
     fixed = bool((schedule.start < graph.costs.sizes).any()) or len(schedule.sequence) == 0
     free = {i for i, group in enumerate(graph.groups) if group.locked is None}
     kept = free - set(schedule.sequence.tolist())
+    multiple = schedule.multiple if isinstance(schedule.multiple, int) else FREE
     words = []
     if kept and fixed:
-        words.append(f"`layers` fixes or `round_to` {schedule.multiple} keeps {len(kept)} of the others")
-    elif schedule.multiple > 1:
-        words.append(f"`round_to` {schedule.multiple} keeps at least so many units of each group")
+        words.append(f"`layers` fixes or `round_to` {multiple} keeps {len(kept)} of the others")
+    elif multiple > 1:
+        words.append(f"`round_to` {multiple} keeps at least so many units of each group")
     elif kept:
         words.append(f"`layers` fixes {len(kept)} of the others")
     return "; " + "; ".join(words) if words else ""
@@ -205,7 +221,10 @@ def refilled(schedule: Schedule, steps: int, enough: Callable[[IntArray], bool])
 
     A block of channels that many layers share can cost several hundredths of the network, and the prefix that
     ends with it overshoots by as much. So that block stays removed, and blocks before it come back as long as the
-    counts are still `enough`, until four did not fit. Single units (`multiple` 1) are left as they are.
+    counts are still `enough`, until four did not fit. Where all units are single (`multiple` 1) they are left as they
+    are. Where groups have multiples of their own, single units of the free ones come back as well, it ends when of
+    every group a block did not fit, and what is left is given out by eights: less stays unspent than the cheapest of
+    these costs.
 
     Keep-sets of two targets nest where the targets differ by more than those four blocks cost. Prefixes alone
     nest always, and nothing else can: any chain of nested keep-sets jumps by the whole cost of a block somewhere.
@@ -219,12 +238,16 @@ def refilled(schedule: Schedule, steps: int, enough: Callable[[IntArray], bool])
         Counts with at least as many units in every group as the prefix leaves.
 
     Cost:
-        One evaluation of `enough` for every block that comes back, and four.
+        One evaluation of `enough` for every block that comes back, and four, or one a group.
     """
     counts = schedule.counts(steps)
     before, stuck, missed = counts.copy(), set(), 0
-    for position in range(steps - 1, -1 if schedule.multiple > 1 else steps - 1, -1):
+    own = not isinstance(schedule.multiple, int)
+    groups = set(schedule.sequence[:steps].tolist())
+    for position in range(steps - 1, -1 if np.any(schedule.multiple > FREE) else steps - 1, -1):
         group = int(schedule.sequence[position])
+        if own and group in stuck:
+            continue
         more = counts.copy()
         more[group] = schedule.counts(position)[group]
         if more[group] == before[group]:  # inside a block
@@ -235,8 +258,23 @@ def refilled(schedule: Schedule, steps: int, enough: Callable[[IntArray], bool])
             continue
         stuck.add(group)  # what left this group earlier comes back only after this
         missed += 1
-        if missed == _MISSES:
+        if missed == (len(groups) if own else _MISSES):
             break
+    return _by_least(schedule, counts, enough) if own else counts
+
+
+def _by_least(schedule: Schedule, counts: IntArray, enough: Callable[[IntArray], bool]) -> IntArray:
+    """Give back as many units at a time as the smallest multiple has, to the groups that lost units last first."""
+    least = FAST[0]
+    own = np.broadcast_to(schedule.multiple, counts.shape)
+    for group in dict.fromkeys(schedule.sequence[::-1].tolist()):
+        if own[group] <= least or counts[group] % least:
+            continue
+        more = counts.copy()
+        more[group] += least
+        while more[group] <= schedule.start[group] and enough(more):
+            counts = more.copy()
+            more[group] += least
     return counts
 
 
