@@ -197,8 +197,10 @@ def test_a_search_goes_by_the_multiples_of_its_groups():
     asked = {"method": "l1-norm", "macs": 0.6, "data": data, "allocate": Search(images=64)}
     result = sc.prune(net, torch.zeros(1, 3, 8, 8), **asked)
     first, second = (len(result.plan.kept.get(name, range(size))) for name, size in (("0", 96), ("2", 20)))
-    assert first < 96 and first % 8 == 0
-    assert (first, second) != (96, 20) and result.after.macs <= 0.6 * result.before.macs
+    assert first < 96
+    assert first % 8 == 0
+    assert second <= 20
+    assert result.after.macs <= 0.6 * result.before.macs
 
 
 def test_several_budgets_are_met(wide):
@@ -215,7 +217,8 @@ def test_prune_rounds_by_itself_and_says_what_it_was_asked():
     example = torch.zeros(1, 10)
     free, auto = (sc.prune(net, example, method="l1-norm", macs=0.5, round_to=n) for n in (1, "auto"))
     assert sc.prune(net, example, method="l1-norm", macs=0.5).plan.kept == auto.plan.kept != free.plan.kept
-    assert len(auto.plan.kept["0"]) % 16 == 0 and auto.verification.passed
+    assert len(auto.plan.kept["0"]) % 16 == 0
+    assert auto.verification.passed
     config = sc.PruneConfig(round_to=1, macs=0.5)
     assert sc.PruneConfig.from_dict(config.to_dict(), "here").round_to == 1
     assert "round_to" not in sc.PruneConfig(macs=0.5).to_dict()
