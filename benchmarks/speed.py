@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import os
 import tempfile
 import time
 from collections import Counter
@@ -108,12 +109,11 @@ def timed(name: str) -> dict[str, Any]:
     plans = {str(n): sc.plan(ranking, macs=HALF, round_to=n) for n in WIDTHS}
     networks = [model, *(sc.remove(model, plan).eval() for plan in plans.values())]
     found, rounds = {}, {}
+    with tempfile.TemporaryDirectory() as folder:  # what takes long comes before what is timed
+        passes = in_onnx_runtime(networks, example, Path(folder))
+    found["onnxruntime"], rounds["onnxruntime"] = fastest(passes, SECONDS)
     for how, layout in (("pytorch", torch.contiguous_format), ("channels_last", torch.channels_last)):
         found[how], rounds[how] = fastest(in_pytorch(networks, example, layout), SECONDS)
-    networks = [network.to(memory_format=torch.contiguous_format) for network in networks]  # type: ignore[call-overload]
-    with tempfile.TemporaryDirectory() as folder:
-        passes = in_onnx_runtime(networks, example, Path(folder))
-        found["onnxruntime"], rounds["onnxruntime"] = fastest(passes, SECONDS)
     rows = []
     for index, (network, width) in enumerate(zip(networks, ("whole", *plans), strict=True)):
         costs = sc.count_costs(network, example)
@@ -122,7 +122,8 @@ def timed(name: str) -> dict[str, Any]:
         row["multiples"] = None if width == "whole" else multiples_in(plans[width].kept)
         row["same_as_free"] = width != "whole" and plans[width].kept == plans["1"].kept
         rows.append(row)
-    return {"input": side, "threads": THREADS, "rounds": rounds, "passes": PASSES, "rows": rows}
+    load = [round(one, 1) for one in os.getloadavg()]
+    return {"input": side, "threads": THREADS, "rounds": rounds, "passes": PASSES, "load": load, "rows": rows}
 
 
 def multiples_in(kept: Mapping[str, Sequence[int]]) -> dict[str, int]:

@@ -132,7 +132,10 @@ def _multiples(found: Mapping[str, int] | None) -> str:
 
 def _rounds(one: Mapping[str, Any], shown: Sequence[str]) -> str:
     rounds = ", ".join(f"{one['rounds'][how]} in {HOW[how]}" for how in shown)
-    return f"rounds of {one['passes']} passes of each network: {rounds}"
+    load = one["load"][0]
+    return (
+        f"rounds of {one['passes']} passes of each network: {rounds}; load of the machine at the end {load}"
+    )
 
 
 def costs(accuracy: Mapping[str, Any]) -> list[str]:

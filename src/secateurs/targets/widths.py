@@ -24,11 +24,11 @@ MOST = 0.05
 def multiples(round_to: RoundTo, sizes: IntArray) -> Multiple:
     r"""Of how many units each group keeps a multiple.
 
-    Rounding moves a width by at most half a multiple. So "auto" gives a group of n units
+    Rounding to the nearest moves a width by half a multiple at most. So "auto" gives a group of n units
 
     $$ \max \{ m \in \{8, 16, 32\} : m / 2 \le n / 20 \}, $$
 
-    the largest that moves it by no more than 5 % of its units: 8 from 80 units, 16 from 160, 32 from 320. Groups with
+    the largest that does so by no more than 5 % of its units: 8 from 80 units, 16 from 160, 32 from 320. Groups with
     fewer than 80 stay free: in a group of 64, 8 is a step of an eighth, and what rounding takes from one group and
     gives another is no longer small beside what an allocation decides.
 
