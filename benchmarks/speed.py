@@ -54,7 +54,7 @@ WIDTHS: tuple[RoundTo, ...] = (1, 8, 16, 32, "auto")
 ACCURATE: tuple[RoundTo, ...] = (1, "auto", 8)
 HALF, MOBILE = 0.5, 0.7
 THREADS, PASSES = 2, 3
-SECONDS = 12.0
+SECONDS = 25.0
 IMAGES = 512
 Passes = Sequence[Callable[[], Any]]
 
