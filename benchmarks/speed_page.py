@@ -13,6 +13,9 @@ NAMES = {
     "resnet20": "ResNet-20",
 }
 HOW = {"pytorch": "PyTorch", "channels_last": "channels last", "onnxruntime": "ONNX Runtime"}
+CLOCKS = {"": "two threads, by the clock", "_processor": "one thread, processor time"}
+QUIET = 3.0
+"""The load of a machine of two cores up to which two threads are sometimes left alone."""
 Row = Mapping[str, Any]
 
 
@@ -22,26 +25,45 @@ def page(found: Mapping[str, Any]) -> str:
     lines = [
         "# Speed follows widths, not multiply-adds",
         "",
-        "Written by `python benchmarks/speed.py --render` from [results/speed.json](results/speed.json). Networks with",
-        "random weights, pruned by `l1-norm`, every layer alike, to half their multiply-adds (MACs); batch 1, "
-        f"{_threads(speed)} threads.",
-        "They take turns, and of each the fastest pass counts, as other programs only ever add to a time. `x` is the",
-        "time of the whole network over that of the smaller one, in the same runtime. Widths are the channels that",
-        "groups keep: free, multiples of 8, 16 or 32, or `auto`, the default: of the largest of the three that moves a",
-        "group by at most 5 % of its channels, and free where there are fewer than 80.",
+        "Written by `python benchmarks/speed.py --render` from [results/speed.json](results/speed.json). Networks",
+        "with random weights, pruned by `l1-norm`, every layer alike, to half their multiply-adds (MACs); batch 1.",
+        "They take turns, and of each the fastest pass counts, as other programs only ever add to a time. `x` is",
+        "the time of the whole network over that of the smaller one, in the same runtime. Widths are the channels",
+        "that groups keep: free, multiples of 8, 16 or 32, or `auto`, the default: of the largest of the three that",
+        "moves a group by at most 5 % of its channels, and free where there are fewer than 80.",
         "",
-        *summary(speed),
+        *said_of_clocks(speed),
     ]
+    clocks = {clock: words for clock, words in CLOCKS.items() if clock or quiet(speed)}
+    for clock, words in clocks.items():
+        lines += ["", f"## Half of the MACs: {words}", "", *summary(speed, clock)]
     for name, one in speed.items():
-        lines += ["", f"## {NAMES[name]}", "", *table(one)]
+        lines += ["", f"## {NAMES[name]}", "", *counts(one)]
+        for clock, words in clocks.items():
+            lines += ["", f"{words[0].upper()}{words[1:]}:", "", *table(one, clock)]
     if accuracy:
         lines += ["", "## What rounding costs", "", *costs(accuracy)]
     lines += ["", *_made(found)]
     return "\n".join(lines) + "\n"
 
 
-def _threads(speed: Mapping[str, Any]) -> str:
-    return " or ".join(sorted({str(one["threads"]) for one in speed.values()}))
+def quiet(speed: Mapping[str, Any]) -> bool:
+    """Whether other programs left the machine alone, so that the clock says something of two threads."""
+    return all(one["load"][0] <= QUIET for one in speed.values())
+
+
+def said_of_clocks(speed: Mapping[str, Any]) -> list[str]:
+    """What the two clocks say, and whether both are shown."""
+    loads = sorted(one["load"][0] for one in speed.values())
+    between = f"{loads[0]} to {loads[-1]}"
+    if quiet(speed):
+        return [
+            f"By the clock with two threads, at a load of the machine of {between}, and by processor time of one."
+        ]
+    return [
+        "Times are processor time of one thread, which other programs hardly lengthen. Those by the clock with two",
+        f"threads were taken at a load of {between} on two cores and say nothing; the file has them.",
+    ]
 
 
 def row_of(one: Mapping[str, Any], widths: str) -> Row:
@@ -55,70 +77,82 @@ def gain(one: Mapping[str, Any], widths: str, how: str) -> float:
     return float(row_of(one, "whole")[how] / row_of(one, widths)[how])
 
 
-def runtimes(one: Mapping[str, Any]) -> list[str]:
+def runtimes(one: Mapping[str, Any], clock: str) -> list[str]:
     """Those that are shown: channels last where it is faster for the whole network and for the default's."""
-    faster = all(row_of(one, w)["channels_last"] < row_of(one, w)["pytorch"] for w in ("whole", "auto"))
+    last, first = f"channels_last{clock}", f"pytorch{clock}"
+    faster = all(row_of(one, w)[last] < row_of(one, w)[first] for w in ("whole", "auto"))
     return [how for how in HOW if how != "channels_last" or faster]
 
 
-def summary(speed: Mapping[str, Any]) -> list[str]:
-    """The default beside free widths, one line a network."""
+def summary(speed: Mapping[str, Any], clock: str) -> list[str]:
+    """The default beside free widths, one line a network, and what that says."""
     lines = [
-        "| half of the MACs | PyTorch, free | PyTorch, `auto` | ONNX Runtime, free | ONNX Runtime, `auto` |",
+        "| network | PyTorch, free | PyTorch, `auto` | ONNX Runtime, free | ONNX Runtime, `auto` |",
         "|---|---|---|---|---|",
     ]
     for name, one in speed.items():
         cells = [
-            f"{gain(one, widths, how):.2f} x"
+            f"{gain(one, widths, how + clock):.2f} x"
             for how in ("pytorch", "onnxruntime")
             for widths in ("1", "auto")
         ]
         lines.append(f"| {NAMES[name]} | " + " | ".join(cells) + " |")
-    return [*lines, "", *said(speed)]
+    return [*lines, "", *(f"- {NAMES[name]}: {said(one, clock)}" for name, one in speed.items())]
 
 
-def said(speed: Mapping[str, Any]) -> list[str]:
-    """What the figures say, in words."""
-    lines = []
-    for name, one in speed.items():
-        if row_of(one, "auto")["same_as_free"]:
-            gains = sorted(gain(one, "1", how) for how in ("pytorch", "onnxruntime"))
-            lines.append(
-                f"- {NAMES[name]}: no group has 80 channels, so `auto` keeps free widths, and both columns time the "
-                f"same network; half of the multiply-adds make it {gains[0]:.2f} to {gains[1]:.2f} times as fast."
-            )
-            continue
-        parts = []
-        for how in ("pytorch", "onnxruntime"):
-            more = 100 * (gain(one, "auto", how) / gain(one, "1", how) - 1)
-            parts.append(f"{abs(more):.0f} % {'faster' if more >= 0 else 'slower'} in {HOW[how]}")
-        lines.append(f"- {NAMES[name]}: `auto` is {' and '.join(parts)} than free widths at the same MACs.")
+def said(one: Mapping[str, Any], clock: str) -> str:
+    """What the figures of one network say, in words."""
+    if row_of(one, "auto")["same_as_free"]:
+        off = max(abs(gain(one, "auto", how + clock) / gain(one, "1", how + clock) - 1) for how in HOW)
+        return (
+            "no group has 80 channels, so `auto` keeps free widths; what both columns differ by, up to "
+            f"{100 * off:.0f} %, is the error of the measurement."
+        )
+    parts = []
+    for how in ("pytorch", "onnxruntime"):
+        more = 100 * (gain(one, "auto", how + clock) / gain(one, "1", how + clock) - 1)
+        parts.append(f"{abs(more):.0f} % {'faster' if more >= 0 else 'slower'} in {HOW[how]}")
+    return f"`auto` is {' and '.join(parts)} than free widths at the same MACs."
+
+
+WORDS = {"whole": "unpruned", "1": "free (1)"}
+
+
+def counts(one: Mapping[str, Any]) -> list[str]:
+    """What stays in each way to round."""
+    whole = row_of(one, "whole")
+    lines = ["| widths | MACs | parameters | groups that lost channels, by multiple |", "|---|---|---|---|"]
+    for row in one["rows"]:
+        share, size = row["macs"] / whole["macs"], row["params"] / whole["params"]
+        words = WORDS.get(row["widths"], row["widths"])
+        lines.append(
+            f"| {words} | {100 * share:.2f} % | {100 * size:.1f} % | {_multiples(row['multiples'])} |"
+        )
+    lines += ["", f"MACs unpruned: {whole['macs']:,}."]
+    if one["out_of_reach"]:
+        lines[-1] += f" In multiples of {' or '.join(one['out_of_reach'])} no plan gets down to half."
     return lines
 
 
-def table(one: Mapping[str, Any]) -> list[str]:
-    """All ways to round one network."""
-    shown = runtimes(one)
+def table(one: Mapping[str, Any], clock: str) -> list[str]:
+    """Milliseconds of all ways to round one network, by one clock."""
+    shown = runtimes(one, clock)
     whole = row_of(one, "whole")
-    head = ["widths", "MACs", "parameters", "groups by multiple", *(f"{HOW[how]}, ms | x" for how in shown)]
-    lines = ["| " + " | ".join(head) + " |", "|---" * (4 + 2 * len(shown)) + "|"]
+    lines = [
+        "| widths | " + " | ".join(f"{HOW[how]}, ms | x" for how in shown) + " |",
+        "|---" * (1 + 2 * len(shown)) + "|",
+    ]
     for row in one["rows"]:
-        cells = [
-            {"whole": "unpruned", "1": "free (1)"}.get(row["widths"], row["widths"]),
-            f"{100 * row['macs'] / whole['macs']:.1f} %",
-            f"{100 * row['params'] / whole['params']:.1f} %",
-            _multiples(row["multiples"]),
-        ]
-        for how in shown:
+        cells = [WORDS.get(row["widths"], row["widths"])]
+        for how in (name + clock for name in shown):
             cells += [f"{row[how]:.2f}", f"{whole[how] / row[how]:.2f}"]
         lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", f"MACs unpruned {whole['macs']:,}; {_rounds(one, shown)}."]
+    lines += ["", f"{_rounds(one, shown, clock)}."]
     if "channels_last" not in shown:
         slow = [
-            f"{row_of(one, w)['channels_last']:.2f} ms {said_}"
-            for w, said_ in (("whole", "unpruned"), ("auto", "`auto`"))
+            f"{row_of(one, w)[f'channels_last{clock}']:.2f} ms {WORDS.get(w, w)}" for w in ("whole", "auto")
         ]
-        lines[-1] += f" Channels last in PyTorch, which is not faster for both: {', '.join(slow)}."
+        lines[-1] += f" Channels last in PyTorch is not faster for both: {', '.join(slow)}."
     return lines
 
 
@@ -130,12 +164,9 @@ def _multiples(found: Mapping[str, int] | None) -> str:
     return ", ".join([*words, *([f"{found['none']} of none"] if "none" in found else [])])
 
 
-def _rounds(one: Mapping[str, Any], shown: Sequence[str]) -> str:
-    rounds = ", ".join(f"{one['rounds'][how]} in {HOW[how]}" for how in shown)
-    load = one["load"][0]
-    return (
-        f"rounds of {one['passes']} passes of each network: {rounds}; load of the machine at the end {load}"
-    )
+def _rounds(one: Mapping[str, Any], shown: Sequence[str], clock: str) -> str:
+    rounds = ", ".join(f"{one['rounds'][how + clock]} in {HOW[how]}" for how in shown)
+    return f"Rounds of {one['passes']} passes of each network: {rounds}"
 
 
 def costs(accuracy: Mapping[str, Any]) -> list[str]:
