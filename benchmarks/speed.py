@@ -2,16 +2,14 @@
 
     python benchmarks/speed.py [--network resnet50 mobilenet_v2 vgg16 resnet56]
     python benchmarks/speed.py --accuracy resnet20 --cifar10 FOLDER --weights resnet20.safetensors
-    python benchmarks/speed.py --accuracy mobilenet_v2 --images FOLDER --weights mobilenet_v2_100_224_folded.safetensors
     python benchmarks/speed.py --render
 
 The first line prunes networks with random weights (time does not depend on them) by `l1-norm`, every layer alike, and
 times them at batch 1: in turns, some passes of one network after the other, and of each the fastest, as other programs
 only ever add to a time. That is by the clock with two threads, which says something on a machine that does nothing
 else, and by the processor time of one thread, which other programs hardly lengthen. The second prunes a trained network
-by `prune` with its defaults on 512 training images and scores it on the test images, with one thread; the third does so
-with half of 1,000 images of ImageNet, and scores it on the others. They write docs/results/speed.json, a network at a
-time; the last line writes docs/speed.md from it.
+by `prune` with its defaults on 512 training images and scores it on the test images, with one thread. Both write
+docs/results/speed.json, a network at a time; the last line writes docs/speed.md from it.
 """
 
 from __future__ import annotations
@@ -29,16 +27,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import TensorDataset
 
 import secateurs as sc
 from cifar import calibration, loaded
-from no_finetune_imagenet import images_of
 from papers.results import about
 from resnet50 import resnet50
 from secateurs.targets.widths import RoundTo
 from secateurs.zoo.registry import build
-from secateurs.zoo.weights import load_weights
 from speed_page import page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,7 +48,7 @@ NETWORKS: Mapping[str, tuple[Callable[[], nn.Module], int]] = {
 """What makes them, and the side of an input."""
 WIDTHS: tuple[RoundTo, ...] = (1, 8, 16, 32, "auto")
 ACCURATE: tuple[RoundTo, ...] = (1, "auto", 8)
-HALF, MOBILE = 0.5, 0.7
+HALF = 0.5
 THREADS, PASSES = 2, 3
 SECONDS = 10.0
 IMAGES = 512
@@ -171,46 +166,34 @@ def multiples_in(kept: Mapping[str, Sequence[int]]) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def trained(args: Any) -> tuple[nn.Module, Tensor, Any, float]:
-    """A trained network, images to calibrate on, labelled images to score it on, and its share of the MACs."""
-    args.model = args.accuracy
-    if args.model != "mobilenet_v2":
-        model, source = loaded(args)
-        return model, calibration(source, IMAGES), source.test, HALF
-    model = build("mobilenet_v2_folded")
-    load_weights(model, args.weights)
-    images, labels = images_of(args.images)
-    dealt = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
-    seen, rest = dealt[: len(dealt) // 2], dealt[len(dealt) // 2 :]
-    return model.eval(), images[seen], TensorDataset(images[rest], labels[rest]), MOBILE
-
-
 def scored(args: Any) -> dict[str, Any]:
     """A trained network at a share of its multiply-adds, repaired: free widths beside others."""
     torch.set_num_threads(1)
-    model, images, test, share = trained(args)
+    args.model = args.accuracy
+    model, source = loaded(args)
+    images = calibration(source, IMAGES)
     rows: list[dict[str, Any]] = []
     plans = {}
     for width in ACCURATE:
         asked: dict[str, Any] = {
-            "macs": share,
+            "macs": HALF,
             "round_to": width,
             "calibrate": len(images),
             "effort": args.effort,
         }
         made = sc.prune(model, images[:1], data=images, **asked)
         plans[str(width)] = made.plan.kept
-        found = sc.evaluate(made.model, test)
+        found = sc.evaluate(made.model, source.test)
         row: dict[str, Any] = {"widths": str(width), "macs": made.after.macs / made.before.macs}
         row.update(accuracy=100 * found.value, multiples=multiples_in(made.plan.kept))
         row.update(proof=made.verification.max_rel_diff, same_as_free=made.plan.kept == plans["1"])
         rows.append(row)
         print(json.dumps(row), flush=True)
     return {
-        "whole": 100 * sc.evaluate(model, test).value,
-        "share": share,
+        "whole": 100 * sc.evaluate(model, source.test).value,
+        "share": HALF,
         "images": len(images),
-        "test": len(test),
+        "test": len(source.test),
         "effort": args.effort,
         "rows": rows,
     }
@@ -231,9 +214,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--network", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
-    parser.add_argument("--accuracy", choices=("resnet20", "resnet56", "mobilenet_v2"))
+    parser.add_argument("--accuracy", choices=("resnet20", "resnet56"))
     parser.add_argument("--cifar10")
-    parser.add_argument("--images", type=Path, help="ImageNet's sample, a folder a class")
     parser.add_argument("--effort", default="default")
     parser.add_argument("--weights")
     parser.add_argument("--render", action="store_true")

@@ -21,7 +21,8 @@ Row = Mapping[str, Any]
 
 def page(found: Mapping[str, Any]) -> str:
     """The page, whose every number comes from the results."""
-    speed, accuracy = found["speed"], found.get("accuracy", {})
+    speed = {name: found["speed"][name] for name in NAMES if name in found["speed"]}
+    accuracy = found.get("accuracy", {})
     lines = [
         "# Speed follows widths, not multiply-adds",
         "",
