@@ -107,7 +107,7 @@ def trained(fold: Fold, folder: Path) -> nn.Module:
 def cut(model: nn.Module, fold: Fold, method: str, per_cent: int, repair: bool) -> Any:
     """A network without so many per cent of its multiply-adds; repairs see `CALIBRATE` unlabelled clips that train."""
     example = fold.train[:1]
-    asked: dict[str, Any] = {"macs": 1 - per_cent / 100, "calibrate": CALIBRATE}
+    asked: dict[str, Any] = {"macs": 1 - per_cent / 100, "calibrate": CALIBRATE, "round_to": 1}
     if per_cent == max(CUTS):
         asked["params"] = 0.5  # as the papers' claim has it
     labelled = torch.utils.data.TensorDataset(fold.train, fold.labels)

@@ -101,7 +101,7 @@ def cp_mobile(folder: Path, models: Path, keep: Path, fold: int = 1) -> dict[str
     train, test = train.flatten(0, 1), test.flatten(0, 1)
     model = zoo.load_weights(zoo.build("cp_mobile"), models / "cp_mobile_dcase2023.safetensors").eval()
     expected = decisions(model, test)
-    asked: dict[str, Any] = {"data": loader(train, fold), "calibrate": CALIBRATE}
+    asked: dict[str, Any] = {"data": loader(train, fold), "calibrate": CALIBRATE, "round_to": 1}
     found: dict[str, Any] = {"seconds": len(test), "chance": most_frequent(expected)}
     whole = sc.prune(model, train[:1], budget="dcase2025:int8", **asked)
     half = sc.prune(model, train[:1], budget="dcase2025:int8", macs=0.5, **asked)

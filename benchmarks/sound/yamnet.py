@@ -64,11 +64,11 @@ def network_of(path: Path) -> nn.Module:
 
 
 def pruned(model: nn.Module, data: Esc10, fold: int, per_cent: int) -> Any:
-    """All defaults, on unlabelled patches of the other folds."""
+    """All defaults but free widths, on unlabelled patches of the other folds."""
     patches = torch.utils.data.TensorDataset(data.fold(fold)[0].flatten(0, 1))
     generator = torch.Generator().manual_seed(fold)
     loader = torch.utils.data.DataLoader(patches, batch_size=64, shuffle=True, generator=generator)
-    return sc.prune(model, patches[0][0][None], macs=1 - per_cent / 100, data=loader)
+    return sc.prune(model, patches[0][0][None], macs=1 - per_cent / 100, data=loader, round_to=1)
 
 
 def run(folder: Path, models: Path, keep: Path, folds: tuple[int, ...] = FOLDS) -> list[dict[str, Any]]:
