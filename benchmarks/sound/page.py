@@ -58,9 +58,10 @@ def esc10(found: dict[str, Any]) -> list[str]:
         "",
         f"Trained from scratch in each of five folds: {fmean(whole):.1f} ± {stdev(whole):.1f} % of 80 clips. Then cut "
         "by each method to 25, 50 and 71 % fewer multiply-adds (with 71 %, half the parameters too): as it is, "
-        "repaired from 64 unlabelled clips of the folds that train (`least-squares-once`; the defaults of `prune`, with free widths, for "
-        "`moments`), and fine-tuned for 5 epochs from the bare cut (for `moments` from the repaired). Per cent of "
-        "clips right, mean and deviation over the folds, in brackets the points lost. A dash: not run.",
+        "repaired from 64 unlabelled clips of the folds that train (`least-squares-once`; for `moments` the defaults "
+        "of `prune` with free widths), and fine-tuned for 5 epochs from the bare cut (for `moments` from the "
+        "repaired). Per cent of clips right, mean and deviation over the folds, in brackets the points lost. A dash: "
+        "not run.",
         "",
         *table(("method", "asked", "MACs cut", "parameters cut", "bare", "repaired", "fine-tuned"), cells),
         "The claim of the papers, 71 % fewer multiply-adds and half the parameters for less than 2 points, is met on "
@@ -114,7 +115,8 @@ def yamnet(found: dict[str, Any]) -> list[str]:
     return [
         "## YAMNet on ESC-10, without training",
         "",
-        "The public weights know 521 sounds, of which ESC-10 names ten. Cut to free widths and repaired, all else by default, on patches "
+        "The public weights know 521 sounds, of which ESC-10 names ten. Cut to free widths and repaired, all else by "
+        "default, on patches "
         "of unlabelled clips of the other folds (2,048 are the default), no gradient step; int8 by ONNX Runtime with "
         f"layers left in float until the error on 96 patches is at most {_listed(found['errors'])} %: the largest of "
         f"these with which {found['tried']} unlabelled clips of the other folds are decided as in float, but for one. "
