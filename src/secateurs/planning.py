@@ -34,7 +34,7 @@ from secateurs.plans import plan_from_counts
 from secateurs.surgery.plan import Plan
 from secateurs.targets.base import Attempt, Target
 from secateurs.targets.budgets import Budgets
-from secateurs.targets.given import bounds_for, one_target
+from secateurs.targets.given import bounds_for, no_target, one_target
 from secateurs.targets.latency import LatencyTarget
 from secateurs.targets.schedule import exceptions, rounded
 from secateurs.targets.widths import RoundTo
@@ -308,9 +308,7 @@ def _own_plan(attempt: Attempt) -> Plan:
     ranking: Ranking = attempt.ranking
     orders, graph = ranking.orders, ranking.graph
     if not orders or any(order.own is None for order in orders.values()):
-        raise InputError(
-            f"target: '{ranking.method}' has no ratio of its own; say what share stays: macs, params, keep or latency."
-        )
+        raise no_target(ranking.method)
     own = {name: order.own or 0 for name, order in orders.items()}
     counts = np.array([g.size - own.get(g.name, 0) for g in graph.groups])
     start, fixed = exceptions(ranking, attempt.bounds)

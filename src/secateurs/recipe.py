@@ -38,7 +38,7 @@ from secateurs.surgery.remove import finish
 from secateurs.survey import Survey, survey
 from secateurs.targets import AccuracyDrop, Attempt, Target
 from secateurs.targets.accuracy import held_out
-from secateurs.targets.given import bounds_for
+from secateurs.targets.given import bounds_for, no_target
 
 WITH_DATA = ("moments", "sensitivity", "least-squares")
 # Of 11 data-free methods, shared out uniformly or globally, bare or with "weights", the best on held-out training
@@ -104,6 +104,8 @@ class Recipe:
         """
         target = check_config(config)
         method, allocation, repair = chosen(config, data is not None)
+        if target is None and isinstance(config.method, str | None) and not method.own_ratio:
+            raise no_target(config.method)  # which would be found out after the ranking, too
         methods.check_data(method, data is not None)
         allocations.check(allocation, data)
         repairs.check(repair, data)

@@ -81,6 +81,20 @@ def one_target(given: Mapping[str, Any], spelled: Callable[[str], str] = str) ->
     return _MADE[name](value)
 
 
+def no_target(method: str | None) -> InputError:
+    """What to say where nothing says how much is to stay; `method` where it was named.
+
+    Example:
+        >>> str(no_target(None))[:46]
+        'target: nothing says how much is to stay; give'
+    """
+    why = "nothing says how much is to stay" if method is None else f"'{method}' has no ratio of its own"
+    return InputError(
+        f"target: {why}; give the share that stays as macs, params, keep or latency, or a budget: size, peak_memory, "
+        "budget or accuracy_drop."
+    )
+
+
 def bounds_for(
     target: Target | None, ranking: Ranking, round_to: RoundTo, layers: Mapping[str, float] | None
 ) -> Bounds:
