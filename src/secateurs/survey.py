@@ -112,7 +112,7 @@ def survey(
         One forward pass over `limit` samples, O(d^3) a reader, and a pass forth and back over `measured` samples in
         which consumers run once more for every level; memory for their weights at all levels. With "best" instead
         for each group and level a pass over `measured` samples from the group to the output, and so for outputs that
-        cannot be differentiated.
+        cannot be differentiated and networks whose layers read (time, samples, ...).
     """
     check_effort("effort", effort)
     if not memory > 0:

@@ -146,3 +146,63 @@ def test_outputs_without_a_derivative_are_measured_in_full():
     graph = sc.trace(net, data[:1])
     orders, exact = (survey(net, graph, data, effort=effort) for effort in ("default", "best"))
     assert orders.curves == exact.curves
+
+
+class Frames(nn.Module):
+    """Frames of a clip read one by one, in either order."""
+
+    def __init__(self, order):
+        super().__init__()
+        self.order, self.a, self.b, self.c = order, nn.Conv2d(2, 4, 3), nn.Conv2d(4, 3, 1), nn.Linear(3, 4)
+
+    def forward(self, x):
+        count = x.shape[0]
+        x = x if self.order == "samples first" else x.transpose(0, 1)
+        x = F.relu(self.b(F.relu(self.a(x.flatten(0, 1))))).mean((2, 3))
+        if self.order == "samples first":
+            return self.c(x).unflatten(0, (count, -1)).mean(1)
+        return self.c(x).unflatten(0, (-1, count)).mean(0)
+
+
+def test_frames_of_a_clip_move_its_outputs_together():
+    torch.manual_seed(0)
+    model = Frames("samples first").double().eval()
+    x = torch.randn(5, 3, 2, 5, 5, dtype=torch.float64)
+    net = ExportedNetwork(model, [x])
+    place = next(i for i, name in net.state.items() if name == "b.weight")
+    node = net.index[next(iter(net.nodes[place].users))]
+    by = torch.randn_like(model.b.weight)
+    feel = Feeler(Interpreter(net), net.outputs[0], {"it": [{node: by}]})
+    assert feel.samples_first([x], HADAMARD[1].expand(5, 4))
+    found = torch.stack([feel.felt([x], v.expand(5, 4)).moves["it"][:, 0] for v in HADAMARD]).mean(0)
+    _, moved = torch.func.jvp(
+        lambda w: torch.func.functional_call(model, {"b.weight": w}, (x,)), (model.b.weight,), (by,)
+    )
+    assert torch.allclose(found, moved.square().sum(1), rtol=1e-9)
+
+
+class TimeFirst(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 5)
+
+    def forward(self, x):
+        x = x.transpose(0, 1)
+        return self.c(F.relu(self.b(F.relu(self.a(x)))).mean(0))
+
+
+@pytest.mark.parametrize("time", [7, 8], ids=["7", "as many as samples"])
+def test_layers_that_read_time_first_are_measured_in_full(time):
+    torch.manual_seed(0)
+    net, data = TimeFirst().eval(), list(torch.randn(64, time, 6).split(8))
+    graph = sc.trace(net, data[0][:1])
+    found, exact = (survey(net, graph, data, levels=(0.5,), effort=e) for e in ("default", "best"))
+    assert found.curves == exact.curves
+
+
+def test_frames_in_the_order_of_time_are_measured_in_full():
+    torch.manual_seed(0)
+    net, data = Frames("time first").eval(), torch.randn(64, 3, 2, 5, 5)
+    graph = sc.trace(net, data[:1])
+    found, exact = (survey(net, graph, data, levels=(0.5,), effort=e) for e in ("default", "best"))
+    assert found.curves == exact.curves

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -21,12 +22,15 @@ from secateurs.network.interpreter import Interpreter
 
 _VALUES = 3e7  # that rows and gradients of weights may take at once, unless one sample takes more
 
+_Back: TypeAlias = Callable[[int, Tensor, Tensor], None]
+"""Told of a layer's node, its input and the gradient of its output."""
+
 Change = Mapping[int, Tensor]
 """What is added to the weights of some layers, by the node of the layer."""
 
 
 class Undifferentiable(RuntimeError):
-    """The outputs have no derivative: the network detaches them, or they are whole numbers."""
+    """What outputs feel cannot be asked: they have no derivative, or layers hold samples elsewhere than first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,12 +96,39 @@ class Feeler:
             name: torch.zeros(count, len(several), dtype=torch.float64, device=signs.device)
             for name, several in self.changes.items()
         }
+        outputs = self._through(chunk, signs, partial(self._back, moves))
+        return Felt({name: value.square() for name, value in moves.items()}, outputs)
+
+    def samples_first(self, chunk: Sequence[Tensor], signs: Tensor) -> bool:
+        """Whether every layer that changes holds sample after sample along its first axis, seen by what the first feels.
+
+        Parts of a sample may follow each other there, as frames of a clip do that are read one by one.
+
+        Raises:
+            Undifferentiable: The outputs have no derivative.
+
+        Cost:
+            One pass forth and one back.
+        """
+        others: list[bool] = []
+
+        def see(_: int, x: Tensor, gradient: Tensor) -> None:
+            each, rest = divmod(len(x), len(signs))
+            others.append(rest > 0 or len(gradient) != len(x) or bool(gradient[each:].any()))
+
+        only = torch.zeros_like(signs)
+        only[0] = signs[0]
+        self._through(chunk, only, see)
+        return not any(others)
+
+    def _through(self, chunk: Sequence[Tensor], signs: Tensor, back: _Back) -> Tensor:
+        """One pass forth and one back for given v; the outputs."""
         with torch.enable_grad():
-            outputs = self._forth(dict(zip(self.run.net.inputs, chunk, strict=True)), moves)
+            outputs = self._forth(dict(zip(self.run.net.inputs, chunk, strict=True)), back)
             if not outputs.requires_grad:
                 raise Undifferentiable
             (self.seen(outputs) * signs).sum().backward()  # type: ignore[no-untyped-call]
-        return Felt({name: value.square() for name, value in moves.items()}, outputs.detach())
+        return outputs.detach()
 
     @cached_property
     def modules(self) -> Mapping[int, nn.Module]:
@@ -106,7 +137,7 @@ class Feeler:
         nodes = {node for several in self.changes.values() for change in several for node in change}
         return {node: self.run.net.model.get_submodule(known[node]) for node in sorted(nodes)}
 
-    def _forth(self, values: Values, moves: Mapping[str, Tensor]) -> Tensor:
+    def _forth(self, values: Values, back: _Back) -> Tensor:
         """The outputs, with a hook at every changed layer that waits for the gradient."""
         net = self.run.net
         for i in self.run.needed([self.out], values):
@@ -115,7 +146,7 @@ class Feeler:
                 made = made if made.requires_grad else made.detach().requires_grad_()
                 source = net.given(i, 0)
                 assert source is not None
-                made.register_hook(partial(self._back, i, values[source].detach(), moves))
+                made.register_hook(partial(back, i, values[source].detach()))
             values[i] = made
             for node in net.nodes[i].all_input_nodes:
                 if self.run.last[net.index[node]] <= i:
@@ -124,7 +155,7 @@ class Feeler:
         return outputs
 
     @torch.no_grad()
-    def _back(self, node: int, x: Tensor, moves: Mapping[str, Tensor], gradient: Tensor) -> None:
+    def _back(self, moves: Mapping[str, Tensor], node: int, x: Tensor, gradient: Tensor) -> None:
         """Add <J^T v, d> of the changes of one layer, sample by sample."""
         layer = self.modules[node]
         found = [
@@ -133,15 +164,18 @@ class Feeler:
         changes = torch.stack([to_matrix(layer, self.changes[name][k][node]) for name, k in found])
         form = linear_map(layer)
         assert form is not None
-        values = positions(layer, gradient) * form.groups * form.width + changes[0].numel()
+        count = len(moves[found[0][0]])
+        parts = len(x) // count  # of a sample, which the layer reads one by one
+        values = parts * positions(layer, gradient) * form.groups * form.width + changes[0].numel()
         each = max(1, int(_VALUES / values))
-        for start in range(0, len(x), each):
-            here = slice(start, start + each)
+        for start in range(0, count, each):
+            stop = min(start + each, count)
+            here = slice(parts * start, parts * stop)
             read, pull = rows(layer, x[here]), output_rows(layer, gradient[here])
-            read, pull = (r.reshape(len(x[here]), -1, *r.shape[1:]) for r in (read, pull))
+            read, pull = (r.reshape(stop - start, -1, *r.shape[1:]) for r in (read, pull))
             moved = _products(read, pull, changes).double()
             for (name, k), column in zip(found, moved.T, strict=True):
-                moves[name][here, k] += column
+                moves[name][start:stop, k] += column
 
 
 def _products(read: Tensor, pull: Tensor, changes: Tensor) -> Tensor:
@@ -167,12 +201,17 @@ def until_known(feel: Feeler, chunks: Sequence[Sequence[Tensor]], *, doubt: floa
         chunks: Inputs in chunks; the last ends the look in any case.
         doubt: 0 looks at all of them.
         seed: Of the signs.
+
+    Raises:
+        Undifferentiable: The outputs have no derivative, or a layer that changes does not hold sample after sample.
     """
     generator = torch.Generator().manual_seed(seed)
     parts: list[Felt] = []
     for chunk in chunks:
         like = feel.run.net.nodes[feel.out].meta["val"]
         signs = torch.randint(0, 2, like.shape, generator=generator).to(chunk[0].device, like.dtype) * 2 - 1
+        if not parts and not feel.samples_first(chunk, signs):
+            raise Undifferentiable
         parts.append(feel.felt(chunk, signs))
         found = _joined(parts)
         if found.doubt() <= doubt:
