@@ -248,6 +248,8 @@ def test_what_data_are_is_known_by_their_samples_but_for_what_is_drawn_anew():
         assert drawn == of_data(wrapped(Reading(x, y, drawn=True)))
         assert drawn != of_data(wrapped(Reading(x, other_y, drawn=True)))
     assert of_data([(x, y)]) != of_data([(x, other_y)])
+    first, second = (of_data(Reading(x[:2], torch.tensor(labels))) for labels in ([1, 12], [11, 2]))
+    assert first != second
 
 
 def seen_in_training(net):

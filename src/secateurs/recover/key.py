@@ -120,5 +120,5 @@ def _hashed(values: Any) -> str:
             add_to_hash(found, leaf)
         else:
             plain = isinstance(leaf, (bool, int, float, str, bytes, np.generic))
-            found.update(repr(leaf if plain else type(leaf)).encode())
+            found.update(f"{leaf if plain else type(leaf)!r};".encode())
     return found.hexdigest()
