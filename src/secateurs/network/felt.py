@@ -100,7 +100,7 @@ class Feeler:
         return Felt({name: value.square() for name, value in moves.items()}, outputs)
 
     def samples_first(self, chunk: Sequence[Tensor], signs: Tensor) -> bool:
-        """Whether every layer that changes holds sample after sample along its first axis, seen by what the first feels.
+        """Whether every layer that changes holds sample after sample on its first axis, by what the first one feels.
 
         Parts of a sample may follow each other there, as frames of a clip do that are read one by one.
 
