@@ -9,6 +9,7 @@ from torch import nn
 import secateurs as sc
 from secateurs.comparing.bench import Bench
 from secateurs.comparing.fingerprint import of_code, of_data
+from secateurs.comparing.given import checked_budgets
 from secateurs.errors import InputError
 from secateurs.meters import count_costs, evaluate
 from secateurs.methods import of_function
@@ -239,6 +240,11 @@ def test_a_network_whose_code_knows_its_width_is_cut_where_it_can_be(tmp_path):
     assert row.kept == dict(same.plan.kept)
     assert set(row.kept) == {"b"}
     assert all(row.proof.passed for row in found.rows)
+
+
+@pytest.mark.parametrize(("given", "most"), [("4.03k", 4030), ("1.2345678M", 1_234_567)])
+def test_an_amount_with_decimals_is_one_that_a_cell_can_be_asked_for(given, most):
+    assert checked_budgets({"macs": [given]}) == {"macs": [most]}
 
 
 def test_an_amount_is_a_budget_too_and_prune_does_the_same(tmp_path, compare, network, digits):

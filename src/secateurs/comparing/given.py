@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
@@ -91,7 +92,7 @@ def _budget(name: str, given: Any) -> float:
         raise InputError(
             f"{name} is {found.value:g}; give the share that stays, in (0, 1], or an amount such as 30M."
         )
-    return found.value
+    return found.value if found.share else float(math.floor(found.value))  # what is counted is whole
 
 
 def checked_repairs(repairs: Any) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from secateurs.checks import check_number, shown
@@ -95,19 +96,20 @@ def limit_given(name: str, value: Any) -> Limit:
     wrong = InputError(f"{name} is {shown(value)}; give {_STORED if stored else _COUNTED}.")
     if colon and (not stored or precision not in PRECISIONS):
         raise wrong
-    try:
-        number = float(found[1]) if found else math.nan
-    except ValueError:
-        number = math.nan
+    try:  # decimal, for 4.03 thousand are 4,030 and not a little more
+        number = Decimal(found[1]) if found else Decimal("NaN")
+    except InvalidOperation:
+        number = Decimal("NaN")
     unit = found[2].lower() if found else ""
-    if not math.isfinite(number):
+    if not math.isfinite(float(number)):
         raise wrong
-    if not unit and 0 < number <= 1 and not colon:
-        return Limit(name, number, share=True)
+    if not unit and 0 < float(number) <= 1 and not colon:
+        return Limit(name, float(number), share=True)
     scale = ({"": 1, **_BYTES} if stored else _THOUSANDS).get(unit)
-    if scale is None or not number * scale >= 1:
+    value = math.nan if scale is None else float(number * scale)
+    if not 1 <= value < math.inf:
         raise wrong
-    return Limit(name, number * scale, precision=precision or "fp32")
+    return Limit(name, value, precision=precision or "fp32")
 
 
 def in_short(value: float) -> str:
