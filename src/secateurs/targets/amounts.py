@@ -122,7 +122,7 @@ def in_short(value: float) -> str:
     if value <= 1:
         return f"{value:g}"
     for letter, unit in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if value >= unit and value % (unit // 1000) == 0:
+        if unit <= value < 1000 * unit and value % (unit // 1000) == 0:
             return f"{value / unit:g}{letter}"
     return f"{value:,.0f}"
 
