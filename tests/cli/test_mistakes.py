@@ -38,6 +38,7 @@ PRUNE = ("prune", "digits_cnn", "--out", "out")
         ((*PRUNE, "--method", "l1norm", "--macs", "0.5"), ("l1norm", "l1-norm")),
         ((*PRUNE, "--macs", "0.5", "--allocate", "globl"), ("globl", "global")),
         ((*PRUNE, "--macs", "0.5", "--recalibrate"), ("data",)),
+        ((*PRUNE, "--macs", "0.5", "--data", "cifar11:/nowhere"), ("cifar11:/nowhere", "cifar10:PATH")),
         ((*PRUNE, "--macs", "0.5", "--compensate", "merg"), ("merg", "merge")),
         ((*PRUNE, "--method", "taylor", "--macs", "0.5"), ("taylor", "data")),
         ((*PRUNE, "--accuracy-drop", "none"), ("--accuracy-drop", "none")),

@@ -53,7 +53,9 @@ def parsed(text: Any, where: str) -> Any:
     except RecursionError:
         raise InputError(f"{where}: it cannot be read: its lists are nested too deeply.") from None
     except ValueError as error:
-        raise InputError(f"{where}: it cannot be read as JSON ({shown(str(error), 120)}).") from error
+        raise InputError(
+            f"{where}: it cannot be read as JSON ({shown(str(error), 120)}); check that it is the file you mean."
+        ) from error
 
 
 def read_text(path: Path) -> str:

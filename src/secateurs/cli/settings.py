@@ -219,9 +219,8 @@ def asked_in(
     try:
         found = parsed(read_text(path), str(path))
     except (OSError, UnicodeDecodeError) as problem:
-        raise InputError(
-            f"{path}: cannot be read ({problem}); give a result.json, or settings as JSON"
-        ) from None
+        why = getattr(problem, "strerror", None) or problem
+        raise InputError(f"{path}: cannot be read ({why}); give a result.json, or settings as JSON") from None
     if not isinstance(found, Mapping):
         raise InputError(
             f"{path}: holds no settings; give a result.json of `secateurs prune`, or settings by name."

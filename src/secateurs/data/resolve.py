@@ -78,7 +78,7 @@ def resolve_data(
         return SOUNDS[kind](path, settings, network, input_shape)
     if kind in SOUNDS:
         raise InputError(f"The data '{spec}' lack the folder: write {kind}:PATH.")
-    if not colon or not rest:
+    if not colon or not rest or "/" in rest:  # no callable has a slash in its name
         known = ", ".join(["digits", *(f"{name}:PATH" for name in (*FOLDERS, *SOUNDS))])
         raise InputError(f"The data '{spec}' are not known: write {known}, or package.module:callable.")
     return own_data(spec)
