@@ -37,7 +37,7 @@ def parts(given: argparse.Namespace) -> dict[str, Callable[[], Any]]:
     def of_yamnet() -> Any:
         done = yamnet.run(given.esc, given.models, given.keep)
         int8 = yamnet.in_int8(given.esc, given.models, given.keep, done)
-        return {"rows": done, "int8": int8, "errors": yamnet.ERRORS, "asked_alike": yamnet.ALIKE}
+        return {"rows": done, "int8": int8, "errors": yamnet.ERRORS}
 
     def of_scenes() -> Any:
         places = (given.esc, given.models, given.keep)

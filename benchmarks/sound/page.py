@@ -75,57 +75,57 @@ def esc10(found: dict[str, Any]) -> list[str]:
 
 def yamnet(found: dict[str, Any]) -> list[str]:
     """YAMNet on ESC-10."""
-    cells = []
-    for cut, patches in dict.fromkeys((row["cut"], row["calibrate"]) for row in found["rows"]):
-        own = [row for row in found["rows"] if (row["cut"], row["calibrate"]) == (cut, patches)]
+    cells, files = [], []
+    for cut in dict.fromkeys(row["cut"] for row in found["rows"]):
+        own = [row for row in found["rows"] if row["cut"] == cut]
         clips, whole, right = (sum(row[key] for row in own) for key in ("clips", "whole", "right"))
-        int8 = [row for row in found["int8"] if (row["cut"], row["calibrate"]) == (cut, patches)]
-        same = [row for row in int8 if any(row["fold"] == one["fold"] for one in own)]
-        small, told = (sum(row[key] for row in same) for key in ("int8", "float"))
         cells.append(
             [
                 f"{cut} %",
-                f"{patches:,}",
                 str(clips),
                 f"{100 * (1 - own[0]['macs'][1] / own[0]['macs'][0]):.1f} %",
                 f"{100 * (1 - fmean(row['params'][1] for row in own) / own[0]['params'][0]):.1f} %",
                 f"{100 * whole / clips:.2f}",
                 f"{100 * right / clips:.2f} ({100 * (right - whole) / clips:+.2f})",
-                f"{100 * small / clips:.2f} ({100 * (small - told) / clips:+.2f})"
-                if len(same) == len(own)
-                else "-",
-                f"{fmean(row['bytes'] for row in same) / 1e6:.2f} MB" if same else "-",
-                f"{min(row['left'] for row in same)} to {max(row['left'] for row in same)}" if same else "-",
                 f"{fmean(sum(row['seconds'].values()) for row in own):.0f} s",
             ]
         )
-    header = (
-        "asked",
-        "patches",
-        "clips",
-        "MACs cut",
-        "parameters cut",
-        "whole, %",
-        "repaired",
-        "int8",
-        "file",
-        "layers in float",
-        "time",
-    )
+        for rule in sorted({tuple(row["rule"]) for row in found["int8"] if row["cut"] == cut}):
+            same = [row for row in found["int8"] if row["cut"] == cut and tuple(row["rule"]) == rule]
+            files.append(_int8(cut, rule, same, len(own)))
+    header = ("asked", "clips", "MACs cut", "parameters cut", "whole, %", "repaired", "time")
+    columns = ("asked", "alike", "folds", "float, %", "int8", "int8 file", "float file", "layers in float")
     return [
         "## YAMNet on ESC-10, without training",
         "",
         "The public weights know 521 sounds, of which ESC-10 names ten. Cut to free widths and repaired, all else by "
-        "default, on patches "
-        "of unlabelled clips of the other folds (2,048 are the default), no gradient step; int8 by ONNX Runtime with "
-        f"layers left in float until the error on 96 patches is at most {_listed(found['errors'])} %: the largest of "
-        f"these with which {100 * found['asked_alike']:g} % of the unlabelled clips of the other folds are decided as "
-        "in float, as half a point may be lost (with 99 of 100 such clips, the first rule, more was lost). "
-        "In brackets points gained or lost: to the whole network, and to float.",
+        "default, on 2,048 patches of unlabelled clips of the other folds, no gradient step. In brackets points "
+        "gained or lost.",
         "",
         *table(header, cells),
+        "int8 on top, by ONNX Runtime, from 96 of these patches: layers stay in float until the error on them is at "
+        f"most {_listed(found['errors'])} %, the largest with which enough unlabelled clips of the other folds are "
+        "decided as in float. In brackets what is lost to float.",
+        "",
+        *table(columns, files),
         origin(found),
         "",
+    ]
+
+
+def _int8(cut: int, rule: Sequence[float], same: Sequence[dict[str, Any]], folds: int) -> list[str]:
+    """A row of the files of one rule."""
+    clips = 80 * len(same)
+    told, small = (sum(row[key] for row in same) for key in ("float", "int8"))
+    return [
+        f"{cut} %",
+        f"{100 * rule[1]:g} % of {rule[0]:.0f}",
+        f"{len(same)} of {folds}",
+        f"{100 * told / clips:.2f}",
+        f"{100 * small / clips:.2f} ({100 * (small - told) / clips:+.2f})",
+        f"{fmean(row['bytes'] for row in same) / 1e6:.2f} MB",
+        f"{fmean(row['float bytes'] for row in same) / 1e6:.2f} MB",
+        f"{min(row['left'] for row in same)} to {max(row['left'] for row in same)}",
     ]
 
 
