@@ -105,7 +105,8 @@ def yamnet(found: dict[str, Any]) -> list[str]:
         *table(header, cells),
         "int8 on top, by ONNX Runtime, from 96 of these patches: layers stay in float until the error on them is at "
         f"most {_listed(found['errors'])} %, the largest with which enough unlabelled clips of the other folds are "
-        "decided as in float. In brackets what is lost to float.",
+        "decided as in float. In brackets what is lost to float. The second rule, as many as points may be lost, was "
+        "set after the first had been scored.",
         "",
         *table(columns, files),
         origin(found),
