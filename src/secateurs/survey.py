@@ -109,10 +109,10 @@ def survey(
         InputError: No data, a memory not above 0, or a network that torch.export cannot capture.
 
     Cost:
-        One forward pass over `limit` samples, O(d^3) a reader, and a pass forth and back over `measured` samples in
-        which consumers run once more for every level; memory for their weights at all levels. With "best" instead
-        for each group and level a pass over `measured` samples from the group to the output, and so for outputs that
-        cannot be differentiated and networks whose layers read (time, samples, ...).
+        One forward pass over `limit` samples, O(d^3) a reader, and a pass forth and back over `measured` samples, with
+        the gradient of consumers' weights sample by sample; memory for their weights at all levels. With "best"
+        instead for each group and level a pass over `measured` samples from the group to the output, and so for outputs
+        that cannot be differentiated and networks whose layers read (time, samples, ...).
     """
     check_effort("effort", effort)
     if not memory > 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -32,18 +33,18 @@ def windows(layer: _ConvNd, x: Tensor, chosen: Tensor | None = None) -> Tensor:
                 [2., 3.]])
     """
     padded, stride = _padded(layer, x)
-    counts = _counts(layer, padded.shape[2:], stride)
+    sizes = _counts(layer, padded.shape[2:], stride)
     last = padded.movedim(1, -1).contiguous()
     steps = torch.tensor(last.stride()[1:-1], device=x.device) // last.shape[-1]
     if chosen is None:
-        chosen = torch.arange(int(torch.tensor(counts).prod()), device=x.device)
-    places = torch.stack(torch.unravel_index(chosen, counts), 1) * torch.tensor(stride, device=x.device)
+        chosen = torch.arange(math.prod(sizes), device=x.device)
+    places = torch.stack(torch.unravel_index(chosen, sizes), 1) * torch.tensor(stride, device=x.device)
     taps = torch.cartesian_prod(
         *(
             d * torch.arange(k, device=x.device)
             for k, d in zip(layer.kernel_size, layer.dilation, strict=True)
         )
-    ).reshape(-1, len(counts))
+    ).reshape(-1, len(sizes))
     samples = torch.arange(len(x), device=x.device) * (last[0].numel() // last.shape[-1])
     index = samples[:, None, None] + (places @ steps)[:, None] + taps @ steps
     return _gathered(last.flatten(0, -2), index.flatten(0, 1))

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from secateurs.errors import InputError
 
-_BLOCK = (
-    256  # columns of a product at a time: above twice this half of a symmetric matrix is worth leaving out
-)
+# Columns of a product at a time: above twice as many, half of a symmetric matrix is worth leaving out.
+_BLOCK = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +62,7 @@ class Moments:
             rows = rows.float()
         parts = rows.transpose(0, 1)
         mean = parts.mean(1, keepdim=True) if len(rows) else parts.new_zeros(len(parts), 1, parts.shape[2])
-        centred = (
-            parts - mean
-        )  # what rounding does is in proportion to the squares, and means are most of them
+        centred = parts - mean  # rounding is in proportion to the squares, and means are most of them
         second, rest, mean = _squares(centred), centred.sum(1, dtype=torch.float64)[:, None], mean.double()
         second.baddbmm_(mean.mT, rest + len(rows) * mean).baddbmm_(rest.mT, mean)
         if not bool(torch.isfinite(second.diagonal(dim1=1, dim2=2)).all()):
