@@ -31,16 +31,6 @@ BARE = (
     "thinet", "bn-scale", "l2-norm", "taylor",
 )  # fmt: skip
 OURS = "moments"
-TUNED = (
-    OURS,
-    "similarity-nystrom",
-    "centrality",
-    "random",
-    "fp-omp",
-    "l1-norm",
-    "qsfm-ssim",
-    "channel-similarity",
-)
 NEED_DATA = ("qsfm-ssim", "qsfm-psnr", "channel-similarity", "hrank", "thinet", "taylor")
 EPOCHS, TUNING, CALIBRATE = 60, 5, 64
 
@@ -125,8 +115,8 @@ def cut(model: nn.Module, fold: Fold, method: str, per_cent: int, repair: bool) 
 
 
 def cells(fold: Fold, whole: float, tune: bool) -> Iterator[dict[str, Any]]:
-    """Keys and how each is made: bare and repaired of every method, or fine-tuned of those that are."""
-    for method in TUNED if tune else (OURS, *BARE):
+    """Keys and how each is made: bare and repaired of every method, or fine-tuned."""
+    for method in (OURS, *BARE):
         for per_cent in CUTS:
             yield {"fold": fold.number, "method": method, "cut": per_cent, "tuned": tune, "whole": whole}
 
@@ -166,8 +156,7 @@ def run(folder: Path, keep: Path, tune: bool = True, folds: tuple[int, ...] = FO
         print(f"fold {number}: {networks[-1][2]:.2f} %", flush=True)
     for late in (False, True) if tune else (False,):
         todo = [(cell, fold, model) for fold, model, whole in networks for cell in cells(fold, whole, late)]
-        order = TUNED if late else (OURS, *BARE)
-        todo.sort(key=lambda job: order.index(job[0]["method"]))
+        todo.sort(key=lambda job: (OURS, *BARE).index(job[0]["method"]))
         for cell, fold, model in todo:
             if (cell["fold"], cell["method"], cell["cut"], cell["tuned"]) in known:
                 continue
