@@ -1,13 +1,14 @@
 """Accuracy straight after pruning, without labels, without retraining, over several draws of the calibration images.
 
     python benchmarks/no_finetune.py --cifar10 FOLDER --models FOLDER --keep FOLDER [--only resnet20 resnet56]
-        [--draws 8] [--calibrate 3000]
+        [--draws 8] [--calibrate 3000] [--steps 2]
     python benchmarks/no_finetune.py --render
 
 FOLDER holds the official binary files, MODELS the weights `resnet20.safetensors` and so on. Calibration sees training
 images without their labels; nothing is chosen on test images. A cell is a network, a budget and a draw: one survey of
 each draw serves all its budgets, cells that are done stay in `--keep`. Draws come one after the other, so that a run
-that ends early has all rows, of fewer draws. Results go to docs/results/no_finetune.json, the page to
+that ends early has all rows, of fewer draws. `--steps` gives the networks of the first draw so many epochs of
+label-free gradient steps on all training images. Results go to docs/results/no_finetune.json, the page to
 docs/no_finetune.md.
 """
 
@@ -33,11 +34,13 @@ from results import about, spread  # noqa: E402
 
 import secateurs as sc  # noqa: E402
 from grail import grail_, grams  # noqa: E402
-from secateurs.compensate import least_squares_  # noqa: E402
+from secateurs.compensate import least_squares_, reconstruct_  # noqa: E402
 from secateurs.data import resolve_data  # noqa: E402
+from secateurs.data.augment import Shifts  # noqa: E402
 from secateurs.data.batches import joined  # noqa: E402
 from secateurs.data.normalisation import IMAGENET  # noqa: E402
 from secateurs.plans import keep_of  # noqa: E402
+from secateurs.surgery import Plan  # noqa: E402
 from secateurs.survey import Survey, survey  # noqa: E402
 from secateurs.zoo.registry import build  # noqa: E402
 from secateurs.zoo.weights import load_weights  # noqa: E402
@@ -45,16 +48,17 @@ from secateurs.zoo.weights import load_weights  # noqa: E402
 RECORD = HERE.parent / "docs" / "results" / "no_finetune.json"
 IMAGENET_RECORD = RECORD.with_name("no_finetune_imagenet.json")
 PAGE = HERE.parent / "docs" / "no_finetune.md"
-# Network, share of MACs and of parameters that stays, points lost that were asked for.
-ROWS: tuple[tuple[str, float, float | None, float | None], ...] = (
-    ("resnet20", 0.7, None, None),
-    ("resnet20", 0.494, None, 2.2),
-    ("resnet56", 0.7, None, 0.10),
-    ("resnet56", 0.512, None, 0.7),
-    ("resnet56", 0.5, 0.421, 1.5),
-    ("resnet56", 0.59, None, 0.3),
-    ("resnet56", 0.4, None, 1.3),
+# Network, share of MACs and of parameters that stays, points lost that were asked for without steps and with them.
+ROWS: tuple[tuple[str, float, float | None, float | None, float | None], ...] = (
+    ("resnet20", 0.7, None, None, None),
+    ("resnet20", 0.494, None, 2.2, None),
+    ("resnet56", 0.7, None, 0.10, None),
+    ("resnet56", 0.512, None, 0.7, 0.4),
+    ("resnet56", 0.5, 0.421, 1.5, 0.8),
+    ("resnet56", 0.59, None, 0.3, None),
+    ("resnet56", 0.4, None, 1.3, None),
 )
+STEPPED = (("resnet20", 0.494), ("resnet56", 0.512), ("resnet56", 0.5))  # what `--steps` trains
 FEW = (
     "resnet56",
     0.7,
@@ -64,7 +68,7 @@ FEW = (
 def cells(given: argparse.Namespace) -> Iterator[tuple[str, int, float, float | None]]:
     """Network, draw, shares, in the order in which they are made."""
     for draw in range(given.draws):
-        for name, macs, params, _ in ROWS:
+        for name, macs, params, *_ in ROWS:
             long = name == "resnet56" and (name, macs) != FEW
             if name in given.only and not (long and draw >= given.most):
                 yield name, draw, macs, params
@@ -116,6 +120,8 @@ class Bench:
         least_squares_(small, self.model, made, seen, seed=draw)
         spent = time.process_time() - start
         ours = right(small, self.images, self.labels)
+        if draw == 0:
+            torch.save({"plan": made.to_json(), "state": small.state_dict()}, self.kept(macs))
         costs = self.graph.costs
         return {
             "network": self.name,
@@ -136,27 +142,62 @@ class Bench:
             "repair_seconds": round(spent, 1),
         }
 
+    def kept(self, macs: float) -> Path:
+        """Where the network of the first draw waits for its steps."""
+        return self.given.keep / f"{self.name}-{macs}.pt"
+
+    def stepped(self, macs: float, params: float | None) -> dict[str, Any]:
+        """Label-free steps from the repaired network of the first draw, on all training images."""
+        found = torch.load(self.kept(macs), weights_only=True)
+        made = Plan.from_json(found["plan"])
+        small = sc.remove(self.model, made)
+        small.load_state_dict(found["state"])
+        (seen,) = joined(self.source.calibration(len(self.source.train), 0), len(self.source.train))
+        start = time.process_time()
+        reconstruct_(
+            small, self.model, made, seen, epochs=self.given.steps, augment=Shifts(), limit=len(seen), seed=0
+        )
+        spent = time.process_time() - start
+        ours = right(small, self.images, self.labels)
+        return {
+            "network": self.name,
+            "stepped": self.given.steps,
+            "draw": 0,
+            "macs": macs,
+            "params": params,
+            "accuracy": 100 * float(ours.mean()),
+            "lost": int((self.whole & ~ours).sum()),
+            "won": int((~self.whole & ours).sum()),
+            "samples": len(seen),
+            "seconds": round(spent, 1),
+        }
+
 
 def run(given: argparse.Namespace) -> list[dict[str, Any]]:
     """All cells, those of earlier runs from their file."""
     path = given.keep / "no_finetune.jsonl"
     done = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-    known = {(c["network"], c["draw"], c["macs"], c["params"]) for c in done}
+    known = {(c["network"], c["draw"], c["macs"], c["params"], "stepped" in c) for c in done}
     benches: dict[str, Bench] = {}
-    for key in cells(given):
+    late = [
+        (n, 0, m, p, True) for n, m, p, *_ in ROWS if given.steps and n in given.only and (n, m) in STEPPED
+    ]
+    for key in [*((*key, False) for key in cells(given)), *late]:
         if key in known:
             continue
-        name, draw, macs, params = key
-        benches[name] = benches.get(name) or Bench(name, given)
-        done.append(benches[name].cell(draw, macs, params))
+        name, draw, macs, params, stepped = key
+        bench = benches[name] = benches.get(name) or Bench(name, given)
+        done.append(bench.stepped(macs, params) if stepped else bench.cell(draw, macs, params))
         print(json.dumps(done[-1]), flush=True)
         with path.open("a") as file:
             file.write(json.dumps(done[-1]) + "\n")
     return done
 
 
-def line(own: Sequence[dict[str, Any]], asked: float | None) -> str:
-    """A row of the table: the draws of one budget."""
+def line(
+    own: Sequence[dict[str, Any]], stepped: Sequence[dict[str, Any]], asked: Sequence[float | None]
+) -> str:
+    """A row of the table: the draws of one budget, and what steps made of the first."""
     drops = [c["whole"] - c["repaired"] for c in own]
     error = f" ± {statistics.stdev(drops) / len(drops) ** 0.5:.2f}" if len(drops) > 1 else ""
     # McNemar's error of the difference of two counts over the same images.
@@ -172,23 +213,33 @@ def line(own: Sequence[dict[str, Any]], asked: float | None) -> str:
         spread([c["repaired"] for c in own]),
         f"{statistics.fmean(drops):.2f}{error}",
         f"{100 * statistics.fmean(p / c['images'] for p, c in zip(paired, own, strict=True)):.2f}",
-        "-" if asked is None else f"{asked:.2f}",
+        said(asked[0]),
+        *(f"{c['accuracy']:.2f} ({c['accuracy'] - own[0]['whole']:+.2f})" for c in stepped),
+        *([] if stepped else ["-"]),
+        said(asked[1]),
         f"{statistics.fmean(c['survey_seconds'] for c in own):.0f} + "
         f"{statistics.fmean(c['repair_seconds'] for c in own):.0f}",
     ]
     return "| " + " | ".join(columns) + " |"
 
 
+def said(asked: float | None) -> str:
+    """A number of points, or that there is none."""
+    return "-" if asked is None else f"{asked:.2f}"
+
+
 HEAD = """# Straight out of `prune`: no labels, no retraining
 
 CIFAR-10, % of test images right; nothing was chosen on them. Units by `moments`, allocation by `sensitivity`,
-sequential `least-squares` with the layers before refitted too, from unlabelled training images, no gradient step.
+sequential `least-squares` with the layers before refitted too, from unlabelled training images; no gradient step, but
+in the column `steps`.
 `plain` is the same network before a repair, `GRAIL` the same removal repaired as arXiv 2602.23795 does (channel
 moments of the unpruned network, not centred, ridge 1e-3, all readers at once; run here, `benchmarks/grail.py`). Mean
 and deviation over draws of the calibration images; of the points lost the mean and its standard error over the draws,
 and beside it the standard error over test images, paired with the whole network's (McNemar's; the mean of the draws').
 `asked` is what we set out to reach. Seconds of the processor, on one thread beside other work: the survey, which
-serves all budgets of a draw, and the repair.
+serves all budgets of a draw, and the repair. `steps`: the repaired network of the first draw after label-free gradient
+steps (`reconstruct`) on all training images, shifted and mirrored, without their labels.
 """
 
 
@@ -228,13 +279,14 @@ def page(found: dict[str, Any], other: dict[str, Any] | None = None) -> str:
     lines = [
         HEAD,
         "| network | MACs cut | parameters cut | draws | whole | plain | GRAIL | repaired | lost | paired | asked "
-        "| seconds |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| steps | asked | seconds |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for name, macs, params, asked in sorted(ROWS, key=lambda row: (row[0], -row[1], row[2] or 1)):
+    for name, macs, params, *asked in sorted(ROWS, key=lambda row: (row[0], -row[1], row[2] or 1)):
         own = [c for c in found["cells"] if (c["network"], c["macs"], c["params"]) == (name, macs, params)]
+        stepped = [c for c in own if "stepped" in c]
         if own:
-            lines.append(line(own, asked))
+            lines.append(line([c for c in own if "stepped" not in c], stepped, asked))
     lines += ["", f"{found['calibrate']:,} images a draw. {origin(found)}"]
     return "\n".join([*lines, *([] if other is None else imagenet(other))]) + "\n"
 
@@ -250,6 +302,7 @@ def main() -> int:
     parser.add_argument("--draws", type=int, default=8)
     parser.add_argument("--most", type=int, default=4, help="draws of the longer rows of ResNet-56")
     parser.add_argument("--calibrate", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=2, help="epochs of label-free steps; 0 for none")
     parser.add_argument("--test", type=int, help="fewer test images, for a trial")
     parser.add_argument("--render", action="store_true", help="only write the page from the results")
     given = parser.parse_args()

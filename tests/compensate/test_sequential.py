@@ -185,6 +185,19 @@ def test_reconstruct_lowers_what_least_squares_left():
         reconstruct_(small, model, plan, images(1))
 
 
+@pytest.mark.parametrize("near", [False, True])
+def test_reconstruct_of_many_steps_lets_batch_norms_see_their_batches_where_that_helps(near):
+    torch.manual_seed(0)
+    model = trained_like(Block())
+    small, plan = pruned(model, {"conv1": range(3), "conv3": range(3)})
+    if near:  # nothing is left but the noise of the batches
+        least_squares_(small, model, plan, images(400), rounds=0)
+    before, left = copy.deepcopy(small), error(model, small, images(64, 1))
+    reconstruct_(small, model, plan, images(400), epochs=56, batch=40)  # 504 steps of batches of 40
+    assert error(model, small, images(64, 1)) < 0.8 * left
+    assert torch.equal(small.bn1.running_mean, before.bn1.running_mean) == near
+
+
 def test_reconstruct_that_does_not_help_changes_nothing():
     model = trained_like(Block())
     small, plan = pruned(model, {"conv1": range(6), "conv3": range(6)})

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from secateurs.compensate.batchwise import Batchwise
 from secateurs.compensate.sequential import noticed
 from secateurs.compensate.walk import Repaired, Stop, stops, unsupported
 from secateurs.contracts import Loader, Progress
@@ -18,12 +19,15 @@ from secateurs.errors import InputError
 from secateurs.layers.linear_map import linear_map
 from secateurs.layout import laid_out, laid_out_as
 from secateurs.network.exported import ExportedNetwork, Exports
-from secateurs.network.interpreter import Interpreter
+from secateurs.network.interpreter import Instead, Interpreter
 from secateurs.network.paired import PairedNetworks
 from secateurs.running.eval_mode import device_of, evaluation
 from secateurs.surgery.plan import Plan
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
+_LONG, _LARGE = 500, 32  # steps and samples a step from which on batch norms are as in training
+_SETTLED = 0.5  # of the steps, after which they stay as they have become
+_MOMENTUM = 0.05  # of a batch in their statistics
 _WARM = 20  # steps over which the learning rate rises
 
 
@@ -48,9 +52,11 @@ def reconstruct_(
     \frac{\lVert z_b - z_{b,0} \rVert^2}{\operatorname{var} z_{b,0}}$ with y the outputs (scores of classes centred over
     them) and $z_b$ what leaves block b after its activation, in the pruned network and (index 0) in the original.
     The blocks keep the outputs from being learnt by heart. A filter's step is `learning_rate` times the root mean
-    square of its entries; it falls to 0 along a cosine. Batch norms stay as they are in evaluation. The last
-    tenth of the samples is not trained on: where the sum has not fallen on them by the end, the network keeps what it
-    had. To be run after `least_squares_`, which brings it near, and which best has not seen that tenth (`trained_on`).
+    square of its entries; it falls to 0 along a cosine. Batch norms stay as they are in evaluation; of 500 steps and
+    more the first half normalise each batch by itself, as in training (fewer do not make good what that costs). The
+    last tenth of the samples is not trained on: where the sum has not fallen on them by the end, batch norms are left
+    alone in a second try, and where that has not helped either, the network keeps what it had. To be run after
+    `least_squares_`, which brings it near, and which best has not seen that tenth (`trained_on`).
 
     Args:
         small: The repaired network; filled in place, left in evaluation mode.
@@ -75,8 +81,8 @@ def reconstruct_(
             operation.
 
     Cost:
-        `epochs` passes of the original, forth, and of the smaller network, forth and back; memory for all values of
-        one batch.
+        `epochs` passes of the original, forth, and of the smaller network, forth and back, twice where the first try
+        has not helped; memory for all values of one batch.
 
     References:
         [hinton2015distilling] for the outputs; [romero2015fitnets] for what is inside.
@@ -102,9 +108,14 @@ def reconstruct_(
         aims = _Aims.of(pair, found)
         train = [torch.cat(parts) for parts in zip(*chunks, strict=True)]
         before = aims.errors(apart)
-        leaves = _leaves(pair.small.net)
-        _train_(aims, leaves, train, epochs, learning_rate, len(chunks[0][0]), augment, seed, progress)
-        after = aims.errors(apart, leaves)
+        ways = (_MOMENTUM, None) if _many(epochs * several, size) else (None,)
+        for momentum in ways:
+            norms, leaves = Batchwise(pair.small.net, momentum), _leaves(pair.small.net)
+            _train_(aims, norms, leaves, train, epochs, learning_rate, size, augment, seed, progress)
+            leaves = {**leaves, **norms.running}
+            after = aims.errors(apart, leaves)
+            if _total(after) < _total(before):
+                break
     if _total(after) < _total(before):
         with torch.no_grad():
             for place, value in leaves.items():
@@ -153,7 +164,9 @@ class _Aims:
         outputs = [i for i in net.outputs if net.nodes[i].meta["val"].is_floating_point()]
         return cls(pair.full, pair.small, blocks, outputs)
 
-    def compared(self, chunk: Sequence[Tensor], leaves: Mapping[int, Tensor]) -> dict[str, Tensor]:
+    def compared(
+        self, chunk: Sequence[Tensor], leaves: Mapping[int, Tensor], instead: Instead | None = None
+    ) -> dict[str, Tensor]:
         """Relative squared error at every block and, as "", of the outputs."""
         places = [stop.block.end for stop in self.blocks.values()]
         with torch.no_grad():
@@ -161,7 +174,7 @@ class _Aims:
                 [*places, *self.outputs], dict(zip(self.full.net.inputs, chunk, strict=True))
             )
         given = {**dict(zip(self.small.net.inputs, chunk, strict=True)), **leaves}
-        found = self.small.several([*places, *self.outputs], given)
+        found = self.small.several([*places, *self.outputs], given, instead)
         errors = {}
         for name, stop in self.blocks.items():
             place = stop.block.end
@@ -177,6 +190,11 @@ class _Aims:
         """Mean errors over some chunks, named as those of `compared`."""
         each = [self.compared(chunk, leaves or {}) for chunk in chunks]
         return {name: sum(float(e[name]) for e in each) / len(each) for name in each[0]}
+
+
+def _many(steps: int, size: int) -> bool:
+    """Whether batch norms may look at batches: these are large, and there is time to get used to it."""
+    return steps >= _LONG and size >= _LARGE
 
 
 def _total(errors: Mapping[str, Any]) -> Any:
@@ -234,6 +252,7 @@ def _axis(net: ExportedNetwork, place: int) -> int:
 
 def _train_(
     aims: _Aims,
+    norms: Batchwise,
     leaves: Mapping[int, Tensor],
     samples: Sequence[Tensor],
     epochs: int,
@@ -258,11 +277,13 @@ def _train_(
     generator = torch.Generator().manual_seed(seed)
     for epoch in range(epochs):
         order = torch.randperm(len(samples[0]), generator=generator)[: each * batch].to(samples[0].device)
-        for chosen in order.view(each, batch):
+        for step, chosen in enumerate(order.view(each, batch), epoch * each):
+            settled = step >= _SETTLED * steps
             first, *rest = (x[chosen] for x in samples)
             first = first if augment is None else laid_out_as(augment(first, generator), first)
             with torch.enable_grad():
-                loss = _total(aims.compared([first, *rest], leaves))
+                given = {**leaves, **norms.running} if settled else leaves
+                loss = _total(aims.compared([first, *rest], given, None if settled else norms.instead))
                 grads = torch.autograd.grad(loss, unique, allow_unused=True)
             for move, unit, grad in zip(moves, units, grads, strict=True):
                 move.grad = None if grad is None else grad * unit

@@ -82,11 +82,14 @@ class Interpreter:
                 if self.last[read] <= i and read not in keep and not self.net.known(read):
                     values.pop(read, None)
 
-    def several(self, wanted: Sequence[int], values: Mapping[int, Any]) -> Values:
+    def several(
+        self, wanted: Sequence[int], values: Mapping[int, Any], instead: Instead | None = None
+    ) -> Values:
         """The values of some nodes from others, computing what is missing on the way and nothing else."""
         local = dict(values)
         for i in self.needed(wanted, local):
-            local[i] = self.net.value(i, local)
+            made = instead.get(i) if instead is not None else None
+            local[i] = self.net.value(i, local) if made is None else made(local)
         return {i: local[i] if i in local else self.net.weights[i] for i in wanted}
 
     def pull(self, index: int, values: Mapping[int, Any]) -> Any:
