@@ -44,6 +44,7 @@ from secateurs.surgery import Plan  # noqa: E402
 from secateurs.survey import Survey, survey  # noqa: E402
 from secateurs.zoo.registry import build  # noqa: E402
 from secateurs.zoo.weights import load_weights  # noqa: E402
+from two_stage import two_stage  # noqa: E402
 
 RECORD = HERE.parent / "docs" / "results" / "no_finetune.json"
 IMAGENET_RECORD = RECORD.with_name("no_finetune_imagenet.json")
@@ -59,6 +60,7 @@ ROWS: tuple[tuple[str, float, float | None, float | None, float | None], ...] = 
     ("resnet56", 0.4, None, 1.3, None),
 )
 STEPPED = (("resnet20", 0.494), ("resnet56", 0.512), ("resnet56", 0.5))  # what `--steps` trains
+RULED = (("resnet20", 0.494),)  # what the two-stage rule makes as well
 FEW = (
     "resnet56",
     0.7,
@@ -146,6 +148,24 @@ class Bench:
         """Where the network of the first draw waits for its steps."""
         return self.given.keep / f"{self.name}-{macs}.pt"
 
+    def ruled(self, macs: float, params: float | None) -> dict[str, Any]:
+        """The same removal by the two-stage rule, on images of the first draw."""
+        made = Plan.from_json(torch.load(self.kept(macs), weights_only=True)["plan"])
+        (seen,) = joined(self.source.calibration(self.given.calibrate, 0), self.given.calibrate)
+        start = time.process_time()
+        small = two_stage(self.model, made, seen)
+        spent = time.process_time() - start
+        ours = right(small, self.images, self.labels)
+        return {
+            "network": self.name,
+            "ruled": True,
+            "draw": 0,
+            "macs": macs,
+            "params": params,
+            "accuracy": 100 * float(ours.mean()),
+            "seconds": round(spent, 1),
+        }
+
     def stepped(self, macs: float, params: float | None) -> dict[str, Any]:
         """Label-free steps from the repaired network of the first draw, on all training images."""
         found = torch.load(self.kept(macs), weights_only=True)
@@ -173,31 +193,41 @@ class Bench:
         }
 
 
+def kind_of(cell: dict[str, Any]) -> str:
+    """A draw of a row, or what else was made of the first."""
+    return next((kind for kind in ("ruled", "stepped") if kind in cell), "cell")
+
+
 def run(given: argparse.Namespace) -> list[dict[str, Any]]:
     """All cells, those of earlier runs from their file."""
     path = given.keep / "no_finetune.jsonl"
     done = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-    known = {(c["network"], c["draw"], c["macs"], c["params"], "stepped" in c) for c in done}
+    known = {(c["network"], c["draw"], c["macs"], c["params"], kind_of(c)) for c in done}
     benches: dict[str, Bench] = {}
+    extra = {"ruled": RULED, "stepped": STEPPED if given.steps else ()}
     late = [
-        (n, 0, m, p, True) for n, m, p, *_ in ROWS if given.steps and n in given.only and (n, m) in STEPPED
+        (n, 0, m, p, kind)
+        for kind, own in extra.items()
+        for n, m, p, *_ in ROWS
+        if n in given.only and (n, m) in own
     ]
-    for key in [*((*key, False) for key in cells(given)), *late]:
+    for key in [*((*key, "cell") for key in cells(given)), *late]:
         if key in known:
             continue
-        name, draw, macs, params, stepped = key
+        name, draw, macs, params, kind = key
         bench = benches[name] = benches.get(name) or Bench(name, given)
-        done.append(bench.stepped(macs, params) if stepped else bench.cell(draw, macs, params))
+        make = {"ruled": bench.ruled, "stepped": bench.stepped}
+        done.append(bench.cell(draw, macs, params) if kind == "cell" else make[kind](macs, params))
         print(json.dumps(done[-1]), flush=True)
         with path.open("a") as file:
             file.write(json.dumps(done[-1]) + "\n")
     return done
 
 
-def line(
-    own: Sequence[dict[str, Any]], stepped: Sequence[dict[str, Any]], asked: Sequence[float | None]
-) -> str:
-    """A row of the table: the draws of one budget, and what steps made of the first."""
+def line(every: Sequence[dict[str, Any]], asked: Sequence[float | None]) -> str:
+    """A row of the table: the draws of one budget, and what else was made of the first."""
+    own = [c for c in every if kind_of(c) == "cell"]
+    stepped, ruled = ([c for c in every if kind_of(c) == kind] for kind in ("stepped", "ruled"))
     drops = [c["whole"] - c["repaired"] for c in own]
     error = f" ± {statistics.stdev(drops) / len(drops) ** 0.5:.2f}" if len(drops) > 1 else ""
     # McNemar's error of the difference of two counts over the same images.
@@ -210,12 +240,12 @@ def line(
         f"{own[0]['whole']:.2f}",
         spread([c["plain"] for c in own]),
         spread([c["grail"] for c in own]),
+        *([f"{c['accuracy']:.2f}" for c in ruled] or ["-"]),
         spread([c["repaired"] for c in own]),
         f"{statistics.fmean(drops):.2f}{error}",
         f"{100 * statistics.fmean(p / c['images'] for p, c in zip(paired, own, strict=True)):.2f}",
         said(asked[0]),
-        *(f"{c['accuracy']:.2f} ({c['accuracy'] - own[0]['whole']:+.2f})" for c in stepped),
-        *([] if stepped else ["-"]),
+        *([f"{c['accuracy']:.2f} ({c['accuracy'] - own[0]['whole']:+.2f})" for c in stepped] or ["-"]),
         said(asked[1]),
         f"{statistics.fmean(c['survey_seconds'] for c in own):.0f} + "
         f"{statistics.fmean(c['repair_seconds'] for c in own):.0f}",
@@ -234,7 +264,9 @@ CIFAR-10, % of test images right; nothing was chosen on them. Units by `moments`
 sequential `least-squares` with the layers before refitted too, from unlabelled training images; no gradient step, but
 in the column `steps`.
 `plain` is the same network before a repair, `GRAIL` the same removal repaired as arXiv 2602.23795 does (channel
-moments of the unpruned network, not centred, ridge 1e-3, all readers at once; run here, `benchmarks/grail.py`). Mean
+moments of the unpruned network, not centred, ridge 1e-3, all readers at once; run here, `benchmarks/grail.py`),
+`two-stage` the same removal squeezed and reconstructed by gradient steps on 2,048 images of the first draw as in doi
+10.1016/j.eswa.2025.128930 (run here as far as it is published, `benchmarks/two_stage.py`). Mean
 and deviation over draws of the calibration images; of the points lost the mean and its standard error over the draws,
 and beside it the standard error over test images, paired with the whole network's (McNemar's; the mean of the draws').
 `asked` is what we set out to reach. Seconds of the processor, on one thread beside other work: the survey, which
@@ -278,15 +310,14 @@ def page(found: dict[str, Any], other: dict[str, Any] | None = None) -> str:
     """The page of the records."""
     lines = [
         HEAD,
-        "| network | MACs cut | parameters cut | draws | whole | plain | GRAIL | repaired | lost | paired | asked "
-        "| steps | asked | seconds |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| network | MACs cut | parameters cut | draws | whole | plain | GRAIL | two-stage | repaired | lost | paired "
+        "| asked | steps | asked | seconds |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, macs, params, *asked in sorted(ROWS, key=lambda row: (row[0], -row[1], row[2] or 1)):
         own = [c for c in found["cells"] if (c["network"], c["macs"], c["params"]) == (name, macs, params)]
-        stepped = [c for c in own if "stepped" in c]
         if own:
-            lines.append(line([c for c in own if "stepped" not in c], stepped, asked))
+            lines.append(line(own, asked))
     lines += ["", f"{found['calibrate']:,} images a draw. {origin(found)}"]
     return "\n".join([*lines, *([] if other is None else imagenet(other))]) + "\n"
 
