@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from secateurs.config import PruneConfig
 from secateurs.contracts import Progress
@@ -19,6 +20,7 @@ from secateurs.meters.paired import samples_for
 from secateurs.meters.scoring import Metric
 from secateurs.pipeline import Result, prune
 from secateurs.report.record import Measures, Record, Timing
+from secateurs.running.eval_mode import evaluation
 from secateurs.runs.source import Source, normalisation_record
 from secateurs.surgery import Plan
 
@@ -112,7 +114,7 @@ def recorded(
     before = measures(result.before, old, scores[0], peaks[0])
     after = measures(result.after, new, scores[1], peaks[1])
     seconds = {**result.seconds, "measure": time.perf_counter() - start}
-    remarks = (*result.remarks, *(() if data is None else data.remarks))
+    remarks = (*result.remarks, *(() if data is None else (*data.remarks, *fewer_classes(source, data))))
     if data is not None and config.metric is not None:
         remarks = (*remarks, _by_metric(source.model, result.model, data, config.metric))
     record = _record(
@@ -120,6 +122,22 @@ def recorded(
     )
     plan = result.plan if source.plan is None else source.plan.then(result.plan)
     return Run(result.model, plan, record)
+
+
+def fewer_classes(source: Source, data: DataSource) -> tuple[str, ...]:
+    """A word where the data have fewer classes than the network tells apart: labels may then be of others."""
+    given = source.example()
+    with evaluation(source.model), torch.inference_mode():
+        found: object = source.model(*([given] if isinstance(given, Tensor) else given))
+    scores = found.shape[1] if isinstance(found, Tensor) and found.dim() == 2 else 0
+    if not 1 < len(data.classes) < scores:
+        return ()
+    names = f"{data.classes[0]}, {data.classes[1]}, ..."
+    return (
+        f"the network gives {scores:,} scores and the data have {len(data.classes):,} classes ({names}): accuracy "
+        "takes them for its first. Where they are others, it says nothing of the network; what the removal and the "
+        "repair look at needs no labels.",
+    )
 
 
 def measures(costs: Costs, latency: Latency, accuracy: Accuracy | None, peak: int | None = None) -> Measures:
