@@ -24,6 +24,8 @@ PRUNE = ("prune", "digits_cnn", "--out", "out")
         (("export", "digits_cnn"), ("--onnx",)),
         ((*PRUNE, "--mac", "0.5"), ("--mac",)),
         ((*PRUNE, "--macs", "half"), ("--macs", "half")),
+        ((*PRUNE, "--macs", "0.5", "--macs=0.6"), ("--macs is given twice", "secateurs prune --help")),
+        ((*PRUNE, "--macs", "0.5", "--calibrate", "abc"), ("--calibrate", "give a whole number")),
         ((*PRUNE, "--macs", "0"), ("--macs is 0", "share that stays")),
         ((*PRUNE, "--macs", "1.5"), ("--macs is 1.5", "(0, 1]")),
         ((*PRUNE, "--keep", "50"), ("--keep is 50", "(0, 1]")),

@@ -10,7 +10,7 @@ import traceback
 import warnings
 from collections import deque
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
@@ -25,7 +25,7 @@ from secateurs.cli.methods import methods
 from secateurs.cli.prune import prune
 from secateurs.cli.report import report
 from secateurs.cli.tune import tune
-from secateurs.errors import SecateursError
+from secateurs.errors import InputError, SecateursError
 
 _COMPLETE = "_SECATEURS_COMPLETE"
 _COMMANDS = (demo, methods, inspect, prune, compare, tune, evaluate, export, report)
@@ -87,7 +87,9 @@ def status(arguments: Sequence[str]) -> int:
     if typed.left_to_the_first():
         return 0
     try:
-        code = app(args=with_ray(with_json(arguments)), prog_name="secateurs", standalone_mode=False)
+        given = with_ray(with_json(arguments))
+        _once(given)
+        code = app(args=given, prog_name="secateurs", standalone_mode=False)
         if code == INTERRUPTED:
             return _stopped(signals.Interrupted)
         return code if isinstance(code, int) else 0
@@ -110,6 +112,26 @@ def status(arguments: Sequence[str]) -> int:
         return _fail(f"{where}{problem.strerror or problem}{_remedy(problem)}", 1)
     except Exception as problem:
         return _fail(_memory(problem), 1) if _out_of_memory(problem) else _bug(problem)
+
+
+def _once(arguments: Sequence[str], commands: typer.Typer = app) -> None:
+    """Refuse an option given twice of which but the last would count.
+
+    Raises:
+        InputError: There is one.
+    """
+    every: Any = typer.main.get_command(commands)
+    named = next((word for word in arguments if not word.startswith("-")), "")
+    chosen = every.commands.get(named)
+    options = (
+        []
+        if chosen is None
+        else [p for p in chosen.params if not p.multiple and p.param_type_name == "option"]
+    )
+    once = {spelt: option.opts[0] for option in options for spelt in (*option.opts, *option.secondary_opts)}
+    twice = typed.repeated(arguments, once)
+    if twice is not None:
+        raise InputError(f"{twice} is given twice; give it once. See: secateurs {named} --help")
 
 
 def with_json(arguments: Sequence[str]) -> list[str]:
@@ -183,6 +205,8 @@ def _usage(problem: Exception) -> int:
     text = getattr(problem, "format_message", lambda: str(problem))()
     if not text:  # `secateurs` alone has shown its help
         return 2
+    text = re.sub(r"Input should be a valid integer.*", "give a whole number", text)
+    text = re.sub(r"Input should be a valid number.*", "give a number", text)
     context = getattr(problem, "ctx", None)
     command = getattr(context, "command_path", "secateurs") or "secateurs"
     text = text if text.endswith((".", "?", ")")) else f"{text}."

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 _TYPED: list[str] = []
 
@@ -27,6 +28,28 @@ def left_to_the_first() -> bool:
 def remember(arguments: Sequence[str]) -> None:
     """Keep what follows `secateurs` in this run."""
     _TYPED[:] = arguments
+
+
+def repeated(arguments: Sequence[str], once: Mapping[str, str]) -> str | None:
+    """The first option of those that may stand there but once that stands there twice, as its long name.
+
+    Args:
+        arguments: What follows the name of a command.
+        once: Long names of options by every spelling of theirs.
+
+    Example:
+        >>> once = {"--macs": "--macs", "-o": "--out", "--out": "--out"}
+        >>> repeated(["net", "--macs", "0.5", "--macs=0.7"], once), repeated(["-o", "a", "--out", "b"], once)
+        ('--macs', '--out')
+        >>> repeated(["--macs", "0.5", "--", "--macs"], once)
+    """
+    seen: set[str] = set()
+    for argument in itertools.takewhile(lambda word: word != "--", arguments):
+        name = once.get(argument.partition("=")[0])
+        if name in seen:
+            return name
+        seen.update(() if name is None else (name,))
+    return None
 
 
 def command() -> str:
