@@ -38,12 +38,10 @@ class Batchwise:
         self.instead: Instead = {i: partial(self._normalised, i) for i in known}
 
     def _normalised(self, i: int, values: Mapping[int, Any]) -> Tensor:
-        x, gamma, beta, mean, var = (self._read(self.net.given(i, k), values) for k in range(5))
+        x, gamma, beta = (self._read(self.net.given(i, k), values) for k in range(3))
+        mean, var = (self.running[at] for at in map(partial(self.net.given, i), (3, 4)) if at is not None)
         assert x is not None
         eps = float(self.net.nodes[i].args[7])  # type: ignore[arg-type]
-        mean, var = (
-            self.running[at] for at in (self.net.given(i, 3), self.net.given(i, 4)) if at is not None
-        )
         return F.batch_norm(x, mean, var, gamma, beta, True, self.momentum, eps)
 
     def _read(self, at: int | None, values: Mapping[int, Any]) -> Tensor | None:
