@@ -59,7 +59,7 @@ ROWS: tuple[tuple[str, float, float | None, float | None, float | None], ...] = 
     ("resnet56", 0.59, None, 0.3, None),
     ("resnet56", 0.4, None, 1.3, None),
 )
-STEPPED = (("resnet20", 0.494), ("resnet56", 0.512), ("resnet56", 0.5))  # what `--steps` trains
+STEPPED = (("resnet20", 0.494), ("resnet56", 0.512))  # what `--steps` trains
 RULED = (("resnet20", 0.494),)  # what the two-stage rule makes as well
 FEW = (
     "resnet56",
