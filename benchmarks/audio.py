@@ -60,6 +60,9 @@ def main() -> int:
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--only", nargs="*", default=["esc10", "yamnet", "scenes", "cnn14"])
     parser.add_argument("--commit", help="of the library, where finished cells were made by another")
+    parser.add_argument(
+        "--note", help="said beside a result: which cells were made otherwise, and why they may stand"
+    )
     parser.add_argument("--render", action="store_true", help="only write the page from the results")
     given = parser.parse_args()
     if not given.render:
@@ -69,6 +72,8 @@ def main() -> int:
             found = about(f"python benchmarks/audio.py --only {name}") | parts(given)[name]()
             if given.commit:
                 found["commit"] = given.commit
+            if given.note:
+                found["note"] = given.note
             (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
     PAGE.write_text(page.page(RESULTS))
     return 0

@@ -24,7 +24,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def origin(found: dict[str, Any]) -> str:
     """What made a result."""
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    return f"`{found['command']}`, {found['date']}, commit {found['commit']}, {found['machine']}; {versions}."
+    note = f" {found['note']}" if "note" in found else ""
+    return f"`{found['command']}`, {found['date']}, commit {found['commit']}, {found['machine']}; {versions}.{note}"
 
 
 def _stage(row: dict[str, Any], key: str) -> str:
