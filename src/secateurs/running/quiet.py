@@ -15,6 +15,7 @@ _TALKATIVE = (
     "torch.fx.experimental.symbolic_shapes",
     "torch._export.non_strict_utils",
     "torch.onnx",
+    "torch.onnx._internal.exporter._registration",  # operators of packages that are not there
 )
 
 
