@@ -8,8 +8,8 @@ FOLDER holds the official binary files, MODELS the weights `resnet20.safetensors
 images without their labels; nothing is chosen on test images. A cell is a network, a budget and a draw: one survey of
 each draw serves all its budgets, cells that are done stay in `--keep`. Draws come one after the other, so that a run
 that ends early has all rows, of fewer draws. `--steps` gives the networks of the first draw so many epochs of
-label-free gradient steps on all training images. Results go to docs/results/no_finetune.json, the page to
-docs/no_finetune.md.
+label-free gradient steps on all training images that are not held out. Results go to docs/results/no_finetune.json,
+the page to docs/no_finetune.md.
 """
 
 from __future__ import annotations
@@ -271,7 +271,8 @@ and deviation over draws of the calibration images; of the points lost the mean 
 and beside it the standard error over test images, paired with the whole network's (McNemar's; the mean of the draws').
 `asked` is what we set out to reach. Seconds of the processor, on one thread beside other work: the survey, which
 serves all budgets of a draw, and the repair. `steps`: the repaired network of the first draw after label-free gradient
-steps (`reconstruct`) on all training images, shifted and mirrored, without their labels.
+steps (`reconstruct`, two epochs) on the 40,000 training images that calibration may see, shifted and mirrored,
+without their labels.
 """
 
 
