@@ -121,17 +121,13 @@ def _once(arguments: Sequence[str], commands: typer.Typer = app) -> None:
         InputError: There is one.
     """
     every: Any = typer.main.get_command(commands)
-    named = next((word for word in arguments if not word.startswith("-")), "")
-    chosen = every.commands.get(named)
-    options = (
-        []
-        if chosen is None
-        else [p for p in chosen.params if not p.multiple and p.param_type_name == "option"]
-    )
+    name = typed.named(arguments)
+    params = every.commands[name].params if name in every.commands else []
+    options = [param for param in params if not param.multiple and param.param_type_name == "option"]
     once = {spelt: option.opts[0] for option in options for spelt in (*option.opts, *option.secondary_opts)}
     twice = typed.repeated(arguments, once)
     if twice is not None:
-        raise InputError(f"{twice} is given twice; give it once. See: secateurs {named} --help")
+        raise InputError(f"{twice} is given twice; give it once. See: secateurs {name} --help")
 
 
 def with_json(arguments: Sequence[str]) -> list[str]:

@@ -21,8 +21,18 @@ def left_to_the_first() -> bool:
         >>> left_to_the_first()
         False
     """
-    name = next((word for word in _TYPED if not word.startswith("-")), "")
+    name = named(_TYPED)
     return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0" and name not in TOGETHER
+
+
+def named(arguments: Sequence[str]) -> str:
+    """The name of the command among what follows `secateurs`, empty where there is none.
+
+    Example:
+        >>> named(["-V", "prune", "net"]), named(["--help"])
+        ('prune', '')
+    """
+    return next((word for word in arguments if not word.startswith("-")), "")
 
 
 def remember(arguments: Sequence[str]) -> None:

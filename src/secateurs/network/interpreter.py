@@ -75,12 +75,15 @@ class Interpreter:
             if before is not None:
                 before(i, values)
             if i not in values:
-                made = instead.get(i) if instead is not None else None
-                values[i] = self.net.value(i, values) if made is None else made(values)
+                values[i] = self._made(i, values, instead)
             for node in (*self.net.nodes[i].all_input_nodes, self.net.nodes[i]):
                 read = self.net.index[node]
                 if self.last[read] <= i and read not in keep and not self.net.known(read):
                     values.pop(read, None)
+
+    def _made(self, index: int, values: Values, instead: Instead | None) -> Any:
+        made = instead.get(index) if instead is not None else None
+        return self.net.value(index, values) if made is None else made(values)
 
     def several(
         self, wanted: Sequence[int], values: Mapping[int, Any], instead: Instead | None = None
@@ -88,8 +91,7 @@ class Interpreter:
         """The values of some nodes from others, computing what is missing on the way and nothing else."""
         local = dict(values)
         for i in self.needed(wanted, local):
-            made = instead.get(i) if instead is not None else None
-            local[i] = self.net.value(i, local) if made is None else made(local)
+            local[i] = self._made(i, local, instead)
         return {i: local[i] if i in local else self.net.weights[i] for i in wanted}
 
     def pull(self, index: int, values: Mapping[int, Any]) -> Any:

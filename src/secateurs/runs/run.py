@@ -126,11 +126,13 @@ def recorded(
 
 def fewer_classes(source: Source, data: DataSource) -> tuple[str, ...]:
     """A word where the data have fewer classes than the network tells apart: labels may then be of others."""
+    if len(data.classes) < 2:
+        return ()
     given = source.example()
     with evaluation(source.model), torch.inference_mode():
         found: object = source.model(*([given] if isinstance(given, Tensor) else given))
     scores = found.shape[1] if isinstance(found, Tensor) and found.dim() == 2 else 0
-    if not 1 < len(data.classes) < scores:
+    if len(data.classes) >= scores:
         return ()
     names = f"{data.classes[0]}, {data.classes[1]}, ..."
     return (
