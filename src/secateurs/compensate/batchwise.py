@@ -38,14 +38,9 @@ class Batchwise:
         self.instead: Instead = {i: partial(self._normalised, i) for i in known}
 
     def _normalised(self, i: int, values: Mapping[int, Any]) -> Tensor:
-        x, gamma, beta = (self._read(self.net.given(i, k), values) for k in range(3))
+        given = [self.net.given(i, position) for position in range(3)]
+        x, gamma, beta = (None if at is None else self.net.read(at, values) for at in given)
         mean, var = (self.running[at] for at in map(partial(self.net.given, i), (3, 4)) if at is not None)
         assert x is not None
         eps = float(self.net.nodes[i].args[7])  # type: ignore[arg-type]
         return F.batch_norm(x, mean, var, gamma, beta, True, self.momentum, eps)
-
-    def _read(self, at: int | None, values: Mapping[int, Any]) -> Tensor | None:
-        if at is None:
-            return None
-        found: Tensor = values[at] if at in values else self.net.weights[at]
-        return found

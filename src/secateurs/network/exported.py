@@ -105,13 +105,18 @@ class ExportedNetwork:
         """Whether a node is a parameter, buffer or constant."""
         return index in self.weights or index in self.fixed
 
+    def read(self, index: int, values: Mapping[int, Any]) -> Any:
+        """What a node is among some values; of the network's own state where there is none."""
+        if index in values:
+            return values[index]
+        return self.weights[index] if index in self.weights else self.fixed[index]
+
     def value(self, index: int, values: Mapping[int, Any]) -> Any:
         """The value of one node from those it reads; state is read where `values` has none of it."""
         node = self.nodes[index]
 
         def read(other: Node) -> Any:
-            i = self.index[other]
-            return values[i] if i in values else self.weights[i] if i in self.weights else self.fixed[i]
+            return self.read(self.index[other], values)
 
         args: Any = torch.fx.node.map_arg(node.args, read)
         if is_batch_norm(node):

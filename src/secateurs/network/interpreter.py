@@ -92,7 +92,7 @@ class Interpreter:
         local = dict(values)
         for i in self.needed(wanted, local):
             local[i] = self._made(i, local, instead)
-        return {i: local[i] if i in local else self.net.weights[i] for i in wanted}
+        return {i: self.net.read(i, local) for i in wanted}
 
     def pull(self, index: int, values: Mapping[int, Any]) -> Any:
         """The value of one node from others, computing what is missing on the way and nothing else."""

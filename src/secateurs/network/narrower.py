@@ -129,8 +129,7 @@ def _made(net: ExportedNetwork, index: int, values: Mapping[int, Any]) -> Any:
     node = net.nodes[index]
 
     def read(other: Node) -> Any:
-        i = net.index[other]
-        return values[i] if i in values else net.weights[i]
+        return net.read(net.index[other], values)
 
     return node.target(*map_arg(node.args, read), **map_arg(node.kwargs, read))  # type: ignore[operator]
 

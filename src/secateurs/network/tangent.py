@@ -73,10 +73,6 @@ def _detached(value: Any) -> Any:
     return value.detach() if isinstance(value, Tensor) else value
 
 
-def _known(net: ExportedNetwork, i: int, values: Mapping[int, Any]) -> Any:
-    return values[i] if i in values else net.weights[i] if i in net.weights else net.fixed[i]
-
-
 def _by_forward_mode(
     net: ExportedNetwork, i: int, values: Mapping[int, Any], tangents: Mapping[int, Tensor]
 ) -> Tensor | None:
@@ -86,7 +82,7 @@ def _by_forward_mode(
         for node in net.nodes[i].all_input_nodes:
             at = net.index[node]
             if at in tangents:
-                duals[at] = forward_ad.make_dual(_known(net, at, values), tangents[at])  # type: ignore[no-untyped-call]
+                duals[at] = forward_ad.make_dual(net.read(at, values), tangents[at])  # type: ignore[no-untyped-call]
         made = net.value(i, duals)
         found: Tensor | None = forward_ad.unpack_dual(made).tangent  # type: ignore[no-untyped-call]
     return found
@@ -99,7 +95,7 @@ def _layer(
     x, weight, bias = (net.given(i, position) for position in range(3))
     if x is None or weight is None:
         return None
-    silent = {} if bias is None else {bias: torch.zeros_like(_known(net, bias, values))}
+    silent = {} if bias is None else {bias: torch.zeros_like(net.read(bias, values))}
     found: Tensor | None = None
     for at in (x, weight):
         if at in tangents:
@@ -122,10 +118,10 @@ def _batch_norm(
     if mean is None or var is None or x is None or any(at in tangents for at in (gamma, mean, var)):
         return None
     scale, _ = norm_affine(
-        None if gamma is None else _known(net, gamma, values),
+        None if gamma is None else net.read(gamma, values),
         None,
-        _known(net, mean, values),
-        _known(net, var, values),
+        net.read(mean, values),
+        net.read(var, values),
         float(net.nodes[i].args[7]),  # type: ignore[arg-type]
     )
     axes = net.nodes[i].meta["val"].dim()
