@@ -9,7 +9,7 @@ import typer
 
 from secateurs.cli.console import note, say, write_json
 from secateurs.cli.options import BuiltBy, Data, Device, Input, Json, Threads, Trust, Weights, quiet
-from secateurs.cli.progress import Bars
+from secateurs.cli.progress import LONG, Bars
 from secateurs.cli.settings import Asked, asked_in, read_settings, with_settings
 from secateurs.config import PruneConfig
 from secateurs.errors import InputError
@@ -73,6 +73,7 @@ def prune(
         source, splits = _opened(asked, device, built_by, trust)
         example = source.example(asked.config.seed)
         with worthwhile_threads(source.model, example, threads):
+            _foretell(source, splits, asked.config)
             done = run(
                 source, splits, asked.config, data_spec=asked.data, asked=asked.to_dict(), progress=bars
             )
@@ -109,6 +110,32 @@ def _opened(asked: Asked, device: str, built_by: str | None, trust: bool) -> tup
         network=source.spec,
     )
     return source.fitted_to(splits), splits
+
+
+def _foretell(source: Source, splits: DataSource | None, config: PruneConfig) -> None:
+    """Say how long it will take, where that is more than a moment and known."""
+    from secateurs.forecast import forecast
+    from secateurs.recipe import chosen
+
+    if splits is None:
+        return
+    method, allocation, repair = chosen(config, with_data=True)
+    stays = config.macs if isinstance(config.macs, float) and 0 < config.macs <= 1 else 0.5
+    try:
+        found = forecast(
+            source.model,
+            source.example(config.seed),
+            samples=len(splits.calibration(config.calibrate, config.seed)),
+            scored=len(splits.test),  # type: ignore[arg-type]
+            stays=stays,
+            effort=config.effort,
+            survey=method.surveys or allocation == "sensitivity",
+            repair=repair == "least-squares",
+        )
+    except Exception:  # the run itself says what is wrong with the network or its input
+        return
+    if found.seconds > LONG:
+        note(f"this will take {found}")
 
 
 def _tell(record: Record, out: Path, written: OnnxFile | None, as_json: Path | None) -> None:
