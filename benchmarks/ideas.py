@@ -51,7 +51,7 @@ from two_stage import two_stage  # noqa: E402
 
 RECORD = HERE.parent / "docs" / "results" / "ideas.json"
 PAGE = HERE.parent / "docs" / "ideas.md"
-MACS, IMAGES, STEPPED, EPOCHS = 0.494, 3000, 20_000, 3
+MACS, IMAGES, STEPPED, EPOCHS, BATCH = 0.494, 3000, 10_000, 3, 50
 EXAMPLE = torch.zeros(1, 3, 32, 32)
 Made = Callable[["Bench"], nn.Module]
 
@@ -130,7 +130,7 @@ def stepped(
     """Label-free steps from the repaired network."""
     small = sc.remove(bench.model, bench.plan)
     small.load_state_dict(bench.start)
-    asked = {"epochs": EPOCHS, "augment": augment or Shifts(), "limit": STEPPED} | settings
+    asked = {"epochs": EPOCHS, "batch": BATCH, "augment": augment or Shifts(), "limit": STEPPED} | settings
     reconstruct_(small, bench.model, bench.plan, bench.images(STEPPED), **asked)
     return small
 
@@ -283,8 +283,8 @@ HEAD = f"""# What ideas for the repair bring
 ResNet-20 on CIFAR-10 at half of its multiply-adds, no labels. Error: squared difference of the outputs, centred over
 the classes, relative to their variance, on training images that no calibration has seen; agreement: % of them decided
 as by the unpruned network. The test images are not looked at here. {IMAGES:,} images for removal and repair; gradient
-steps: {EPOCHS} epochs over {STEPPED:,}, shifted and mirrored. Change: of the error, against the line named. Two draws
-of the images differ by as much as the line `draw` says, and less than that is noise.
+steps: {EPOCHS} epochs over {STEPPED:,} in batches of {BATCH}, shifted and mirrored. Change: of the error, against the
+line named. Two draws of the images differ by as much as the line `draw` says, and less than that is noise.
 
 | idea | error | agreement | against | change | MACs that stay | seconds of the processor |
 |---|---:|---:|---|---:|---:|---:|"""
