@@ -12,7 +12,9 @@ from secateurs.forecast import Forecast, forecast, spoken
 
 
 def small():
-    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.Flatten(), nn.Linear(4 * 144, 5))
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.Flatten(), nn.Linear(4 * 144, 5)
+    )
 
 
 @pytest.fixture

@@ -2,8 +2,10 @@
 
 import pytest
 
+from secateurs import forecast
 from secateurs.cli import progress
 from secateurs.cli.progress import Bars
+from secateurs.forecast import Forecast
 
 
 @pytest.fixture
@@ -34,3 +36,51 @@ def test_a_short_stage_says_nothing_before_it_is_over(clock, capsys):
         clock[0] = 12.0
         bars("survey", 10, 10)
     assert capsys.readouterr().err == "secateurs: survey: 12.0 s\n"
+
+
+OWN = (
+    "own:net",
+    "--data",
+    "own:data",
+    "--input",
+    "1,2,8,8",
+    "--macs",
+    "0.5",
+    "--calibrate",
+    "32",
+    "--out",
+    "out",
+)
+
+
+def test_a_run_of_minutes_is_foretold_with_what_it_was_asked(cli, monkeypatch):
+    asked = {}
+
+    def slow(model, example, **settings):
+        asked.update(settings)
+        return Forecast(survey=40.0, repair=100.0, evaluation=0.0)
+
+    monkeypatch.setattr(forecast, "forecast", slow)
+    done = cli("prune", *OWN, "--effort", "fast")
+    assert done.status == 0
+    assert "secateurs: this will take about 2.3 min (survey 40 s, repair 1.7 min)" in done.err.splitlines()
+    assert asked == {
+        "samples": 32,
+        "scored": 32,
+        "stays": 0.5,
+        "effort": "fast",
+        "survey": True,
+        "repair": True,
+    }
+
+
+def test_a_short_run_and_one_that_cannot_be_foretold_go_on_without_a_word(cli, monkeypatch):
+    assert "will take" not in cli("prune", *OWN, "--method", "l1-norm").err
+
+    def broken(*_, **__):
+        raise ValueError("no such layer")
+
+    monkeypatch.setattr(forecast, "forecast", broken)
+    done = cli("prune", *OWN[:-1], "again")
+    assert done.status == 0
+    assert "no such layer" not in done.err
