@@ -3,11 +3,12 @@
     python benchmarks/tables.py --cifar10 FOLDER --resnet20 F --resnet56 F --to DIR [--part starts|distil|board]
 
 `starts`: ResNet-20 at half of the multiply-adds, once from `moments` with its repair and once from plain `l1-norm`, the
-same epochs for both. `distil`: ResNet-56 with 48.8 % gone, three epochs with the original as teacher. `board`: every
-method through one epoch at one cut, with repair and without, three seeds. Kill it and call it again: what is done is
-not done anew, and a training goes on from its last epoch. Epochs are chosen on a part of the training data; accuracies
-in the tables are of the whole test part. At the end the runs go to docs/results/tables.json, from which docs/tables.md
-is rendered; `--render` does that alone. `--train`, `--test`, `--epochs` and `--seeds` make it small, for a trial.
+same epochs for both. `distil`: ResNet-56 with 48.8 % gone, three epochs over all training images with the original as
+teacher, at its end and after every block, without labels (`reconstruct_`). `board`: every method through one epoch of
+a few thousand images at one cut, with repair and without, three seeds, scored on half of the test part. Kill it and
+call it again: what is done is not done anew, and a training with labels goes on from its last epoch. Epochs are chosen
+on a part of the training data. At the end the runs go to docs/results/tables.json, from which docs/tables.md is
+rendered; `--render` does that alone. `--train`, `--test`, `--epochs` and `--seeds` make it small, for a trial.
 """
 
 from __future__ import annotations
@@ -25,10 +26,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils.data import Subset
 
 import secateurs as sc
+from secateurs.compensate import reconstruct_
 from secateurs.data import resolve_data
+from secateurs.data.augment import Shifts
+from secateurs.data.batches import joined
 from secateurs.data.normalisation import IMAGENET
 from secateurs.methods.registry import names
 from secateurs.pipeline import versions
@@ -91,8 +96,7 @@ def runs(part: str, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
             "name": "moments, repaired",
             "network": "resnet56",
             "prune": {"calibrate": 6000, "macs": 0.512},
-            "tune": {**TRAIN, "epochs": epochs or 3, "temperature": 4.0, "warmup": 0.1},
-            "teacher": True,
+            "distil": {"epochs": epochs or 3, "batch": 40, "learning_rate": 0.006},
             "seed": 0,
         }
     else:
@@ -110,6 +114,7 @@ def runs(part: str, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
                             "held_out": 0.0,
                         },  # there is nothing to choose
                         "images": given.images,
+                        "scored": 5000,
                         "seed": seed,
                     }
 
@@ -120,7 +125,7 @@ def methods() -> tuple[str, ...]:
 
 
 def done(run: dict[str, Any], given: argparse.Namespace, data: Any) -> dict[str, Any]:
-    """One run: prune, measure, train, measure after every epoch; from its file where it has one."""
+    """One run: prune, measure, train, measure; from its file where it has one."""
     prune = run["prune"]
     name = f"{run['part']}-{run['name'].replace(', ', '-')}-{prune.get('compensate', 'own')}-{run['seed']}"
     file = given.to / f"{name}.json"
@@ -133,57 +138,90 @@ def done(run: dict[str, Any], given: argparse.Namespace, data: Any) -> dict[str,
     start = time.perf_counter()
     result = sc.prune(model, EXAMPLE, config=config, data=data.calibration(config.calibrate, run["seed"]))
     pruning = time.perf_counter() - start
-    test = Subset(data.test, range(given.test)) if given.test else data.test
-    train, apart = data.validation(0.1)
-    images = given.train or run.get("images")
-    if images:
-        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(run["seed"]))
-        train = Subset(train, order[:images].tolist())
+    several = given.test or run.get("scored")
+    test = Subset(data.test, range(several)) if several else data.test
 
-    def scored(key: str, network: torch.nn.Module) -> float:
+    def scored(key: str, network: nn.Module) -> float:
         """Methods that look at no data remove the same with every seed."""
         if key not in given.known:
             given.known[key] = sc.evaluate(network, test).value
         return float(given.known[key])
 
     plain = config.compensate == "none"
-    base, before = (
-        scored(run["network"], model),
-        scored(result.plan.to_json() if plain else name, result.model),
+    found = {
+        "run": run,
+        "base": scored(f"{run['network']} {len(test)}", model),
+        "pruned": scored(result.plan.to_json() if plain else name, result.model),
+        "macs": result.after.macs / result.before.macs,
+        "params": result.after.params / result.before.params,
+        "samples": len(test),
+        "proof": result.verification.max_rel_diff,
+    }
+    start = time.perf_counter()
+    trained = distilled if "distil" in run else tuned
+    found |= trained(run, given, data, (model, result), test, given.to / name)
+    found["seconds"] = {"prune": pruning, "tune": time.perf_counter() - start}
+    file.write_text(json.dumps(found, indent=1))
+    return found
+
+
+def distilled(
+    run: dict[str, Any], given: argparse.Namespace, data: Any, made: tuple[nn.Module, Any], test: Any, _: Path
+) -> dict[str, Any]:
+    """The original as teacher, without labels; a tenth of the training images tells whether it has helped."""
+    model, result = made
+    count = given.train or len(data.train)
+    (images,) = joined(Subset(data.train, range(count)), count)
+    reconstruct_(
+        result.model,
+        model,
+        result.plan,
+        images,
+        augment=Shifts(),
+        limit=count,
+        seed=run["seed"],
+        **run["distil"],
     )
-    curve_file = given.to / f"{name}.curve"
+    return {"tuned": sc.evaluate(result.model, test).value}
+
+
+def tuned(
+    run: dict[str, Any],
+    given: argparse.Namespace,
+    data: Any,
+    made: tuple[nn.Module, Any],
+    test: Any,
+    to: Path,
+) -> dict[str, Any]:
+    """Training with labels, from its last epoch where one was cut off."""
+    _, result = made
+    train, apart = data.validation(0.1)
+    images = given.train or run.get("images")
+    if images:
+        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(run["seed"]))
+        train = Subset(train, order[:images].tolist())
+    curve_file = to.with_name(f"{to.name}.curve")
     curve = json.loads(curve_file.read_text()) if curve_file.exists() else {}
 
     def each(epoch: Any) -> None:
         curve[str(epoch.number)] = sc.evaluate(result.model, test).value
         curve_file.write_text(json.dumps(curve))
-        print(f"{name}: epoch {epoch.number}, loss {epoch.loss:.4f}", flush=True)
+        print(f"{to.name}: epoch {epoch.number}, loss {epoch.loss:.4f}", flush=True)
 
-    tuned = tune_(
+    found = tune_(
         result.model,
         train,
         validation=apart if run["tune"].get("held_out", 1) else None,
-        teacher=model if run.get("teacher") else None,
         config=TuneConfig(**run["tune"], seed=run["seed"]),
-        to=given.to / f"{name}.tuning",
+        to=to.with_name(f"{to.name}.tuning"),
         each=each,
     )
-    found = {
-        "run": run,
-        "base": base,
-        "pruned": before,
-        "tuned": curve[str(tuned.best)] if tuned.best else before,
-        "best": tuned.best,
-        "curve": [curve[str(epoch.number)] for epoch in tuned.epochs],
-        "held_out": [epoch.accuracy for epoch in tuned.epochs],
-        "macs": result.after.macs / result.before.macs,
-        "params": result.after.params / result.before.params,
-        "samples": len(test),
-        "proof": result.verification.max_rel_diff,
-        "seconds": {"prune": pruning, "tune": sum(epoch.seconds for epoch in tuned.epochs)},
+    return {
+        "tuned": curve[str(found.best)],
+        "best": found.best,
+        "curve": [curve[str(epoch.number)] for epoch in found.epochs],
+        "held_out": [epoch.accuracy for epoch in found.epochs],
     }
-    file.write_text(json.dumps(found, indent=1))
-    return found
 
 
 def record(found: list[dict[str, Any]], given: argparse.Namespace) -> dict[str, Any]:
@@ -264,13 +302,12 @@ def _starts(several: list[dict[str, Any]]) -> list[str]:
 def _distil(several: list[dict[str, Any]]) -> list[str]:
     lines = []
     for run in several:
-        epochs = len(run["curve"])
         lines += [
             "",
             "## A few epochs with the original as teacher",
             "",
-            f"ResNet-56, {100 * (1 - run['macs']):.1f} % of the MACs gone, {epochs} epochs; "
-            f"% of {run['samples']:,} test images.",
+            f"ResNet-56, {100 * (1 - run['macs']):.1f} % of the MACs gone, {run['run']['distil']['epochs']} epochs "
+            f"over all training images without their labels; % of {run['samples']:,} test images.",
             "",
             "| base | pruned and repaired | trained | change |",
             "| ---: | ---: | ---: | ---: |",
