@@ -47,7 +47,6 @@ from secateurs.surgery import Plan  # noqa: E402
 from secateurs.survey import survey  # noqa: E402
 from secateurs.zoo.registry import build  # noqa: E402
 from secateurs.zoo.weights import load_weights  # noqa: E402
-from two_stage import two_stage  # noqa: E402
 
 RECORD = HERE.parent / "docs" / "results" / "ideas.json"
 PAGE = HERE.parent / "docs" / "ideas.md"
@@ -218,11 +217,6 @@ IDEAS = (
     ),
     Idea("rank", "no filter removed: every 3x3 layer of a lower rank instead, fitted in turn", ranked),
     Idea("branches", "no filter removed: whole branches become their mean, the least felt first", branches),
-    Idea(
-        "squeeze",
-        "channels that leave decayed to nothing first, then gradient steps (the two-stage rule)",
-        lambda b: two_stage(b.model, b.plan, b.images()),
-    ),
     Idea("steps", "gradient steps without labels after it", stepped),
     Idea(
         "rate", "the same with three times the learning rate", partial(stepped, learning_rate=0.03), "steps"
@@ -284,7 +278,8 @@ ResNet-20 on CIFAR-10 at half of its multiply-adds, no labels. Error: squared di
 the classes, relative to their variance, on training images that no calibration has seen; agreement: % of them decided
 as by the unpruned network. The test images are not looked at here. {IMAGES:,} images for removal and repair; gradient
 steps: {EPOCHS} epochs over {STEPPED:,} in batches of {BATCH}, shifted and mirrored. Change: of the error, against the
-line named. Two draws of the images differ by as much as the line `draw` says, and less than that is noise.
+line named. Two draws of the images differ by as much as the line `draw` says, and less than that is noise. Channels
+decayed to nothing before they leave are the column `two-stage` of [no_finetune.md](no_finetune.md).
 
 | idea | error | agreement | against | change | MACs that stay | seconds of the processor |
 |---|---:|---:|---|---:|---:|---:|"""

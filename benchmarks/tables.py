@@ -360,7 +360,7 @@ def main() -> None:
     for name in ("train", "test", "epochs"):
         parser.add_argument(f"--{name}", type=int)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--images", type=int, default=5000, help="training images in the epoch of `board`")
+    parser.add_argument("--images", type=int, default=3000, help="training images in the epoch of `board`")
     parser.add_argument("--methods", type=lambda text: text.split(","))
     parser.add_argument("--record", type=Path, default=RECORD)
     parser.add_argument("--page", type=Path, default=PAGE)
