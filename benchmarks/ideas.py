@@ -219,6 +219,12 @@ IDEAS = (
     Idea("branches", "no filter removed: whole branches become their mean, the least felt first", branches),
     Idea("steps", "gradient steps without labels after it", stepped),
     Idea(
+        "batch",
+        "the same with half the batch and half the rate",
+        partial(stepped, batch=BATCH // 2, learning_rate=0.005),
+        "steps",
+    ),
+    Idea(
         "rate", "the same with three times the learning rate", partial(stepped, learning_rate=0.03), "steps"
     ),
     Idea(
