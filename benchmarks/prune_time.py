@@ -1,19 +1,26 @@
-"""Where the time of one command goes: from a checkpoint to a repaired network, and how much of it is linear algebra.
+"""How long one command takes: from a checkpoint to a repaired network, where the time goes, and what was foretold.
 
-    python benchmarks/prune_time.py --cifar10 FOLDER --weights resnet56.safetensors [--model resnet56] [--macs 0.513]
-        [--effort fast default best] [--images 2048] [--threads 2] [--results FILE.json]
+    python benchmarks/prune_time.py --model resnet56 --cifar10 FOLDER --weights resnet56.safetensors [--macs 0.513]
+        [--effort fast default best] [--images 2048] [--threads 2] [--results docs/results/prune_time.json]
+    python benchmarks/prune_time.py --model resnet50 --imagenet FOLDER --images 1000
+    python benchmarks/prune_time.py --model mobilenet_v2_folded --imagenet FOLDER --weights F --images 1000
+    python benchmarks/prune_time.py --render
 
 The stages of `prune` with its defaults, in seconds on the clock; and inside them, from one profile of the same run in
-seconds of the processor (which other programs do not lengthen), the parts that take most of it. What was lost is
-measured on 10,000 training images that calibration has not seen, against the outputs of the original: to compare
-efforts, and no test. Rows are added to FILE.json as they come.
+seconds of the processor (which other programs do not lengthen), the parts that take most of it. On CIFAR-10, what was
+lost is measured on 10,000 training images that calibration has not seen, against the outputs of the original: to
+compare efforts, and no test. ResNet-50 has random weights, and batch norms with the statistics of the images: shapes
+are all that counts. Rows are added to the file as they come; docs/prune_time.md shows them.
 """
 
 from __future__ import annotations
 
+import argparse
 import cProfile
 import json
+import os
 import pstats
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,9 +28,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import secateurs as sc
-from cifar import arguments, calibration, loaded
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE / "papers")]
 
+from results import about  # noqa: E402
+
+import secateurs as sc  # noqa: E402
+from cifar import calibration, loaded  # noqa: E402
+from no_finetune_imagenet import images_of  # noqa: E402
+from resnet50 import resnet50  # noqa: E402
+from secateurs.forecast import forecast, spoken  # noqa: E402
+from secateurs.recover import recalibrate_  # noqa: E402
+from secateurs.zoo.registry import build  # noqa: E402
+from secateurs.zoo.weights import load_weights  # noqa: E402
+
+RECORD = HERE.parent / "docs" / "results" / "prune_time.json"
+PAGE = HERE.parent / "docs" / "prune_time.md"
 INSIDE = {
     "orders of removal": ("select/moments.py", "moments"),
     "moments of the survey": ("secateurs/survey.py", "_grams"),
@@ -35,6 +55,13 @@ INSIDE = {
     "  their products with J": ("compensate/refine.py", "forth"),
     "  their products with J^T": ("compensate/refine.py", "back"),
 }
+ASKED = {
+    ("resnet56", "default"): 60,
+    ("resnet50", "default"): 1200,
+    ("resnet50", "fast"): 300,
+    ("mobilenet_v2_folded", "default"): 480,
+    ("mobilenet_v2_folded", "fast"): 120,
+}
 
 
 def seconds(profile: pstats.Stats, place: tuple[str, str]) -> float:
@@ -44,26 +71,21 @@ def seconds(profile: pstats.Stats, place: tuple[str, str]) -> float:
     return float(sum(row[3] for (path, _, called), row in rows if path.endswith(file) and called == name))
 
 
-def timed(model: nn.Module, images: Any, args: Any, effort: str) -> tuple[dict[str, Any], nn.Module]:
+def timed(model: nn.Module, images: Tensor, args: Any, effort: str) -> tuple[dict[str, Any], nn.Module]:
     """One prune under a profile."""
+    foretold = forecast(model, images[:1], samples=len(images), stays=args.macs, effort=effort)
     profile = cProfile.Profile(time.process_time)
     started, spent = time.perf_counter(), time.process_time()
     with profile:
-        made = sc.prune(
-            model,
-            torch.zeros(1, 3, 32, 32),
-            macs=args.macs,
-            data=images,
-            effort=effort,
-            calibrate=args.images,
-        )
-    row = {
+        made = sc.prune(model, images[:1], macs=args.macs, data=images, effort=effort, calibrate=len(images))
+    row = about("python benchmarks/prune_time.py") | {
         "model": args.model,
         "macs": args.macs,
         "effort": effort,
-        "images": args.images,
+        "images": len(images),
         "threads": args.threads,
-        "torch": torch.__version__,
+        "load": os.getloadavg()[0],
+        "foretold": {"survey": foretold.survey, "repair": foretold.repair},
         "wall": {**made.seconds, "all": time.perf_counter() - started},
         "cpu": time.process_time() - spent,
         "inside": {name: seconds(pstats.Stats(profile), place) for name, place in INSIDE.items()},
@@ -80,34 +102,89 @@ def lost(small: nn.Module, model: nn.Module, images: Tensor) -> dict[str, float]
     return {"error": float(error), "agree": float((a.argmax(1) == b.argmax(1)).double().mean())}
 
 
+def begun(args: Any) -> tuple[nn.Module, Tensor, Tensor]:
+    """The network, the images to calibrate on, and those to measure on."""
+    if args.imagenet is None:
+        model, source = loaded(args)
+        images = calibration(source, args.images + 10_000)
+        return model, images[: args.images], images[args.images :]
+    torch.manual_seed(0)
+    model = resnet50() if args.model == "resnet50" else build(args.model)
+    images = images_of(args.imagenet)[0][: args.images]
+    if args.weights is not None:
+        load_weights(model, args.weights)
+    else:
+        recalibrate_(model, images[:100])
+    return model.eval(), images, images[:0]
+
+
 def shown(row: dict[str, Any]) -> str:
     """A row as text."""
     head = f"{row['model']} to {100 * row['macs']:g} % of its MACs, {row['effort']}, {row['threads']} threads"
     lines = [f"{name:30} {spent:8.1f} s" for name, spent in row["wall"].items()]
     lines += [f"{'processor':30} {row['cpu']:8.1f} s"]
     lines += [f"  {name:28} {spent:8.1f} s" for name, spent in row["inside"].items()]
-    return "\n".join([head, *lines, f"error {row['error']:.4f}, {100 * row['agree']:.2f} % decided alike"])
+    if "error" in row:
+        lines.append(f"error {row['error']:.4f}, {100 * row['agree']:.2f} % decided alike")
+    return "\n".join([head, *lines])
+
+
+HEAD = """# How long one command takes
+
+`prune` with its defaults and a little unlabelled data: what it took on the clock and of the processor, on how many
+threads, at what load of the machine's two cores when it ended; what was foretold before it began (survey and repair),
+and what we set out to reach on two idle cores. Inside: seconds of the processor.
+
+| network | MACs that stay | images | effort | threads | load | clock | processor | foretold | asked | error |
+|---|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|"""
+
+
+def page(rows: list[dict[str, Any]]) -> str:
+    """The page of all rows."""
+    lines, parts = [HEAD], []
+    for row in rows:
+        asked = ASKED.get((row["model"], row["effort"]))
+        error = f"{row['error']:.4f}" if "error" in row else "-"
+        lines.append(
+            f"| {row['model']} | {100 * row['macs']:g} % | {row['images']:,} | {row['effort']} | {row['threads']} | "
+            f"{row['load']:.1f} | {spoken(row['wall']['all'])} | {spoken(row['cpu'])} | "
+            f"{spoken(sum(row['foretold'].values()))} | {spoken(asked) if asked else '-'} | {error} |"
+        )
+        inside = ", ".join(f"{k.strip()} {v:.0f}" for k, v in row["inside"].items() if v >= 0.5)
+        parts.append(
+            f"- {row['model']}, {row['effort']}: {inside}. Commit {row['commit']}, {row['date']}, {row['machine']}."
+        )
+    return "\n".join([*lines, "", *parts]) + "\n"
 
 
 def main() -> None:
     """Prune once an effort, print, and keep the rows."""
-    parser = arguments(__doc__, "resnet56")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cifar10")
+    parser.add_argument("--imagenet", type=Path)
+    parser.add_argument("--weights")
+    parser.add_argument("--model", default="resnet56")
     parser.add_argument("--macs", type=float, default=0.513)
     parser.add_argument("--effort", nargs="*", default=["default"])
     parser.add_argument("--images", type=int, default=2048)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--results", type=Path, default=None)
+    parser.add_argument("--results", type=Path, default=RECORD)
+    parser.add_argument("--render", action="store_true", help="only write the page from the results")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    model, source = loaded(args)
-    images = calibration(source, args.images + 10_000)
-    for effort in args.effort:
-        row, small = timed(model, images[: args.images], args, effort)
-        row.update(lost(small.eval(), model, images[args.images :]))
-        print(shown(row), flush=True)
-        if args.results:
-            rows = json.loads(args.results.read_text()) if args.results.exists() else []
-            args.results.write_text(json.dumps([*rows, row], indent=1) + "\n")
+    rows = json.loads(args.results.read_text()) if args.results.exists() else []
+    if not args.render:
+        torch.set_num_threads(args.threads)
+        model, images, apart = begun(args)
+        for effort in args.effort:
+            row, small = timed(model, images, args, effort)
+            if len(apart):
+                row.update(lost(small.eval(), model, apart))
+            print(shown(row), flush=True)
+            rows.append(row)
+            args.results.write_text(json.dumps(rows, indent=1) + "\n")
+    PAGE.write_text(page(rows), encoding="utf-8")
 
 
 if __name__ == "__main__":
