@@ -79,11 +79,11 @@ def swapped(bench: Bench) -> nn.Module:
 
 
 def ranked(bench: Bench) -> nn.Module:
-    """Every 3x3 layer but the first in two: r filters, and a 1x1 layer that makes its outputs of them.
+    r"""Every 3x3 layer but the first in two: r filters, and a 1x1 layer that makes its outputs of them.
 
     Each is the best of rank r for the original's outputs given what the smaller network hands it (asymmetric, as the
     layers before are already changed): with inputs s and wanted outputs y, the fit $B = E[y s^T] E[s s^T]^{-1}$, cut to
-    the leading r directions of $B E[s s^T] B^T$. Ranks are the same share of every layer's outputs.
+    the leading r directions of $B \operatorname{cov}(s) B^T$. Ranks are the same share of every layer's outputs.
     """
     example, most = torch.zeros(1, 3, 32, 32), MACS * bench.graph.costs.macs()
     ranks, share = dict.fromkeys(_cut(bench.model), 1), 0.0

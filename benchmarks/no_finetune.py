@@ -278,7 +278,7 @@ def origin(found: dict[str, Any]) -> str:
     """What made a record, where and when."""
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     made = f"{found['date']}, commit {found['commit']}, {found['machine']}; {versions}"
-    return f"`{found['command']}`, {made}."
+    return " ".join([f"`{found['command']}`, {made}.", *([found["note"]] if found.get("note") else [])])
 
 
 def imagenet(found: dict[str, Any]) -> list[str]:
@@ -333,6 +333,9 @@ def main() -> int:
     parser.add_argument("--most", type=int, default=4, help="draws of the longer rows of ResNet-56")
     parser.add_argument("--calibrate", type=int, default=3000)
     parser.add_argument("--steps", type=int, default=2, help="epochs of label-free steps; 0 for none")
+    parser.add_argument(
+        "--note", default="", help="said beside the table: which cells other commits made, and why"
+    )
     parser.add_argument("--test", type=int, help="fewer test images, for a trial")
     parser.add_argument("--render", action="store_true", help="only write the page from the results")
     given = parser.parse_args()
@@ -341,6 +344,7 @@ def main() -> int:
         found = about("python benchmarks/no_finetune.py") | {
             "calibrate": given.calibrate,
             "cells": run(given),
+            "note": given.note,
         }
         RECORD.write_text(json.dumps(found, indent=1) + "\n")
     other = json.loads(IMAGENET_RECORD.read_text()) if IMAGENET_RECORD.is_file() else None

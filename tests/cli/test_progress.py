@@ -5,6 +5,7 @@ import pytest
 from secateurs import forecast
 from secateurs.cli import progress
 from secateurs.cli.progress import Bars
+from secateurs.errors import InputError
 from secateurs.forecast import Forecast
 
 
@@ -70,8 +71,29 @@ def test_a_run_of_minutes_is_foretold_with_what_it_was_asked(cli, monkeypatch):
         "stays": 0.5,
         "effort": "fast",
         "survey": True,
+        "damage": True,
         "repair": True,
     }
+
+
+def test_what_tries_many_networks_or_repairs_otherwise_is_not_foretold(cli, monkeypatch):
+    asked = []
+
+    def known(*_, **more):
+        asked.append(more)
+        return Forecast(0.0, 0.0, 0.0)
+
+    monkeypatch.setattr(forecast, "forecast", known)
+
+    def stop(*_, **__):
+        raise InputError("far enough")
+
+    monkeypatch.setattr("secateurs.runs.run.run", stop)
+    cases = ([], 1), (["--compensate", "reconstruct"], 0), (["--method", "fp-omp-search"], 0)
+    for more, times in cases:
+        asked.clear()
+        assert cli("prune", *OWN, *more).err.splitlines()[-1] == "secateurs: far enough"
+        assert len(asked) == times
 
 
 def test_a_short_run_and_one_that_cannot_be_foretold_go_on_without_a_word(cli, monkeypatch):

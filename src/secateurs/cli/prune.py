@@ -120,6 +120,9 @@ def _foretell(source: Source, splits: DataSource | None, config: PruneConfig) ->
     if splits is None:
         return
     method, allocation, repair = chosen(config, with_data=True)
+    tried = config.accuracy_drop is not None or config.latency is not None or allocation == "search"
+    if tried or repair not in ("none", "least-squares"):
+        return  # nobody knows how many networks are tried; what other repairs take is not known
     stays = config.macs if isinstance(config.macs, float) and 0 < config.macs <= 1 else 0.5
     try:
         found = forecast(
@@ -130,6 +133,7 @@ def _foretell(source: Source, splits: DataSource | None, config: PruneConfig) ->
             stays=stays,
             effort=config.effort,
             survey=method.surveys or allocation == "sensitivity",
+            damage=allocation == "sensitivity",
             repair=repair == "least-squares",
         )
     except Exception:  # the run itself says what is wrong with the network or its input

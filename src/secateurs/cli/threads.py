@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
+from torch import nn
 
 from secateurs.running.eval_mode import device_of, evaluation
-from secateurs.running.examples import call
+from secateurs.running.examples import call, repeated
 
 GAIN = 0.2
 """Twice the threads have to save at least this share of the time."""
@@ -96,7 +95,7 @@ def _batch(model: nn.Module, example: Any) -> Any:
     start = time.perf_counter()
     call(model, example)
     times = max(1, min(BATCH, round(PASS / max(time.perf_counter() - start, 1e-6))))
-    return tree_map_only(Tensor, lambda x: x[:1].expand(times, *x.shape[1:]).contiguous(), example)
+    return repeated(example, times)
 
 
 def _seconds(model: nn.Module, inputs: Any, number: int) -> float:

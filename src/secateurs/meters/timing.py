@@ -109,10 +109,10 @@ def _one_pass(model: nn.Module, inputs: Any, clocks: Clocks) -> tuple[float, flo
     device = device_of(model)
     try:
         with evaluation(model):
-            _wait(device)
+            wait(device)
             processor, clock = clocks.processor(), clocks.clock()
             call(model, inputs)
-            _wait(device)
+            wait(device)
             clock = clocks.clock() - clock
             return 1000 * clock, 1000 * (clocks.processor() - processor)
     except (RuntimeError, TypeError, ValueError) as error:
@@ -123,7 +123,8 @@ def _one_pass(model: nn.Module, inputs: Any, clocks: Clocks) -> tuple[float, flo
         ) from error
 
 
-def _wait(device: torch.device) -> None:
+def wait(device: torch.device) -> None:
+    """Wait for what an accelerator has been given to do."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

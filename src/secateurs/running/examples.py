@@ -157,3 +157,21 @@ def first_sample(inputs: Any) -> Any:
     if isinstance(inputs, Mapping):
         return {name: cut(x) for name, x in inputs.items()}
     return tuple(cut(x) for x in inputs)
+
+
+def repeated(example: Example, times: int) -> Any:
+    """The first sample of an example as a batch of so many; inputs with another first axis stay as they are.
+
+    Example:
+        >>> repeated((torch.zeros(4, 3), torch.zeros(7)), 8)[0].shape
+        torch.Size([8, 3])
+    """
+    inputs = first_sample(inputs_of(example))
+
+    def several(x: Any) -> Any:
+        one = isinstance(x, Tensor) and x.dim() and x.shape[0] == 1
+        return x.expand(times, *x.shape[1:]).contiguous() if one else x
+
+    if isinstance(inputs, dict):
+        return {name: several(x) for name, x in inputs.items()}
+    return tuple(several(x) for x in inputs)
