@@ -2,13 +2,14 @@
 
     python benchmarks/tables.py --cifar10 FOLDER --resnet20 F --resnet56 F --to DIR [--part starts|distil|board]
 
-`starts`: ResNet-20 at half of the multiply-adds, once from `moments` with its repair and once from plain `l1-norm`, the
-same epochs for both. `distil`: ResNet-56 with 48.8 % gone, three epochs over all training images but a tenth, with the
-original as teacher, at its end and after every block, without labels (`reconstruct_`). `board`: every method through one
-epoch of a few thousand images at one cut, with repair and without, three seeds, scored on half of the test part. Kill it and call it again: what is done is not done anew, and a training with labels goes on from its last epoch.
-Epochs are chosen on a part of the training data. At the end the runs go to docs/results/tables.json, from which
-docs/tables.md is rendered; `--render` does that alone. `--train`, `--test`, `--epochs` and `--seeds` make it small, for
-a trial.
+`starts`: ResNet-20 at half of the multiply-adds, once from `moments` with its repair and once from plain `l1-norm`,
+the same epochs for both. `distil`: ResNet-56 with 48.8 % gone, three epochs over all training images but a tenth,
+with the original as teacher, at its end and after every block, without labels (`reconstruct_`). `board`: every method
+through one epoch of a few thousand images at one cut, with repair and without, three seeds, scored on half of the
+test part. Kill it and call it again: what is done is not done anew, and a training with labels goes on from its last
+epoch. Epochs are chosen on a part of the training data. At the end the runs go to docs/results/tables.json, from
+which docs/tables.md is rendered; `--render` does that alone. `--train`, `--test`, `--epochs` and `--seeds` make it
+small, for a trial.
 """
 
 from __future__ import annotations
