@@ -47,6 +47,7 @@ HERE = Path(__file__).resolve().parent
 RECORD = HERE.parent / "docs" / "results" / "tables.json"
 PAGE = HERE.parent / "docs" / "tables.md"
 EXAMPLE = torch.zeros(1, 3, 32, 32)
+TAUGHT: dict[str, Any] = {"batch": 40, "learning_rate": 0.006}
 BOARD: dict[str, Any] = {"calibrate": 1024, "effort": "fast"}
 PARTS = ("starts", "distil", "board")
 TRAIN: dict[str, Any] = {
@@ -91,13 +92,22 @@ def runs(part: str, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 "tune": {**TRAIN, "epochs": epochs or several},
                 "seed": 0,
             }
+        for name, prune, several in (("moments, repaired, taught", strong, 2), ("l1-norm, taught", plain, 5)):
+            yield {
+                "part": part,
+                "name": name,
+                "network": "resnet20",
+                "prune": {**prune, "macs": 0.5},
+                "distil": {**TAUGHT, "epochs": epochs or several},
+                "seed": 0,
+            }
     elif part == "distil":
         yield {
             "part": part,
             "name": "moments, repaired",
             "network": "resnet56",
             "prune": {"calibrate": 6000, "macs": 0.512},
-            "distil": {"epochs": epochs or 3, "batch": 40, "learning_rate": 0.006},
+            "distil": {**TAUGHT, "epochs": epochs or 3},
             "seed": 0,
         }
     else:
@@ -267,7 +277,8 @@ def _percent(value: float) -> str:
     return f"{100 * value:.2f}"
 
 
-def _starts(several: list[dict[str, Any]]) -> list[str]:
+def _starts(every: list[dict[str, Any]]) -> list[str]:
+    several = [run for run in every if "curve" in run]
     if not several:
         return []
     epochs = len(several[0]["curve"])
@@ -299,6 +310,26 @@ def _starts(several: list[dict[str, Any]]) -> list[str]:
             "",
             f"{every} epochs from `moments` {words} what {epochs} from `l1-norm` end in, {_percent(aim)} %{when}.",
         ]
+    return [*lines, *_taught([run for run in every if "curve" not in run])]
+
+
+def _taught(several: list[dict[str, Any]]) -> list[str]:
+    """The two beginnings with the original as teacher."""
+    if not several:
+        return []
+    lines = [
+        "",
+        "With the original as teacher, at its end and after every block, without labels, both in batches of "
+        f"{several[0]['run']['distil']['batch']} of nine tenths of the training images:",
+        "",
+        "| beginning | MACs that stay | pruned | epochs | trained |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for run in several:
+        lines.append(
+            f"| {run['run']['name'].removesuffix(', taught')} | {100 * run['macs']:.1f} % | {_percent(run['pruned'])} | "
+            f"{run['run']['distil']['epochs']} | {_percent(run['tuned'])} |"
+        )
     return lines
 
 
