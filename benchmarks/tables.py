@@ -326,10 +326,9 @@ def _taught(several: list[dict[str, Any]]) -> list[str]:
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     for run in several:
-        lines.append(
-            f"| {run['run']['name'].removesuffix(', taught')} | {100 * run['macs']:.1f} % | {_percent(run['pruned'])} | "
-            f"{run['run']['distil']['epochs']} | {_percent(run['tuned'])} |"
-        )
+        name, epochs = run["run"]["name"].removesuffix(", taught"), run["run"]["distil"]["epochs"]
+        pruned, trained = _percent(run["pruned"]), _percent(run["tuned"])
+        lines.append(f"| {name} | {100 * run['macs']:.1f} % | {pruned} | {epochs} | {trained} |")
     return lines
 
 
