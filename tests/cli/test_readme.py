@@ -139,3 +139,12 @@ def test_the_figures_of_the_coverage_are_those_on_record():
     pruned, every = re.search(r"Of (\d+) networks.*?, (\d+) were pruned", README, re.DOTALL).groups()[::-1]
     record = (ROOT / "docs" / "coverage.md").read_text(encoding="utf-8")
     assert f"original as it was, result right: **{pruned} of {every}**" in record
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md")))]
+)
+def test_links_to_files_lead_somewhere(page):
+    found = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / page).read_text(encoding="utf-8"))
+    missing = [target for target in found if not ((ROOT / page).parent / target).exists()]
+    assert not missing
