@@ -302,13 +302,13 @@ def _starts(every: list[dict[str, Any]]) -> list[str]:
         )
     aim = several[1]["curve"][-1] if len(several) > 1 else None
     for run in (several[0], *several[2:]) if aim is not None else ():
-        every = len(run["curve"])
+        own = len(run["curve"])
         reached = next((k for k, value in enumerate([run["pruned"], *run["curve"]]) if value >= aim), None)
         words = "do not reach" if reached is None else "reach"
-        when = "" if reached is None else f" after {reached}"
+        when = "" if reached is None else f", after {reached}"
         lines += [
             "",
-            f"{every} epochs from `moments` {words} what {epochs} from `l1-norm` end in, {_percent(aim)} %{when}.",
+            f"{own} epochs from `moments` {words} what {epochs} from `l1-norm` end in, {_percent(aim)} %{when}.",
         ]
     return [*lines, *_taught([run for run in every if "curve" not in run])]
 
@@ -359,18 +359,17 @@ def _board(several: list[dict[str, Any]]) -> list[str]:
     for run in several:
         cells.setdefault((run["run"]["name"], run["run"]["prune"]["compensate"]), []).append(run)
     first = several[0]
-    seeds = max(map(len, cells.values()))
     lines = [
         "",
         "## Every method through one epoch",
         "",
         f"ResNet-20 (base {_percent(first['base'])} %) at {100 * first['run']['prune']['macs']:g} % of the MACs, "
         f"{len(first['curve'])} epoch of {first['run']['images']:,} training images, repaired from "
-        f"{BOARD['calibrate']:,} without labels, mean and deviation of {seeds} seeds; % of {first['samples']:,} test "
+        f"{BOARD['calibrate']:,} without labels, mean and deviation over seeds; % of {first['samples']:,} test "
         "images. What leaves is shared out uniformly, but by the three searches.",
         "",
-        "| method | repair | pruned | trained |",
-        "| --- | --- | ---: | ---: |",
+        "| method | repair | seeds | pruned | trained |",
+        "| --- | --- | ---: | ---: | ---: |",
     ]
     order = sorted(cells, key=lambda key: -statistics.mean(run["tuned"] for run in cells[key]))
     for key in order:
@@ -379,7 +378,7 @@ def _board(several: list[dict[str, Any]]) -> list[str]:
             values = [run[what] for run in cells[key]]
             spread = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
             columns.append(f"{_percent(statistics.mean(values))}{spread}")
-        lines.append(f"| {key[0]} | {key[1]} | {columns[0]} | {columns[1]} |")
+        lines.append(f"| {key[0]} | {key[1]} | {len(cells[key])} | {columns[0]} | {columns[1]} |")
     return lines
 
 
