@@ -32,7 +32,7 @@ FLOORS = [
     ["looking"],
     ["config", "planning"],
     ["arguments", "proof", "tuning"],
-    ["recover"],
+    ["forecast", "recover"],
     ["recipe"],
     ["cutting"],
     ["pipeline"],
