@@ -319,7 +319,7 @@ def _taught(several: list[dict[str, Any]]) -> list[str]:
         return []
     lines = [
         "",
-        "With the original as teacher, at its end and after every block, without labels, both in batches of "
+        "With the original as teacher, at its end and after every block, without labels, in batches of "
         f"{several[0]['run']['distil']['batch']} of nine tenths of the training images:",
         "",
         "| beginning | MACs that stay | pruned | epochs | trained |",
