@@ -31,11 +31,11 @@ from torch import Tensor, nn
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "papers")]
 
-from results import about  # noqa: E402
+from results import about, origin  # noqa: E402
 
 import secateurs as sc  # noqa: E402
 import secateurs.compensate.pace as pace  # noqa: E402
-from ideas_layers import branches, ranked, swapped  # noqa: E402
+from ideas_layers import MACS, branches, ranked, swapped  # noqa: E402
 from secateurs.compensate import least_squares_, reconstruct_  # noqa: E402
 from secateurs.compensate.reconstruct import _Aims, centred  # noqa: E402
 from secateurs.data import resolve_data  # noqa: E402
@@ -50,7 +50,7 @@ from secateurs.zoo.weights import load_weights  # noqa: E402
 
 RECORD = HERE.parent / "docs" / "results" / "ideas.json"
 PAGE = HERE.parent / "docs" / "ideas.md"
-MACS, IMAGES, STEPPED, EPOCHS, BATCH = 0.494, 3000, 10_000, 3, 50
+IMAGES, STEPPED, EPOCHS, BATCH = 3000, 10_000, 3, 50
 EXAMPLE = torch.zeros(1, 3, 32, 32)
 Made = Callable[["Bench"], nn.Module]
 
@@ -310,11 +310,7 @@ def page(found: dict[str, Any]) -> str:
             f"| `{idea.name}`: {idea.says} | {each['error']:.4f} | {each['agreement']:.2f} | "
             f"{' | ' if each is other else change} | {100 * each['macs']:.1f} % | {each['seconds']:.0f} |"
         )
-    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    lines += [
-        "",
-        f"`{found['command']}`, {found['date']}, commit {found['commit']}, {found['machine']}; {versions}.",
-    ]
+    lines += ["", origin(found)]
     return "\n".join(lines) + "\n"
 
 

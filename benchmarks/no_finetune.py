@@ -30,7 +30,7 @@ from torch import Tensor, nn
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "papers")]
 
-from results import about, spread  # noqa: E402
+from results import about, origin, spread  # noqa: E402
 
 import secateurs as sc  # noqa: E402
 from grail import grail_, grams  # noqa: E402
@@ -272,13 +272,6 @@ serves all budgets of a draw, and the repair. `steps`: the repaired network of t
 steps (`reconstruct`, two epochs) on the 40,000 training images that calibration may see, shifted and mirrored,
 without their labels.
 """
-
-
-def origin(found: dict[str, Any]) -> str:
-    """What made a record, where and when."""
-    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    made = f"{found['date']}, commit {found['commit']}, {found['machine']}; {versions}"
-    return " ".join([f"`{found['command']}`, {made}.", *([found["note"]] if found.get("note") else [])])
 
 
 def imagenet(found: dict[str, Any]) -> list[str]:

@@ -79,26 +79,19 @@ def runs(part: str, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     if part == "starts":
         strong = {"calibrate": 6000}  # the defaults with data: moments, sensitivity, least-squares
         plain = {"method": "l1-norm"}
-        for name, prune, several in (
-            ("moments, repaired", strong, 5),
-            ("l1-norm", plain, 5),
-            ("moments, repaired, briefly", strong, 2),
+        for name, prune, kind, several in (
+            ("moments, repaired", strong, "tune", 5),
+            ("l1-norm", plain, "tune", 5),
+            ("moments, repaired, briefly", strong, "tune", 2),
+            ("moments, repaired, taught", strong, "distil", 2),
+            ("l1-norm, taught", plain, "distil", 5),
         ):
             yield {
                 "part": part,
                 "name": name,
                 "network": "resnet20",
                 "prune": {**prune, "macs": 0.5},
-                "tune": {**TRAIN, "epochs": epochs or several},
-                "seed": 0,
-            }
-        for name, prune, several in (("moments, repaired, taught", strong, 2), ("l1-norm, taught", plain, 5)):
-            yield {
-                "part": part,
-                "name": name,
-                "network": "resnet20",
-                "prune": {**prune, "macs": 0.5},
-                "distil": {**TAUGHT, "epochs": epochs or several},
+                kind: {**(TRAIN if kind == "tune" else TAUGHT), "epochs": epochs or several},
                 "seed": 0,
             }
     elif part == "distil":

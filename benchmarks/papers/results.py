@@ -77,6 +77,13 @@ def beside(rows: Iterable[Row]) -> Table:
 STAGES = ("plain", "recalibrated", "repaired")
 
 
+def origin(found: dict[str, Any]) -> str:
+    """What made a record, where and when."""
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    made = f"{found['date']}, commit {found['commit']}, {found['machine']}; {versions}"
+    return " ".join([f"`{found['command']}`, {made}.", *([found["note"]] if found.get("note") else [])])
+
+
 def spread(values: Sequence[float]) -> str:
     """Mean and, of several, deviation.
 

@@ -73,7 +73,7 @@ def prune(
         source, splits = _opened(asked, device, built_by, trust)
         example = source.example(asked.config.seed)
         with worthwhile_threads(source.model, example, threads):
-            _foretell(source, splits, asked.config)
+            _foretell(source, example, splits, asked.config)
             done = run(
                 source, splits, asked.config, data_spec=asked.data, asked=asked.to_dict(), progress=bars
             )
@@ -112,7 +112,7 @@ def _opened(asked: Asked, device: str, built_by: str | None, trust: bool) -> tup
     return source.fitted_to(splits), splits
 
 
-def _foretell(source: Source, splits: DataSource | None, config: PruneConfig) -> None:
+def _foretell(source: Source, example: Any, splits: DataSource | None, config: PruneConfig) -> None:
     """Say how long it will take, where that is more than a moment and known."""
     from secateurs.forecast import forecast
     from secateurs.recipe import chosen
@@ -127,7 +127,7 @@ def _foretell(source: Source, splits: DataSource | None, config: PruneConfig) ->
     try:
         found = forecast(
             source.model,
-            source.example(config.seed),
+            example,
             samples=len(splits.calibration(config.calibrate, config.seed)),
             scored=len(splits.test),  # type: ignore[arg-type]
             stays=stays,
