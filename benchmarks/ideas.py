@@ -323,11 +323,12 @@ def main() -> int:
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--only", nargs="*", help="these ideas alone")
     parser.add_argument("--apart", type=int, default=5000, help="fewer images to measure on, for a trial")
+    parser.add_argument("--note", default="", help="said below: which ideas other commits measured, and why")
     parser.add_argument("--render", action="store_true", help="only write the page from the results")
     given = parser.parse_args()
     if not given.render:
         given.keep.mkdir(parents=True, exist_ok=True)
-        found = about("python benchmarks/ideas.py") | {"ideas": run(given)}
+        found = about("python benchmarks/ideas.py") | {"note": given.note, "ideas": run(given)}
         RECORD.write_text(json.dumps(found, indent=1) + "\n")
     PAGE.write_text(page(json.loads(RECORD.read_text())))
     return 0

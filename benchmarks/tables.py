@@ -15,12 +15,9 @@ small, for a trial.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
-import platform
 import statistics
-import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,20 +27,23 @@ import torch
 from torch import nn
 from torch.utils.data import Subset
 
-import secateurs as sc
-from secateurs.compensate import reconstruct_
-from secateurs.data import resolve_data
-from secateurs.data.augment import Shifts
-from secateurs.data.batches import joined
-from secateurs.data.normalisation import IMAGENET
-from secateurs.methods.registry import names
-from secateurs.pipeline import versions
-from secateurs.recover import tune_
-from secateurs.tuning import TuneConfig
-from secateurs.zoo.registry import build
-from secateurs.zoo.weights import load_weights
-
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "papers"))
+
+from results import about, origin  # noqa: E402
+
+import secateurs as sc  # noqa: E402
+from secateurs.compensate import reconstruct_  # noqa: E402
+from secateurs.data import resolve_data  # noqa: E402
+from secateurs.data.augment import Shifts  # noqa: E402
+from secateurs.data.batches import joined  # noqa: E402
+from secateurs.data.normalisation import IMAGENET  # noqa: E402
+from secateurs.methods.registry import names  # noqa: E402
+from secateurs.recover import tune_  # noqa: E402
+from secateurs.tuning import TuneConfig  # noqa: E402
+from secateurs.zoo.registry import build  # noqa: E402
+from secateurs.zoo.weights import load_weights  # noqa: E402
+
 RECORD = HERE.parent / "docs" / "results" / "tables.json"
 PAGE = HERE.parent / "docs" / "tables.md"
 EXAMPLE = torch.zeros(1, 3, 32, 32)
@@ -230,24 +230,13 @@ def tuned(
 
 def record(found: list[dict[str, Any]], given: argparse.Namespace) -> dict[str, Any]:
     """All runs, with what made them."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False
-    ).stdout.strip()
-    trial = given.train or given.test or given.epochs
-    return {
-        "command": "python benchmarks/tables.py" + (" (a trial, on few samples)" if trial else ""),
-        "commit": commit,
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, no GPU",
-        "versions": versions(),
-        "runs": found,
-    }
+    trial = " (a trial, on few samples)" if given.train or given.test or given.epochs else ""
+    return about(f"python benchmarks/tables.py{trial}") | {"note": given.note, "runs": found}
 
 
 def page(found: dict[str, Any]) -> str:
     """The page of a record."""
     by_part = {part: [run for run in found["runs"] if run["run"]["part"] == part] for part in PARTS}
-    about = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     lines = [
         "# Training after pruning",
         "",
@@ -255,7 +244,7 @@ def page(found: dict[str, Any]) -> str:
         "the best on a tenth of the training part, elsewhere it is the last. Base and pruned accuracy are measured by",
         "the same code.",
         "",
-        f"`{found['command']}`, {found['date']}, commit {found['commit']}, {found['machine']}; {about}.",
+        origin(found),
         *_starts(by_part["starts"]),
         *_distil(by_part["distil"]),
         *_board(by_part["board"]),
@@ -391,6 +380,9 @@ def main() -> None:
     parser.add_argument("--methods", type=lambda text: text.split(","))
     parser.add_argument("--record", type=Path, default=RECORD)
     parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument(
+        "--note", default="", help="said beside the tables: which runs other commits made, and why"
+    )
     parser.add_argument("--render", action="store_true")
     given = parser.parse_args()
     if not given.render:
