@@ -311,6 +311,11 @@ def _taught(several: list[dict[str, Any]]) -> list[str]:
         name, epochs = run["run"]["name"].removesuffix(", taught"), run["run"]["distil"]["epochs"]
         pruned, trained = _percent(run["pruned"]), _percent(run["tuned"])
         lines.append(f"| {name} | {100 * run['macs']:.1f} % | {pruned} | {epochs} | {trained} |")
+    if len(several) > 1:
+        own, other = several[:2]
+        reach = "reach" if own["tuned"] >= other["tuned"] else "do not reach"
+        epochs, more = (run["run"]["distil"]["epochs"] for run in (own, other))
+        lines += ["", f"{epochs} epochs from `moments` {reach} what {more} from `l1-norm` end in."]
     return lines
 
 
