@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from secateurs.compensate.conjugate import Parts, conjugate_gradients
-from secateurs.compensate.walk import WIDEST, Stop
+from secateurs.compensate.walk import WIDEST, Stop, held_out
 from secateurs.layers.linear_map import from_matrix, linear_map, matrix, positions, rows, to_matrix
 from secateurs.network.blocks import Layer, norm_of, weights_of
 from secateurs.network.tangent import Linearised
@@ -125,13 +125,20 @@ def _linearised(
 
 
 def _chunks(stop: Stop) -> tuple[list[int], list[int]]:
-    """Which chunks to fit to, and a quarter as many others to stop on; both drawn anew every time."""
+    """Which chunks to fit to, and a quarter as many others to stop on.
+
+    Both are drawn anew every time; of few samples only from those that are always, or never, fitted to.
+    """
     count = len(stop.pair.chunks)
     outputs, between = _sizes(stop)
     wanted = min(_ELEMENTS, max(stop.pace.fewest, stop.pace.outputs * _sought(stop)))
     several = min(max(1, round(min(wanted / outputs, _BETWEEN / between))), count)
     held = min(max(1, several // 4), count // 4)
-    drawn = torch.randperm(count, generator=stop.generator).tolist()
+    drawn: list[int] = torch.randperm(count, generator=stop.generator).tolist()
+    if stop.apart:
+        fit = [k for k in drawn if not held_out(k, count)]
+        rest = [k for k in drawn if held_out(k, count)]
+        return sorted(fit[:several]), sorted(rest[: max(1, several // 4)])
     several = min(several, count - held)
     return sorted(drawn[:several]), sorted(drawn[several : several + held])
 

@@ -7,7 +7,7 @@ to what the *original* has at the same place with the shortcut added, so that er
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -32,7 +32,9 @@ _LEAST_ROWS = 100_000
 WIDEST = 8192
 _CHUNK = 100
 _VALUES = 4e6  # of a chunk's input
-_RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+_RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
+_FEW = 2  # samples for every channel that the widest layer reads: of fewer, some are never fitted to
+_FOLD = 5  # every fifth chunk tells how the fits to the others do
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,11 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class Stop:
-    """One layer on the walk: where it is, and which channels of the original its outputs are."""
+    """One layer on the walk: where it is, and which channels of the original its outputs are.
+
+    `apart`: the samples that choose the ridge, and when a refinement ends, are never fitted to. Layers before would
+    else have learnt them by heart, and tell this one that little is noise.
+    """
 
     pair: PairedNetworks
     block: Block
@@ -81,6 +87,7 @@ class Stop:
     ridge: float
     generator: torch.Generator
     pace: Pace = field(default_factory=lambda: Pace.of("default"))
+    apart: bool = False
 
     @property
     def module(self) -> nn.Module:
@@ -149,7 +156,7 @@ def samples_of(data: Loader, limit: int, device: torch.device) -> list[tuple[Ten
     """
     whole = joined(data, limit)
     chunk = min(_CHUNK, max(_CHUNK // 5, int(_VALUES / max(x[0].numel() for x in whole))))
-    chunk = min(chunk, max(1, len(whole[0]) // 5))  # one in five tells the others' fits apart
+    chunk = min(chunk, max(1, len(whole[0]) // _FOLD))
     count = -(-len(whole[0]) // chunk)
     size = len(whole[0]) // count  # equal chunks lose fewer samples than there are chunks
     return [tuple(laid_out(x[i::count][:size].to(device)) for x in whole) for i in range(count)]
@@ -176,7 +183,24 @@ def stops(
         found.append(Stop(pair, block, kept, ridge, generator, Pace.of(effort)))
         for node in _outside(pair, block):
             pair.pin(node, block.end + 1)
-    return sorted(found, key=lambda stop: stop.block.first())
+    few = pair.given < _FEW * max((_reads(stop) for stop in found), default=0)
+    return sorted((replace(stop, apart=few) for stop in found), key=lambda stop: stop.block.first())
+
+
+def _reads(stop: Stop) -> int:
+    """How many channels a layer reads, where it is one that can be refitted."""
+    form = linear_map(stop.module)
+    return 0 if form is None or form.width > WIDEST else form.inputs
+
+
+def held_out(number: int, count: int) -> bool:
+    """Whether a chunk, of so many, tells how the fits to the others do.
+
+    Example:
+        >>> [number for number in range(10) if held_out(number, 10)], [held_out(n, 2) for n in (0, 1)]
+        ([4, 9], [False, True])
+    """
+    return number % _FOLD == _FOLD - 1 or (count < _FOLD and number == count - 1 > 0)
 
 
 def _outside(pair: PairedNetworks, block: Block) -> list[int]:
@@ -201,7 +225,7 @@ def refit_(stop: Stop, *, rectify: bool = False, last: bool = True) -> Fit:
     shift = bias if bias is not None else getattr(norm, "bias", None)
     before = matrix(layer).double()
     ridge = _ridge(stop.ridge, known, held, before, shift is not None)
-    gram, cross, energy, count = (known if held is None else known + held).normal()
+    gram, cross, energy, count = (known if held is None or stop.apart else known + held).normal()
     weights, constant = refit(gram, cross, before, ridge=ridge, constant=shift is not None)
     left = unexplained(gram, cross, energy, weights, constant).sum()
     scale = norm_of(net, stop.block.layer)
@@ -261,7 +285,7 @@ def _moments(stop: Stop, rectify: bool, share: float) -> tuple[Paired, Paired | 
             reached = run.pull(block.total, {**local, source: x})
             wanted = torch.where(wanted > 0, wanted, reached.clamp_max(0))
         part = Paired.of(*stop.rows(x, stop.target(number, local, wanted), share))
-        side = int(number % 5 == 4 or (count < 5 and number == count - 1 > 0))
+        side = int(held_out(number, count))
         before = sums[side]
         sums[side] = part if before is None else before + part
     assert sums[0] is not None
