@@ -143,46 +143,39 @@ def mixed(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @contextmanager
-def every_layer() -> Iterator[None]:
-    """The loss of the steps with what every repaired layer gives, not only the ends of residual blocks."""
+def aims_changed(change: Callable[[_Aims, Any], dict[str, Any]]) -> Iterator[None]:
+    """The steps with other aims: what `change` makes of theirs and of all layers that a repair looks at."""
     own = _Aims.of.__func__  # type: ignore[attr-defined]
 
     def of(cls: type[_Aims], pair: Any, found: Any) -> _Aims:
         aims: _Aims = own(cls, pair, found)
-        return replace(aims, blocks={stop.block.layer.name: stop for stop in found})
+        return replace(aims, **change(aims, found))
 
     with mock.patch.object(_Aims, "of", classmethod(of)):
         yield
 
 
-@contextmanager
-def divergence(temperature: float) -> Iterator[None]:
-    """The loss of the steps with the Kullback-Leibler divergence at the outputs instead of their squared error."""
-    own = _Aims.compared
+def every_layer(_: _Aims, found: Any) -> dict[str, Any]:
+    """What every repaired layer gives, not only the ends of residual blocks."""
+    return {"blocks": {stop.block.layer.name: stop for stop in found}}
 
-    def compared(self: _Aims, chunk: Any, leaves: Any, instead: Any = None) -> dict[str, Tensor]:
-        errors = own(self, chunk, leaves, instead)
-        if not torch.is_grad_enabled():
-            return errors
-        (end,) = self.outputs
-        with torch.no_grad():
-            wanted = self.full.several([end], dict(zip(self.full.net.inputs, chunk, strict=True)))[end]
-        given = {**dict(zip(self.small.net.inputs, chunk, strict=True)), **leaves}
-        found = self.small.several([end], given, instead)[end]
+
+def divergence(_: _Aims, __: Any, temperature: float = 4.0) -> dict[str, Any]:
+    """The Kullback-Leibler divergence at the outputs instead of their squared error."""
+
+    def apart(found: Tensor, wanted: Tensor) -> Tensor:
         logs = [(y / temperature).log_softmax(1) for y in (found, wanted)]
-        kl = nn.functional.kl_div(logs[0], logs[1], log_target=True, reduction="batchmean")
-        return {**errors, "": temperature**2 / 2 * kl}
+        return temperature**2 / 2 * nn.functional.kl_div(*logs, log_target=True, reduction="batchmean")
 
-    with mock.patch.object(_Aims, "compared", compared):
-        yield
+    return {"apart": apart}
 
 
-def within(around: Callable[[], Any], make: Made) -> Made:
-    """An idea made inside a context."""
+def aiming(change: Callable[[_Aims, Any], dict[str, Any]]) -> Made:
+    """The steps with other aims."""
 
     def made(bench: Bench) -> nn.Module:
-        with around():
-            return make(bench)
+        with aims_changed(change):
+            return stepped(bench)
 
     return made
 
@@ -235,13 +228,13 @@ IDEAS = (
     Idea(
         "every-layer",
         "the same with the error of every layer in the loss",
-        within(every_layer, stepped),
+        aiming(every_layer),
         "steps",
     ),
     Idea(
         "divergence",
         "the same with Kullback-Leibler at the outputs, T = 4",
-        within(partial(divergence, 4.0), stepped),
+        aiming(divergence),
         "steps",
     ),
     Idea("mixed", "the same on mixed images", partial(stepped, augment=mixed), "steps"),

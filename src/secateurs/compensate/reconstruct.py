@@ -148,12 +148,16 @@ def _dealt(samples: int, batch: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, eq=False)
 class _Aims:
-    """The two networks, and the nodes at which they are compared: ends of blocks by name, and the outputs."""
+    """The two networks, and the nodes at which they are compared: ends of blocks by name, and the outputs.
+
+    `apart`: how far outputs, those of the smaller network first, are from each other.
+    """
 
     full: Interpreter
     small: Interpreter
     blocks: Mapping[str, Stop]
     outputs: Sequence[int]
+    apart: Callable[[Tensor, Tensor], Tensor]
 
     @classmethod
     def of(cls, pair: PairedNetworks, found: Sequence[Stop]) -> _Aims:
@@ -162,7 +166,7 @@ class _Aims:
         blocks = {stop.block.layer.name: stop for stop in ends}
         net = pair.full.net
         outputs = [i for i in net.outputs if net.nodes[i].meta["val"].is_floating_point()]
-        return cls(pair.full, pair.small, blocks, outputs)
+        return cls(pair.full, pair.small, blocks, outputs, _scored)
 
     def compared(
         self, chunk: Sequence[Tensor], leaves: Mapping[int, Tensor], instead: Instead | None = None
@@ -179,7 +183,7 @@ class _Aims:
         for name, stop in self.blocks.items():
             place = stop.block.end
             errors[name] = _relative(found[place], stop.part(wanted[place]))
-        ends = [_relative(centred(found[place]), centred(wanted[place])) for place in self.outputs]
+        ends = [self.apart(found[place], wanted[place]) for place in self.outputs]
         errors[""] = torch.stack(ends).mean() if ends else next(iter(errors.values())) * 0
         return errors
 
@@ -211,6 +215,10 @@ def centred(y: Tensor) -> Tensor:
         tensor([[-1.,  1.]])
     """
     return y - y.mean(1, keepdim=True) if y.dim() == 2 and y.shape[1] > 1 else y
+
+
+def _scored(found: Tensor, wanted: Tensor) -> Tensor:
+    return _relative(centred(found), centred(wanted))
 
 
 def _relative(found: Tensor, wanted: Tensor) -> Tensor:
