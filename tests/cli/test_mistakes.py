@@ -61,6 +61,7 @@ PRUNE = ("prune", "digits_cnn", "--out", "out")
         (("export", "digits_cnn", "--onnx", "."), (".: is a folder",)),
         ((*PRUNE, "--macs", "0.5", "--weights", "no.safetensors"), ("no.safetensors",)),
         (("prune", "resnet65", "--macs", "0.5", "--out", "out"), ("resnet65", "resnet56")),
+        (("inspect", "nowhere"), ("no folder of that name", "no network 'nowhere'")),
         (("inspect", "own:nothing"), ("own:nothing", "net")),
         (("inspect", "own:net"), ("--input is missing", "own:net")),
         (("inspect", "own:net", "--input", "1,7,8,8"), ("7",)),

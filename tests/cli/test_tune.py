@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,6 +116,7 @@ def test_a_killed_run_goes_on_to_the_same_end(cli, process, small, work):
     again = cli(*command("killed", "60"))
     assert again.status == 0, again.err
     assert "epoch 2 of 60" not in again.err
+    assert f"going on from {Path('killed.tuning', 'checkpoint.safetensors')}" in again.err
     assert cli(*command("whole", "60")).status == 0
     assert (work / "killed" / "model.safetensors").read_bytes() == (
         work / "whole" / "model.safetensors"
@@ -138,7 +140,7 @@ def test_an_interrupted_run_names_its_checkpoint_and_the_command_that_goes_on(
     assert shlex.split(command) == ["secateurs", *given]
     assert rest.splitlines()[-1].endswith("; nothing half-written was left")
     again = process(*shlex.split(command)[1:])
-    first = next(line for line in again.stderr if "of 10000" in line)
+    first = next(line for line in again.stderr if " of 10000" in line)
     again.send_signal(signal.SIGINT)
     again.communicate()
     assert int(re.search(r"epoch (\d+) of", first)[1]) > 2

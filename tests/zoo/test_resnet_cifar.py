@@ -26,7 +26,9 @@ def test_parameters_are_those_of_the_papers(name, params):
     assert sum(p.numel() for p in zoo.build(name).parameters()) == params
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in zoo.ENTRIES if entry.normalisation is not None])
+@pytest.mark.parametrize(
+    "name", [entry.name for entry in zoo.ENTRIES if entry.normalisation is not None and not entry.trained]
+)
 def test_every_entry_runs_on_its_own_shape_and_class_count(name):
     entry = zoo.entry(name)
     model = zoo.build(name, num_classes=7).eval()

@@ -9,7 +9,9 @@ from torch import nn
 
 from secateurs import zoo
 from secateurs.errors import InputError
+from secateurs.runs.source import open_source
 from secateurs.zoo import resolve_model
+from secateurs.zoo.digits import trained_digits_cnn
 
 
 def test_zoo_name_with_class_count():
@@ -136,3 +138,12 @@ def test_own_code_from_the_working_folder():
 def test_wrong_own_code_says_what_is_wrong(spec, message):
     with pytest.raises(InputError, match=message):
         resolve_model(spec)
+
+
+def test_a_trained_network_comes_with_its_weights_and_its_own_classes():
+    found = resolve_model("trained_digits_cnn").state_dict()
+    assert all(torch.equal(value, found[name]) for name, value in trained_digits_cnn().state_dict().items())
+    assert open_source("trained_digits_cnn").trained
+    assert not open_source("digits_cnn").trained
+    with pytest.raises(InputError, match="num_classes is 3"):
+        resolve_model("trained_digits_cnn", num_classes=3)

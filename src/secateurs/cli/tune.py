@@ -268,7 +268,12 @@ class _Watched:
 
     @contextmanager
     def on_the_way(self) -> Iterator[None]:
-        """Say where the last checkpoint is and which command goes on from it, whatever stops the run."""
+        """Say which checkpoint is gone on from, and where the last is, whatever stops the run."""
+        from secateurs.recover.checkpoints import newest
+
+        begun = newest(self.folder)
+        if begun is not None and not self.silent:
+            note(f"going on from {begun}, which an earlier run left")
         try:
             yield
         except BaseException as problem:

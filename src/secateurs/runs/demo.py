@@ -19,7 +19,7 @@ from secateurs.runs.source import Source
 from secateurs.zoo import entry
 from secateurs.zoo.digits import trained_digits_cnn
 
-NETWORK = "digits_cnn"
+NETWORK = "trained_digits_cnn"
 METHODS = ("random", "l1-norm", "l2-norm", "geometric-median", "similarity")
 CALIBRATION = 512
 """Training samples that methods and repairs may look at."""

@@ -20,6 +20,7 @@ from secateurs.running.eval_mode import device_of
 from secateurs.surgery import Plan, load, load_plan
 from secateurs.surgery.files import WEIGHTS
 from secateurs.zoo import entry, load_weights, names, names_own_code, resolve_model
+from secateurs.zoo.registry import nearest
 
 LARGEST_INPUT = 2**28
 """Numbers in one input that a folder may ask for; a user may ask for more."""
@@ -132,7 +133,8 @@ def open_source(
     if weights is not None:
         load_weights(model, weights)
     shape, normalisation = _expectations(spec, model)
-    trained = weights is not None or names_own_code(spec)  # the user's own may be trained
+    own = names_own_code(spec)  # the user's own may be trained
+    trained = weights is not None or own or (spec in names() and entry(spec).trained)
     return Source(spec, model.eval(), input_shape or shape, normalisation, trained=trained)
 
 
@@ -204,6 +206,10 @@ def _refuse_path(spec: str) -> None:
     if ("/" in spec or "\\" in spec) and ":" not in spec:
         raise InputError(
             f"{spec}: there is no such folder; name an output folder of `secateurs prune`, or a model"
+        )
+    if ":" not in spec and "." not in spec and spec not in names():
+        raise InputError(
+            f"{spec}: there is no folder of that name, and the zoo has no network '{spec}': {nearest(spec, names())}"
         )
 
 

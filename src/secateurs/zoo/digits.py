@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from secateurs.data.normalisation import DIGITS
+from secateurs.errors import InputError
 from secateurs.zoo.entry import ZooEntry
 from secateurs.zoo.weights import load_weights
 
@@ -51,13 +52,20 @@ def digits_cnn(num_classes: int = 10, width: int = 32) -> DigitsCNN:
     return DigitsCNN(width, num_classes)
 
 
-def trained_digits_cnn() -> DigitsCNN:
+def trained_digits_cnn(num_classes: int = 10) -> DigitsCNN:
     """The network of the demo with the trained weights that are part of the package, in evaluation mode.
+
+    Raises:
+        InputError: It is to have other classes than the ten digits.
 
     Example:
         >>> trained_digits_cnn().training
         False
     """
+    if num_classes != 10:
+        raise InputError(
+            f"num_classes is {num_classes}: trained_digits_cnn knows ten digits; train a digits_cnn."
+        )
     model = DigitsCNN()
     with as_file(files("secateurs.zoo").joinpath(WEIGHTS)) as path:
         load_weights(model, path)
@@ -72,5 +80,14 @@ ENTRIES = (
         num_classes=10,
         normalisation=DIGITS,
         description="Small CNN with one shortcut for scikit-learn's 8x8 digits",
+    ),
+    ZooEntry(
+        name="trained_digits_cnn",
+        build=trained_digits_cnn,
+        input_shape=(1, 8, 8),
+        num_classes=10,
+        normalisation=DIGITS,
+        description="The same with the weights that are part of the package",
+        trained=True,
     ),
 )

@@ -15,8 +15,8 @@ class ZooEntry:
     """A network of the zoo: how to build it and what it expects.
 
     `input_shape` is that of one sample, without the batch axis. `build(num_classes=...)` makes the network
-    with fresh random weights. `normalisation` is None where the input is sound: what became of it is the front
-    end's.
+    with fresh random weights, or where it is `trained` with those that are part of the package. `normalisation` is None
+    where the input is sound: what became of it is the front end's.
     """
 
     name: str
@@ -25,3 +25,4 @@ class ZooEntry:
     num_classes: int
     normalisation: Normalisation | None
     description: str
+    trained: bool = False
