@@ -245,12 +245,20 @@ def line(every: Sequence[dict[str, Any]], asked: Sequence[float | None]) -> str:
         f"{statistics.fmean(drops):.2f}{error}",
         f"{100 * statistics.fmean(p / c['images'] for p, c in zip(paired, own, strict=True)):.2f}",
         said(asked[0]),
-        *([f"{c['accuracy']:.2f} ({c['accuracy'] - own[0]['whole']:+.2f})" for c in stepped] or ["-"]),
+        trained(stepped, own[0]["whole"]),
         said(asked[1]),
         f"{statistics.fmean(c['survey_seconds'] for c in own):.0f} + "
         f"{statistics.fmean(c['repair_seconds'] for c in own):.0f}",
     ]
     return "| " + " | ".join(columns) + " |"
+
+
+def trained(stepped: Sequence[dict[str, Any]], whole: float) -> str:
+    """What came of the steps; of more than one training the shortest, and the others by their epochs."""
+    found = sorted(stepped, key=lambda cell: cell["stepped"])
+    texts = [f"{cell['accuracy']:.2f} ({cell['accuracy'] - whole:+.2f})" for cell in found]
+    more = [f"after {cell['stepped']} epochs {text}" for cell, text in zip(found[1:], texts[1:], strict=True)]
+    return "; ".join([*texts[:1], *more]) or "-"
 
 
 def said(asked: float | None) -> str:
@@ -271,7 +279,7 @@ and deviation over draws of the calibration images; of the points lost the mean 
 and beside it the standard error over test images, paired with the whole network's (McNemar's; the mean of the draws').
 `asked` is what we set out to reach. Seconds of the processor, on one thread beside other work: the survey, which
 serves all budgets of a draw, and the repair. `steps`: the repaired network of the first draw after label-free gradient
-steps (`reconstruct`, {steps}, batches of {batch}) on {samples:,} training images, a tenth of which
+steps (`reconstruct`, {epochs} epochs, batches of {batch}) on {samples:,} training images, a tenth of which
 only tells whether they help, shifted and mirrored, without their labels.
 """
 
@@ -312,10 +320,10 @@ def imagenet(found: dict[str, Any]) -> list[str]:
 def page(found: dict[str, Any], other: dict[str, Any] | None = None) -> str:
     """The page of the records."""
     stepped = [c for c in found["cells"] if kind_of(c) == "stepped"]
-    several = sorted({c["stepped"] for c in stepped})
-    said_of = {"steps": f"{' and '.join(map(str, several))} epochs", "batch": STEPS["batch"]}
+    epochs = min((c["stepped"] for c in stepped), default=0)
+    samples = max((c["samples"] for c in stepped), default=0)
     lines = [
-        HEAD.format(**said_of, samples=max((c["samples"] for c in stepped), default=0)),
+        HEAD.format(epochs=epochs, batch=STEPS["batch"], samples=samples),
         "| network | MACs cut | parameters cut | draws | whole | plain | GRAIL | two-stage | repaired | lost | paired "
         "| asked | steps | asked | seconds |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
