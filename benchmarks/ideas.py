@@ -35,6 +35,7 @@ from results import about, origin  # noqa: E402
 
 import secateurs as sc  # noqa: E402
 import secateurs.compensate.pace as pace  # noqa: E402
+import secateurs.compensate.walk as walk  # noqa: E402
 from ideas_layers import MACS, branches, ranked, swapped  # noqa: E402
 from secateurs.compensate import least_squares_, reconstruct_  # noqa: E402
 from secateurs.compensate.reconstruct import _Aims, centred  # noqa: E402
@@ -105,6 +106,12 @@ def paced(bench: Bench, **changed: Any) -> nn.Module:
         return bench.repaired()
 
 
+def few(bench: Bench, together: bool = False) -> nn.Module:
+    """The repair on a hundred images, which are few for 64 channels."""
+    with mock.patch.object(walk, "_FEW", 0 if together else walk._FEW):
+        return bench.repaired(images=bench.images(100))
+
+
 def half_way(bench: Bench) -> nn.Module:
     """The second half of the way planned by damages of the network that the first half has left, repaired."""
     found = survey(bench.model, bench.graph, bench.images())
@@ -163,11 +170,11 @@ def every_layer(_: _Aims, found: Any) -> dict[str, Any]:
 def divergence(_: _Aims, __: Any, temperature: float = 4.0) -> dict[str, Any]:
     """The Kullback-Leibler divergence at the outputs instead of their squared error."""
 
-    def apart(found: Tensor, wanted: Tensor) -> Tensor:
+    def distance(found: Tensor, wanted: Tensor) -> Tensor:
         logs = [(y / temperature).log_softmax(1) for y in (found, wanted)]
         return temperature**2 / 2 * nn.functional.kl_div(*logs, log_target=True, reduction="batchmean")
 
-    return {"apart": apart}
+    return {"distance": distance}
 
 
 def aiming(change: Callable[[_Aims, Any], dict[str, Any]]) -> Made:
@@ -207,6 +214,8 @@ IDEAS = (
         "another 3,000 images for both",
         lambda b: b.repaired(b.planned(b.images(IMAGES, 1)), b.images(IMAGES, 1)),
     ),
+    Idea("few", "100 images for the repair, of which a fifth only judges the fits", few),
+    Idea("few together", "the same, the fifth fitted to as well", partial(few, together=True), "few"),
     Idea("half-way", "damages measured anew for the second half of the way", half_way),
     Idea(
         "swaps",

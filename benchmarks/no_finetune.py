@@ -1,7 +1,7 @@
 """Accuracy straight after pruning, without labels, without retraining, over several draws of the calibration images.
 
     python benchmarks/no_finetune.py --cifar10 FOLDER --models FOLDER --keep FOLDER [--only resnet20 resnet56]
-        [--draws 8] [--calibrate 3000] [--steps 2]
+        [--draws 8] [--calibrate 3000] [--steps 5]
     python benchmarks/no_finetune.py --render
 
 FOLDER holds the official binary files, MODELS the weights `resnet20.safetensors` and so on. Calibration sees training
@@ -189,6 +189,7 @@ class Bench:
             "lost": int((self.whole & ~ours).sum()),
             "won": int((~self.whole & ours).sum()),
             "samples": len(seen),
+            **STEPS,
             "seconds": round(spent, 1),
         }
 
@@ -198,11 +199,16 @@ def kind_of(cell: dict[str, Any]) -> str:
     return next((kind for kind in ("ruled", "stepped") if kind in cell), "cell")
 
 
+def made_so(cell: dict[str, Any], given: argparse.Namespace) -> bool:
+    """Whether a cell was made with these settings, and need not be made again."""
+    return kind_of(cell) != "stepped" or (cell["stepped"] == given.steps and STEPS.items() <= cell.items())
+
+
 def run(given: argparse.Namespace) -> list[dict[str, Any]]:
     """All cells, those of earlier runs from their file."""
     path = given.keep / "no_finetune.jsonl"
     done = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-    known = {(c["network"], c["draw"], c["macs"], c["params"], kind_of(c)) for c in done}
+    known = {(c["network"], c["draw"], c["macs"], c["params"], kind_of(c)) for c in done if made_so(c, given)}
     benches: dict[str, Bench] = {}
     extra = {"ruled": RULED, "stepped": STEPPED if given.steps else ()}
     late = [
@@ -330,7 +336,7 @@ def page(found: dict[str, Any], other: dict[str, Any] | None = None) -> str:
     epochs = min((c["stepped"] for c in stepped), default=0)
     samples = max((c["samples"] for c in stepped), default=0)
     lines = [
-        HEAD.format(epochs=epochs, batch=STEPS["batch"], samples=samples),
+        HEAD.format(epochs=epochs, batch=max((c["batch"] for c in stepped), default=0), samples=samples),
         "| network | MACs cut | parameters cut | draws | whole | plain | GRAIL | two-stage | repaired | lost | paired "
         "| asked | steps | asked | seconds |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",

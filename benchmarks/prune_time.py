@@ -118,7 +118,7 @@ def demo(name: str) -> dict[str, Any]:
         "model": "digits demo",
         "macs": 0.5,
         "effort": name,
-        "threads": 1,
+        "threads": "its choice",
         "load": os.getloadavg()[0],
         "wall": {"all": wall},
         "cpu": spent,
@@ -177,8 +177,9 @@ def page(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         asked = ASKED.get((row["model"], row["effort"]))
         error = f"{row['error']:.4f}" if "error" in row else "-"
+        images = f"{row['images']:,}" if "images" in row else "-"
         lines.append(
-            f"| {row['model']} | {100 * row['macs']:g} % | {row.get('images', '-')} | {row['effort']} | "
+            f"| {row['model']} | {100 * row['macs']:g} % | {images} | {row['effort']} | "
             f"{row['threads']} | {row['load']:.1f} | {spoken(row['wall']['all'])} | {spoken(row['cpu'])} | "
             f"{spoken(sum(row['foretold'].values())) if 'foretold' in row else '-'} | "
             f"{spoken(asked) if asked else '-'} | {error} |"

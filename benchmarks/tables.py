@@ -315,7 +315,8 @@ def _taught(several: list[dict[str, Any]]) -> list[str]:
         own, other = several[:2]
         reach = "reach" if own["tuned"] >= other["tuned"] else "do not reach"
         epochs, more = (run["run"]["distil"]["epochs"] for run in (own, other))
-        lines += ["", f"{epochs} epochs from `moments` {reach} what {more} from `l1-norm` end in."]
+        first, second = (run["run"]["name"].split(",")[0] for run in (own, other))
+        lines += ["", f"{epochs} epochs from `{first}` {reach} what {more} from `{second}` end in."]
     return lines
 
 

@@ -256,6 +256,8 @@ class _Watched:
         """An epoch is over."""
         from secateurs.recover.progress import as_measured
 
+        if not self.spent and epoch.number > 1:
+            note(f"went on after epoch {epoch.number - 1}, from the checkpoint in {self.folder}")
         self.spent.append(epoch.seconds)
         left = sum(self.lengths[step - 1 :]) - epoch.number
         more = f", about {_time(left * sum(self.spent) / len(self.spent))} left" if left else ""
@@ -268,12 +270,7 @@ class _Watched:
 
     @contextmanager
     def on_the_way(self) -> Iterator[None]:
-        """Say which checkpoint is gone on from, and where the last is, whatever stops the run."""
-        from secateurs.recover.checkpoints import newest
-
-        begun = newest(self.folder)
-        if begun is not None and not self.silent:
-            note(f"going on from {begun}, which an earlier run left")
+        """Say where the last checkpoint is and which command goes on from it, whatever stops the run."""
         try:
             yield
         except BaseException as problem:

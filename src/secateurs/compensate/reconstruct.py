@@ -150,14 +150,14 @@ def _dealt(samples: int, batch: int) -> tuple[int, int]:
 class _Aims:
     """The two networks, and the nodes at which they are compared: ends of blocks by name, and the outputs.
 
-    `apart`: how far outputs, those of the smaller network first, are from each other.
+    `distance`: how far outputs are from each other, those of the smaller network first.
     """
 
     full: Interpreter
     small: Interpreter
     blocks: Mapping[str, Stop]
     outputs: Sequence[int]
-    apart: Callable[[Tensor, Tensor], Tensor]
+    distance: Callable[[Tensor, Tensor], Tensor]
 
     @classmethod
     def of(cls, pair: PairedNetworks, found: Sequence[Stop]) -> _Aims:
@@ -183,7 +183,7 @@ class _Aims:
         for name, stop in self.blocks.items():
             place = stop.block.end
             errors[name] = _relative(found[place], stop.part(wanted[place]))
-        ends = [self.apart(found[place], wanted[place]) for place in self.outputs]
+        ends = [self.distance(found[place], wanted[place]) for place in self.outputs]
         errors[""] = torch.stack(ends).mean() if ends else next(iter(errors.values())) * 0
         return errors
 

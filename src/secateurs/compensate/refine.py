@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from secateurs.compensate.conjugate import Parts, conjugate_gradients
-from secateurs.compensate.walk import WIDEST, Stop, held_out
+from secateurs.compensate.walk import WIDEST, Stop, judges
 from secateurs.layers.linear_map import from_matrix, linear_map, matrix, positions, rows, to_matrix
 from secateurs.network.blocks import Layer, norm_of, weights_of
 from secateurs.network.tangent import Linearised
@@ -49,8 +49,8 @@ def refine_(stop: Stop, *, steps: int = 8) -> float:
         steps: Products with J^T J.
 
     Returns:
-        The squared error after over the one before, on the samples kept out (on those of the fit where there are
-        less than four chunks); 1 where the step does not lower it, and then nothing has changed.
+        The squared error after over the one before, on the samples kept out (on those of the fit where none
+        are); 1 where the step does not lower it, and then nothing has changed.
 
     Cost:
         `steps` + 3 passes forth and back through the layers between, over at most 8e6 output values, or 1e8 of all
@@ -136,8 +136,8 @@ def _chunks(stop: Stop) -> tuple[list[int], list[int]]:
     held = min(max(1, several // 4), count // 4)
     drawn: list[int] = torch.randperm(count, generator=stop.generator).tolist()
     if stop.apart:
-        fit = [k for k in drawn if not held_out(k, count)]
-        rest = [k for k in drawn if held_out(k, count)]
+        fit = [k for k in drawn if not judges(k, count)]
+        rest = [k for k in drawn if judges(k, count)]
         return sorted(fit[:several]), sorted(rest[: max(1, several // 4)])
     several = min(several, count - held)
     return sorted(drawn[:several]), sorted(drawn[several : several + held])

@@ -40,9 +40,9 @@ def least_squares_(
     For each layer that lost inputs: $\min_{W,b} E\lVert y - W x - b \rVert^2$ with x what the pruned network feeds
     it and y what the original has there, corrected by the difference of the shortcuts. Then, `rounds` times, the
     layers that make x are refitted by one Gauss-Newton step (see `refine`), and W once more. Errors do not add
-    up, as each layer sees those made before it. A fifth of the samples chooses the pull toward the present weights
-    and ends the Gauss-Newton steps; where there are fewer than two samples for every channel that the widest layer
-    reads, no layer is fitted to that fifth, which else would be learnt by heart as the others are.
+    up, as each layer sees those made before it. About a fifth of the samples chooses the pull toward the present
+    weights and ends the Gauss-Newton steps; where there are fewer than two samples for every channel that the widest
+    layer reads, no layer is fitted to that fifth, which else would be learnt by heart as the others are.
 
     Args:
         small: The network after removal; filled in place, left in evaluation mode as it is run in it.

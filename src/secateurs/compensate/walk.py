@@ -77,7 +77,7 @@ class Fit:
 class Stop:
     """One layer on the walk: where it is, and which channels of the original its outputs are.
 
-    `apart`: the samples that choose the ridge, and when a refinement ends, are never fitted to. Layers before would
+    `apart`: the chunks that choose the ridge, and when a refinement ends, are never fitted to. Layers before would
     else have learnt them by heart, and tell this one that little is noise.
     """
 
@@ -188,16 +188,16 @@ def stops(
 
 
 def _reads(stop: Stop) -> int:
-    """How many channels a layer reads, where it is one that can be refitted."""
+    """How many channels one group of a layer reads, where it is one that can be refitted."""
     form = linear_map(stop.module)
     return 0 if form is None or form.width > WIDEST else form.inputs
 
 
-def held_out(number: int, count: int) -> bool:
+def judges(number: int, count: int) -> bool:
     """Whether a chunk, of so many, tells how the fits to the others do.
 
     Example:
-        >>> [number for number in range(10) if held_out(number, 10)], [held_out(n, 2) for n in (0, 1)]
+        >>> [number for number in range(10) if judges(number, 10)], [judges(n, 2) for n in (0, 1)]
         ([4, 9], [False, True])
     """
     return number % _FOLD == _FOLD - 1 or (count < _FOLD and number == count - 1 > 0)
@@ -285,7 +285,7 @@ def _moments(stop: Stop, rectify: bool, share: float) -> tuple[Paired, Paired | 
             reached = run.pull(block.total, {**local, source: x})
             wanted = torch.where(wanted > 0, wanted, reached.clamp_max(0))
         part = Paired.of(*stop.rows(x, stop.target(number, local, wanted), share))
-        side = int(held_out(number, count))
+        side = int(judges(number, count))
         before = sums[side]
         sums[side] = part if before is None else before + part
     assert sums[0] is not None

@@ -71,11 +71,11 @@ def entry(name: str) -> ZooEntry:
 
 
 def build(name: str, **settings: Any) -> nn.Module:
-    """A network of the zoo with fresh random weights.
+    """A network of the zoo, with fresh random weights where it has none of its own.
 
     Args:
         name: One of `names()`.
-        **settings: Handed to the builder; all take `num_classes`.
+        **settings: Handed to the builder; all take `num_classes`, of which trained ones only their own.
 
     Raises:
         InputError: unknown name, or a setting that the builder does not take.
