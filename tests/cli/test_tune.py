@@ -139,7 +139,7 @@ def test_an_interrupted_run_names_its_checkpoint_and_the_command_that_goes_on(
     assert shlex.split(command) == ["secateurs", *given]
     assert rest.splitlines()[-1].endswith("; nothing half-written was left")
     again = process(*shlex.split(command)[1:])
-    first = next(line for line in again.stderr if " of 10000" in line)
+    first = next(line for line in again.stderr if "of 10000" in line)
     again.send_signal(signal.SIGINT)
     again.communicate()
     assert int(re.search(r"epoch (\d+) of", first)[1]) > 2

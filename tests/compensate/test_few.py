@@ -46,7 +46,7 @@ def test_few_are_less_than_two_for_every_channel_of_the_widest_layer(n, apart):
     assert {stop.apart for stop in walked(n)} == {apart}  # the layers read 24 channels now
 
 
-def test_a_refinement_never_fits_to_what_is_judges():
+def test_a_refinement_never_fits_to_what_judges():
     stop = walked(40)[-1]
     count = len(stop.pair.chunks)
     drawn = [refine._chunks(stop) for _ in range(20)]

@@ -20,7 +20,6 @@ from secateurs.running.eval_mode import device_of
 from secateurs.surgery import Plan, load, load_plan
 from secateurs.surgery.files import WEIGHTS
 from secateurs.zoo import entry, load_weights, names, names_own_code, resolve_model
-from secateurs.zoo.registry import nearest
 
 LARGEST_INPUT = 2**28
 """Numbers in one input that a folder may ask for; a user may ask for more."""
@@ -207,10 +206,11 @@ def _refuse_path(spec: str) -> None:
         raise InputError(
             f"{spec}: there is no such folder; name an output folder of `secateurs prune`, or a model"
         )
-    if ":" not in spec and "." not in spec and spec not in names():
-        raise InputError(
-            f"{spec}: there is no folder of that name, and the zoo has no network '{spec}': {nearest(spec, names())}"
-        )
+    if ":" not in spec and "." not in spec:
+        try:
+            entry(spec)
+        except InputError as unknown:
+            raise InputError(f"{spec}: there is no folder of that name. {unknown}") from unknown
 
 
 def _expectations(spec: str, model: nn.Module) -> tuple[tuple[int, ...] | None, Normalisation | None]:
